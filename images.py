@@ -1,0 +1,308 @@
+"""EXR frames, the table of quantities in them, and the radiance transforms.
+
+Shapes: C channels, H rows, W columns. Arrays and tensors are channels first. Radiance is linear, in scene units, >= 0.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import torch
+
+# OpenEXR's own threads do not survive the fork that starts a data-loading worker; the workers are the parallelism.
+OpenEXR.set_global_thread_count(0)
+
+RADIANCE_POWER = 0.2  # Chaitanya et al. 2017, section 4: radiance is raised to 0.2, which compresses fireflies
+MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; here that is 0
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One per-pixel quantity: its name in tensors and documents, and its names in the EXR files of various renderers.
+
+    A channel `Layer.part` matches where `Layer`, or what follows its last dots (Blender puts the view layer in front),
+    is one of `layers`, case aside, and its parts are one of `parts`. `bare` are names that stand without a layer.
+    Earlier entries win. `loose`: (text, parts) pairs, tried last: any one layer with that text in its name will do,
+    since in Mitsuba 3 the user names the layers.
+    """
+
+    name: str
+    count: int
+    unit: str
+    layers: tuple[str, ...]
+    parts: tuple[str, ...]
+    bare: tuple[str, ...] = ()
+    loose: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def accepted(self) -> str:
+        """The accepted channel names, for messages: `R G B, Combined.R .G .B, ...`."""
+        bare = [" ".join(names.split()) for names in self.bare]
+        layers = [f"{layer}.{' .'.join(parts.split())}" for layer in self.layers for parts in self.parts]
+        loose = [f"<{text or 'any'}>.{' .'.join(parts.split())}" for text, parts in self.loose]
+        return ", ".join(bare + layers + loose)
+
+
+# Noisy Image comes before Combined: where Cycles denoises, Combined is already denoised.
+QUANTITIES = {
+    q.name: q
+    for q in (
+        Quantity("color", 3, "linear radiance", ("Noisy Image", "Combined"), ("R G B",), ("R G B",)),
+        Quantity(
+            "depth",
+            1,
+            "scene units, 0 where nothing is hit",
+            ("depth", "Denoising Depth", "P"),
+            ("Z", "V", "T"),
+            ("Z", "Z_noice", "Pz", "depth"),
+            (("", "T"),),
+        ),
+        Quantity(
+            "normal",
+            3,
+            "world-space shading normal, 0 where nothing is hit",
+            ("normal", "Denoising Normal", "Ns", "sh_normal", "normals", "nn", "N_noice", "N"),
+            ("R G B", "X Y Z"),
+            ("Nsx Nsy Nsz", "Nx Ny Nz"),
+            (("norm", "X Y Z"), ("norm", "R G B"), ("", "X Y Z")),
+        ),
+        Quantity(
+            "albedo",
+            3,
+            "reflectance of the first hit, 0 to 1",
+            ("albedo", "Denoising Albedo", "denoise_albedo", "diffuse_albedo", "DiffCol"),
+            ("R G B",),
+            (),
+            (("alb", "R G B"),),
+        ),
+        Quantity(
+            "motion",
+            2,
+            "pixels from here to where the surface point was in the frame before, x right, y down",
+            ("motion", "Vector"),
+            ("X Y",),
+        ),
+    )
+}
+# Layers that have a vector's parts but hold no normal, so that the loosest rule must not take them.
+NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
+
+
+class MissingChannelError(ValueError):
+    """An EXR file lacks a quantity that it needs."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an EXR file says of itself: its channel names and its data window (x0, y0, x1, y1), ends included."""
+
+    path: Path
+    channels: tuple[str, ...]
+    window: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the data window."""
+        x0, y0, x1, y1 = self.window
+        return y1 - y0 + 1, x1 - x0 + 1
+
+
+def _open(path: Path, header_only: bool):
+    """The OpenEXR handle of a file that is there and has at least one part."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        file = OpenEXR.File(str(path), separate_channels=True, header_only=header_only)
+        parts = len(file.parts)
+    except Exception as error:  # OpenEXR raises RuntimeError, ValueError and its own types alike
+        raise ValueError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
+    if not parts:
+        raise ValueError(f"{path}: the pixels cannot be decoded (truncated or corrupt); render or copy it again")
+    return file
+
+
+def _qualified(part_index: int, part_name: str, channel: str) -> str:
+    """A channel's name; in a multi-part file, parts after the first put their own name in front unless it is there."""
+    if part_index == 0 or not part_name or channel.startswith(part_name + "."):
+        return channel
+    return f"{part_name}.{channel}"
+
+
+def read_header(path: Path) -> Header:
+    """Channel names and data window of an EXR file, without decoding its pixels.
+
+    Raises FileNotFoundError, or ValueError where the file is no EXR file.
+    """
+    file = _open(path, header_only=True)
+    names = []
+    for index in range(len(file.parts)):
+        header = file.header(index)
+        names += [_qualified(index, header.get("name", ""), channel.name) for channel in header["channels"]]
+    low, high = file.header()["dataWindow"]
+    return Header(Path(path), tuple(names), (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
+
+
+def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | None:
+    """The channels that hold quantity `name`, in its own order, or None where there are none.
+
+    Raises ValueError where several layers hold it and nothing tells which is meant.
+    """
+    quantity = QUANTITIES[name]
+    by_lower = {channel.lower(): channel for channel in reversed(channels)}
+    exact = set(channels)
+
+    def pick(wanted: list[str]) -> tuple[str, ...] | None:
+        found = [c if c in exact else by_lower.get(c.lower()) for c in wanted]
+        return None if None in found else tuple(found)
+
+    for names in quantity.bare:
+        if found := pick(names.split()):
+            return found
+    layers = sorted({c.rpartition(".")[0] for c in channels if "." in c})
+    rules = [(_named(alias), parts) for alias in quantity.layers for parts in quantity.parts]
+    rules += [(_containing(text), parts) for text, parts in quantity.loose]
+    for matches, parts in rules:
+        hits = [
+            layer for layer in layers if matches(layer.lower()) and pick([f"{layer}.{part}" for part in parts.split()])
+        ]
+        # Blender's compositor adds a layer `Composite` beside the view layer it was made from.
+        hits = [h for h in hits if not h.startswith("Composite.")] or hits
+        if len(hits) > 1:
+            raise ValueError(f"{name} is in several layers ({', '.join(hits)}); keep one of them")
+        if hits:
+            return pick([f"{hits[0]}.{part}" for part in parts.split()])
+    return None
+
+
+def _named(alias: str):
+    """A test of layer names, in lower case: `alias`, perhaps with a view layer in front (`ViewLayer.Depth`)."""
+    return lambda layer: f".{layer}".endswith(f".{alias.lower()}")
+
+
+def _containing(text: str):
+    """A test of layer names, in lower case: `text` is in the last part, which is no known layer of another kind."""
+    return lambda layer: text in layer.rpartition(".")[2] and layer.rpartition(".")[2] not in NOT_NORMALS
+
+
+def require_channels(header: Header, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The EXR channels of each quantity in `names`.
+
+    Raises MissingChannelError naming the file, the quantity, the accepted names and the channels that are there.
+    """
+    found = {}
+    for name in names:
+        try:
+            channels = find_channels(header.channels, name)
+        except ValueError as error:
+            raise ValueError(f"{header.path}: {error}") from error
+        if channels is None:
+            raise MissingChannelError(
+                f"{header.path}: no channel for {name} ({QUANTITIES[name].unit}); accepted: {QUANTITIES[name].accepted}; "
+                f"the file has: {' '.join(header.channels) or 'none'}"
+            )
+        found[name] = channels
+    return found
+
+
+def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The quantities `names` of an EXR file, each (C, H, W) float32, as they are stored, NaN and Inf included.
+
+    The picture is the file's data window, wherever that starts. Depths of 1e9 and more (a miss in Blender) become 0.
+    Raises FileNotFoundError; ValueError where the file is damaged; MissingChannelError where a quantity is not in it.
+    """
+    file = _open(path, header_only=False)
+    pixels = {}
+    for index, part in enumerate(file.parts):
+        for channel in part.channels.values():
+            pixels[_qualified(index, part.name() if index else "", channel.name)] = channel.pixels
+    low, high = file.header()["dataWindow"]
+    header = Header(Path(path), tuple(pixels), (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
+    quantities = {}
+    for name, channels in require_channels(header, names).items():
+        if any(pixels[c] is None or pixels[c].shape != header.size for c in channels):
+            raise ValueError(
+                f"{path}: {name} has no pixels of size {header.size} (subsampled or deep channels are not supported)"
+            )
+        quantities[name] = np.stack([pixels[c] for c in channels]).astype(np.float32)
+    if "depth" in quantities:
+        quantities["depth"][np.abs(quantities["depth"]) >= MISS_DEPTH] = 0
+    return quantities
+
+
+def replace_invalid(quantities: dict[str, np.ndarray]) -> int:
+    """Replaces NaN and Inf by 0, in place; returns how many values that were."""
+    count = 0
+    for values in quantities.values():
+        invalid = ~np.isfinite(values)
+        if found := int(invalid.sum()):
+            values[invalid] = 0
+            count += found
+    return count
+
+
+def write_exr(path: Path, color: np.ndarray) -> None:
+    """Writes (3, H, W) linear radiance as R G B, half float, ZIP; whole or not at all.
+
+    Values beyond what a half float holds (65504) are clamped to it.
+    """
+    path = Path(path)
+    limit = np.finfo(np.float16).max
+    planes = np.clip(color, -limit, limit).astype(np.float16)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    channels = {name: np.ascontiguousarray(plane) for name, plane in zip("RGB", planes, strict=True)}
+    with whole_file(path) as temporary:
+        OpenEXR.File(header, channels).write(str(temporary))
+
+
+class whole_file:
+    """Context manager that gives a temporary name beside `path`, and renames it to `path` only if all went well."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.temporary = self.path.with_name(f".{os.getpid()}-{self.path.name}")
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind, value, trace) -> None:
+        if kind is None:
+            os.replace(self.temporary, self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:
+    """Linear radiance, any shape, to the compressed range that network and losses use: max(x, 0) ** 0.2."""
+    return radiance.clamp(min=0).pow(RADIANCE_POWER)
+
+
+def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
+    """The inverse of encode_radiance: max(y, 0) ** 5. Any shape."""
+    return encoded.clamp(min=0).pow(1 / RADIANCE_POWER)
+
+
+def luminance(color: torch.Tensor) -> torch.Tensor:
+    """(..., 3, H, W) linear radiance to (..., H, W) Rec. 709 luminance."""
+    weights = torch.tensor(LUMINANCE, dtype=color.dtype, device=color.device)
+    return (color * weights[:, None, None]).sum(-3)
+
+
+def exposure_for(log_average: float, key: float = 0.18) -> float:
+    """The factor that brings a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
+    return key / max(log_average, 1e-6)
+
+
+def log_luminance(color: torch.Tensor) -> torch.Tensor:
+    """Mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W); exp of it is the log-average."""
+    values = luminance(color)
+    return torch.log(values[torch.isfinite(values)].clamp(min=0) + 1e-4).mean()
+
+
+def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
+    """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, the transfer curve of IEC 61966-2-1."""
+    linear = (color * exposure).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8).pow(1 / 2.4) - 0.055)

@@ -1,0 +1,86 @@
+"""The denoiser in training: a LightningModule with the losses, the optimiser, the schedule and the validation metrics.
+
+Shapes: B sequences, T frames, C input channels, H rows, W columns.
+"""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+
+from images import decode_radiance, encode_radiance, exposure_for, log_luminance
+from losses import mask_target, total_loss
+from metrics import SequenceScore, mean_scores
+from model import Denoiser
+
+
+def paper_schedule(epoch: float, ramp_epochs: float) -> float:
+    """The factor on the learning rate at a (fractional) epoch: a geometric ramp from 1/10 to 1, then 1/sqrt.
+
+    The two meet at `ramp_epochs` (Chaitanya et al. 2017, section 4.4); 0 is no ramp, and decay from the first epoch.
+    """
+    if epoch < ramp_epochs:
+        return 10 ** (epoch / ramp_epochs - 1)
+    return math.sqrt(max(ramp_epochs, 1) / max(epoch, ramp_epochs, 1))
+
+
+class DenoisingModule(pl.LightningModule):
+    """Trains a Denoiser on windows of frames.
+
+    denoiser: the arguments of Denoiser. learning_rate: Adam's, at its peak. ramp_epochs: see paper_schedule.
+    options: the other options of the run, kept in the checkpoint for who resumes it.
+    """
+
+    def __init__(self, denoiser: dict, learning_rate: float, ramp_epochs: float = 10, options: dict | None = None):
+        super().__init__()
+        self.save_hyperparameters()
+        self.denoiser = Denoiser(**denoiser).to(memory_format=torch.channels_last)
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """A window (B, T, C, H, W) to its (B, T, 3, H, W) encoded reconstruction, from an empty hidden state."""
+        state, frames = None, []
+        for frame in noisy.unbind(1):
+            encoded, state = self.denoiser.forward_encoded(frame, state)
+            frames.append(encoded.float())  # the losses are computed in float32, whatever the network's precision
+        return torch.stack(frames, 1)
+
+    def losses(self, encoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The losses of an encoded window against its target in linear radiance, where that is finite."""
+        return total_loss(encoded, mask_target(encoded, encode_radiance(target)))
+
+    def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
+        """The loss of a batch of SequenceData.train_dataloader."""
+        losses = self.losses(self(batch["noisy"]), batch["target"])
+        self._log("train", losses, len(batch["noisy"]))
+        return losses["loss"]
+
+    def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
+        """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (B, T, 3, H, W) linear radiance."""
+        encoded = self(batch["noisy"])
+        self._log("val", self.losses(encoded, batch["target"]), 1)
+        reconstruction = decode_radiance(encoded)
+        score = SequenceScore(exposure_for(math.exp(float(log_luminance(batch["target"])))))
+        for image, target in zip(reconstruction[0], batch["target"][0], strict=True):
+            score.update(image, target)
+        means = {k: v for k, v in mean_scores(score.frames).items() if v is not None and k in ("psnr", "ssim")}
+        self._log("val", means, 1)
+        return reconstruction
+
+    def _log(self, stage: str, values: dict, batch_size: int) -> None:
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in values.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=batch_size,
+            sync_dist=True,
+        )
+        if stage == "train":
+            self.log("loss", values["loss"], prog_bar=True, logger=False)
+
+    def configure_optimizers(self) -> dict:
+        """Adam with betas 0.9 and 0.99, its rate following paper_schedule step by step (section 4.4)."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99))
+        _ = self.trainer.estimated_stepping_batches  # makes Lightning count the batches of an epoch
+        steps, ramp = self.trainer.num_training_batches, self.hparams.ramp_epochs
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: paper_schedule(step / steps, ramp))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

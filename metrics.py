@@ -1,0 +1,83 @@
+"""What a reconstruction is worth: PSNR, SSIM, relative error and temporal PSNR against the target.
+
+Conventions of noisebase (Balint et al. 2023): PSNR, SSIM and temporal PSNR on tone-mapped sRGB at one exposure per
+sequence, relMSE on linear radiance. Pixels whose target is not finite are left out everywhere.
+Shapes: images are (3, H, W) linear radiance.
+"""
+
+import math
+
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from images import tone_map
+
+NAMES = ("psnr", "ssim", "relmse", "tpsnr")
+RELMSE_EPSILON = 0.01
+SSIM_WINDOW = 11  # pixels
+SMALLEST_ERROR = 1e-10  # of a mean squared error: identical images get 100 dB, not infinity, which JSON lacks
+WARM_UP = 4  # frames in which the recurrence gathers its first samples; metrics are given with and without them
+
+
+def psnr(mean_squared_error: float) -> float:
+    """Peak signal-to-noise ratio in dB for values in [0, 1]; at most 100."""
+    return -10 * math.log10(max(mean_squared_error, SMALLEST_ERROR))
+
+
+def relmse(image: torch.Tensor, target: torch.Tensor) -> float:
+    """Mean of (image - target)^2 / (target^2 + 0.01) over linear radiance of any, equal shape."""
+    return float(((image - target) ** 2 / (target**2 + RELMSE_EPSILON)).mean())
+
+
+def ssim(image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> float | None:
+    """Structural similarity (Wang et al. 2004) of two tone-mapped (3, H, W) images over the pixels in (H, W) `valid`.
+
+    None where there are none, or where the 11x11 Gaussian window does not fit into the image.
+    """
+    if min(valid.shape) < SSIM_WINDOW or not valid.any():
+        return None
+    _, local = structural_similarity_index_measure(image[None], target[None], data_range=1.0, return_full_image=True)
+    return float(local[0][:, valid].mean())
+
+
+class SequenceScore:
+    """The metrics of one sequence, fed frame by frame; keeps one frame, and four numbers for each.
+
+    exposure: of the whole sequence, for tone mapping.
+    """
+
+    def __init__(self, exposure: float):
+        self.exposure = exposure
+        self.frames: list[dict[str, float | None]] = []
+        self.previous: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+
+    def update(self, image: torch.Tensor, target: torch.Tensor | None) -> None:
+        """Scores the next frame against its target; None (no target) is not scored, and breaks the temporal pair."""
+        if target is None:
+            self.previous = None
+            return
+        valid = torch.isfinite(target).all(0)
+        image, target = (x.where(valid, 0).float() for x in (image, target))
+        shown, wanted = tone_map(image, self.exposure), tone_map(target, self.exposure)
+        scores: dict[str, float | None] = dict.fromkeys(NAMES)
+        if valid.any():
+            scores["psnr"] = psnr(float(((shown - wanted) ** 2)[:, valid].mean()))
+            scores["ssim"] = ssim(shown, wanted, valid)
+            scores["relmse"] = relmse(image[:, valid], target[:, valid])
+        if self.previous is not None:
+            shown_before, wanted_before, valid_before = self.previous
+            both = valid & valid_before
+            if both.any():
+                change = (shown - shown_before) - (wanted - wanted_before)
+                scores["tpsnr"] = psnr(float((change**2)[:, both].mean()))
+        self.frames.append(scores)
+        self.previous = shown, wanted, valid
+
+
+def mean_scores(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """The mean of each metric over those dictionaries that have it; None where none has."""
+    means = {}
+    for name in NAMES:
+        values = [s[name] for s in scores if s[name] is not None]
+        means[name] = sum(values) / len(values) if values else None
+    return means

@@ -1,0 +1,196 @@
+"""The recurrent denoising autoencoder of Chaitanya et al. 2017, and loading it from a checkpoint.
+
+Shapes: B sequences, T frames, C input channels, H rows, W columns; `frame` is (B, C, H, W), the quantities of
+`Denoiser.inputs` one behind the other as the table in images.py counts them, as stored in the EXR files: linear
+radiance, depth in scene units, world-space normals, albedo. The hidden state is one tensor per encoder level.
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from images import QUANTITIES, decode_radiance, encode_radiance
+
+PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
+PLAIN_INPUTS = ("color", "depth", "normal")
+ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
+FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3); albedo is only divided out
+MIN_ALBEDO = 0.01  # below this (mirrors, emitters, background) radiance is left as it is
+LEAK = 0.1
+
+State = list[torch.Tensor]
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size, initialised for leaky ReLU (He et al. 2015)."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, a=LEAK, nonlinearity="leaky_relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def activate(x: torch.Tensor) -> torch.Tensor:
+    """Leaky ReLU with slope 0.1, in place: every caller passes a fresh convolution output."""
+    return F.leaky_relu(x, LEAK, inplace=True)
+
+
+class EncoderLevel(nn.Module):
+    """A convolution and a recurrent block of three, in which the hidden state joins behind the first (figure 3)."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.entry = convolution(inputs, width)
+        self.before = convolution(width, width)
+        self.join = convolution(2 * width, width)
+        self.after = convolution(width, width)
+
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H, W) and the (B, width, H, W) hidden state to the new hidden state, which is also the skip."""
+        x = activate(self.before(activate(self.entry(x))))
+        x = activate(self.join(torch.cat((x, hidden), 1)))
+        return activate(self.after(x))
+
+
+class DecoderLevel(nn.Module):
+    """Nearest upsampling, the skip connection, two convolutions."""
+
+    def __init__(self, inputs: int, skip: int, width: int):
+        super().__init__()
+        self.join = convolution(inputs + skip, width)
+        self.after = convolution(width, width)
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H/2, W/2) and the (B, skip, H, W) skip connection to (B, width, H, W)."""
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return activate(self.after(activate(self.join(torch.cat((x, skip), 1)))))
+
+
+class RecurrentAutoencoder(nn.Module):
+    """The bare recurrent U-Net: (B, FEATURES, H, W) features to 3 linear outputs; H and W divide by `multiple`."""
+
+    def __init__(self, channels: tuple[int, ...]):
+        super().__init__()
+        self.channels = tuple(channels)
+        self.multiple = 2 ** (len(channels) - 1)
+        self.encoder = nn.ModuleList(
+            EncoderLevel(inputs, width) for inputs, width in zip((FEATURES, *channels), channels, strict=False)
+        )
+        self.decoder = nn.ModuleList(
+            DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
+        )
+        self.output = convolution(channels[0], 3)
+
+    def initial_state(self, features: torch.Tensor) -> State:
+        """The zero state for features of this shape, type and device: level l is (B, channels[l], H / 2^l, W / 2^l)."""
+        batch, _, height, width = features.shape
+        return [features.new_zeros(batch, c, height >> l, width >> l) for l, c in enumerate(self.channels)]
+
+    def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """One frame: (B, FEATURES, H, W) and the state to (B, 3, H, W) and the next state."""
+        new_state = []
+        x = features
+        for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
+            x = level(x if index == 0 else F.max_pool2d(x, 2), hidden)
+            new_state.append(x)
+        for level, skip in zip(self.decoder, new_state[-2::-1], strict=True):
+            x = level(x, skip)
+        return self.output(x), new_state
+
+
+class Denoiser(nn.Module):
+    """The autoencoder between linear radiance and linear radiance: any frame size, everything normalised inside.
+
+    channels: widths of the encoder levels, full resolution first.
+    demodulate: divide radiance by the first hit's albedo before, multiply after (section 4.2); frames then carry
+        albedo as well (10 channels instead of 7).
+    Raises ValueError where `channels` is not a list of positive widths.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = PAPER_CHANNELS, demodulate: bool = False):
+        super().__init__()
+        if not channels or any(not isinstance(c, int) or c < 1 for c in channels):
+            raise ValueError(f"channels {channels}: expected one positive width per encoder level, like 32 43 57")
+        self.options = {"channels": list(channels), "demodulate": bool(demodulate)}
+        self.inputs = ALBEDO_INPUTS if demodulate else PLAIN_INPUTS
+        self.network = RecurrentAutoencoder(tuple(channels))
+
+    def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """One frame: (B, C, H, W) and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
+
+        Raises ValueError where the frame's channels, or the state's shapes, are not this network's.
+        """
+        encoded, state = self.forward_encoded(frame, state)
+        return decode_radiance(encoded), state
+
+    def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """As forward, but the radiance is encoded, and may be negative: what the losses compare.
+
+        (decode_radiance has no gradient at and below 0, so a loss of linear radiance could not lift a black output.)
+        """
+        features, albedo_code = self.preprocess(frame)
+        height, width = features.shape[-2:]
+        multiple = self.network.multiple
+        pad = (0, -width % multiple, 0, -height % multiple)
+        features = F.pad(features, pad, mode="replicate") if any(pad) else features
+        expected = self.network.initial_state(features) if state is None else state
+        if len(expected) != len(self.network.channels) or expected[0].shape[-2:] != features.shape[-2:]:
+            raise ValueError(
+                f"a state of {len(expected)} levels, the first {tuple(expected[0].shape)}, does not fit a frame of "
+                f"{width}x{height}; pass None where a sequence begins or its frame size changes"
+            )
+        encoded, state = self.network(features, expected)
+        return encoded[..., :height, :width] * albedo_code, state
+
+    def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C, H, W) to the (B, FEATURES, H, W) features and the encoded albedo that the output is multiplied by.
+
+        Since (a x)^0.2 = a^0.2 x^0.2, multiplying by the encoded albedo is remodulation. Depth becomes log(1 + depth):
+        the same for every frame, whatever its extremes.
+        """
+        counts = [QUANTITIES[name].count for name in self.inputs]
+        if frame.ndim != 4 or frame.shape[1] != sum(counts):
+            raise ValueError(
+                f"a frame of shape {tuple(frame.shape)}: expected (B, {sum(counts)}, H, W) with {', '.join(self.inputs)}"
+            )
+        color, depth, normal, *albedo = frame.split(counts, dim=1)
+        divisor = albedo[0].where(albedo[0] > MIN_ALBEDO, 1) if albedo else torch.ones_like(color)
+        features = torch.cat((encode_radiance(color / divisor), torch.log1p(depth.clamp(min=0)), normal), 1)
+        return features, encode_radiance(divisor)
+
+
+def load_checkpoint(path: Path) -> dict:
+    """The contents of a checkpoint of train.py, as plain tensors and values: nothing in the file is executed.
+
+    Raises FileNotFoundError, or ValueError where the file is not such a checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; train.py writes them to <log_dir>/version_*/checkpoints/")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
+    keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
+    if "denoiser" not in keys or "state_dict" not in checkpoint:
+        raise ValueError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
+    return checkpoint
+
+
+def load_denoiser(path: Path) -> Denoiser:
+    """The denoiser of a checkpoint of train.py, on the CPU, ready for inference.
+
+    Raises FileNotFoundError, or ValueError where the file is no such checkpoint or its weights do not fit.
+    """
+    checkpoint = load_checkpoint(path)
+    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
+    prefix = "denoiser."
+    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    try:
+        denoiser.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
+    return denoiser.eval().requires_grad_(False)

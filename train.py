@@ -1,0 +1,206 @@
+"""Trains the denoiser on a dataset of rendered sequences: `python train.py DATASET`; TensorBoard shows the progress."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+
+from callbacks import FiniteLoss, FramesPerSecond, Pictures, StopCleanly
+from dataset import AUGMENTATIONS, SequenceData
+from lightning_module import DenoisingModule
+from model import ALBEDO_INPUTS, PAPER_CHANNELS, PLAIN_INPUTS, load_checkpoint
+from sequences import DatasetError, Split, split_dataset
+
+# What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
+REMEMBERED = (
+    "batch_size",
+    "sequence_length",
+    "crop_size",
+    "samples_per_epoch",
+    "augment",
+    "albedo",
+    "channels",
+    "learning_rate",
+    "ramp_epochs",
+    "precision",
+    "seed",
+)
+FIXED = ("channels", "albedo")  # the network itself: no resumed run can change these
+
+
+def positive(text: str) -> int:
+    """An option's whole number from 1 up. Raises ArgumentTypeError."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of train.py."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("dataset", type=Path, help="folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ optional")
+    add("--max_epochs", type=int, default=100, help="epochs in all, those before a resume included; -1: no limit")
+    add("--num_workers", type=int, default=min(8, (os.cpu_count() or 2) // 2), help="processes that decode frames")
+    add("--batch_size", type=positive, default=4, help="windows per step and device")
+    add("--sequence_length", type=int, default=7, help="frames per window, 2 or more")
+    add("--crop_size", type=positive, default=128, help="pixels, both ways")
+    add("--samples_per_epoch", type=positive, help="windows drawn per epoch; default: what covers the dataset once")
+    add(
+        "--augment", nargs="*", choices=AUGMENTATIONS, default=list(AUGMENTATIONS), help="name those to keep; none: off"
+    )
+    add("--albedo", choices=("auto", "off"), default="auto", help="divide radiance by albedo where the dataset has it")
+    add("--channels", type=positive, nargs="+", default=list(PAPER_CHANNELS), help="encoder widths, full size first")
+    add("--learning_rate", type=float, default=1e-3, help="of Adam, at its peak")
+    add("--ramp_epochs", type=float, default=10, help="epochs from a tenth of the rate to all; then 1/sqrt(epoch)")
+    add("--max_time", metavar="DD:HH:MM:SS", help="stop after this time, those before a resume included")
+    add("--precision", default="32-true", help="Lightning's: 32-true, bf16-mixed, 16-mixed ...")
+    add("--accelerator", default="auto", help="Lightning's: auto, cpu, gpu ...")
+    add("--devices", default="auto", help="Lightning's: how many, or which")
+    add("--num_nodes", type=positive, default=1, help="machines, under torchrun or SLURM")
+    add("--strategy", default="auto", help="Lightning's: auto, ddp ...")
+    add("--seed", type=int, default=0, help="the same seed repeats a run exactly on the CPU")
+    add("--log_dir", type=Path, default=Path("runs"), help="each run gets a folder version_<n> in it")
+    add("--checkpoint", type=Path, help="resume from this one, with its options unless they are given again")
+    add("--fast_dev_run", action="store_true", help="one batch of training and validation, nothing saved")
+    return parser
+
+
+def parse_options(arguments: list[str]) -> argparse.Namespace:
+    """The options of a run; those of the checkpoint, if it resumes one, are the defaults. Exits on bad ones."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.checkpoint:
+        try:
+            remembered = load_checkpoint(options.checkpoint)["hyper_parameters"].get("options") or {}
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+        parser.set_defaults(**remembered)
+        options = parser.parse_args(arguments)
+        for name in FIXED:
+            if name in remembered and getattr(options, name) != remembered[name]:
+                parser.error(
+                    f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {remembered[name]}; "
+                    f"leave --{name} out, or start anew without --checkpoint"
+                )
+    if options.sequence_length < 2:
+        parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
+    if options.learning_rate <= 0 or options.ramp_epochs < 0:
+        parser.error("--learning_rate must be above 0, and --ramp_epochs not below")
+    return options
+
+
+def run_folder(options: argparse.Namespace) -> TensorBoardLogger:
+    """The logger: of the run that the checkpoint came from, if it lies in one below --log_dir; else of a new run."""
+    if options.checkpoint:
+        run = options.checkpoint.resolve().parent.parent
+        if run.parent == options.log_dir.resolve() and run.name.startswith("version_"):
+            return TensorBoardLogger(options.log_dir, name="", version=run.name, default_hp_metric=False)
+    return TensorBoardLogger(options.log_dir, name="", default_hp_metric=False)
+
+
+def resume_command(arguments: list[str], checkpoint: Path) -> str:
+    """The command line that goes on from `checkpoint` with the same arguments."""
+    kept = list(arguments)
+    if "--checkpoint" in kept:
+        at = kept.index("--checkpoint")
+        del kept[at : at + 2]
+    kept = [a for a in kept if not a.startswith("--checkpoint=")]
+    return shlex.join(["python", "train.py", *kept, "--checkpoint", str(checkpoint)])
+
+
+def describe(split: Split, data: SequenceData, demodulate: bool) -> str:
+    """What will be trained on, for the terminal."""
+    lines = list(split.notes)
+    for name, sequences, windows in (
+        ("training", split.training, data.training),
+        ("validation", split.validation, data.validation),
+    ):
+        frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})
+        lines.append(f"{name}: {scenes} scenes, {len(sequences)} sequences, {frames} frames, {len(windows)} windows")
+    albedo = "divided out" if demodulate else "not used" if split.albedo else "not in the dataset, so not divided out"
+    lines.append(f"an epoch: {data.samples_per_epoch} samples; albedo: {albedo}")
+    return "\n".join(lines)
+
+
+def train(options: argparse.Namespace, arguments: list[str]) -> Path | None:
+    """Runs the training; returns the last checkpoint's path, None under --fast_dev_run. Raises DatasetError."""
+    pl.seed_everything(options.seed, workers=True, verbose=False)
+    split = split_dataset(options.dataset, options.sequence_length, options.crop_size)
+    demodulate = options.albedo == "auto" and split.albedo
+    if options.checkpoint:
+        demodulate = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"]["demodulate"]
+        if demodulate and not split.albedo:
+            raise DatasetError(f"{options.checkpoint} was trained with albedo, which {options.dataset} lacks")
+    data = SequenceData(
+        split,
+        ALBEDO_INPUTS if demodulate else PLAIN_INPUTS,
+        options.sequence_length,
+        options.crop_size,
+        options.batch_size,
+        options.num_workers,
+        options.seed,
+        tuple(options.augment),
+        options.samples_per_epoch,
+    )
+    rank_zero_info(describe(split, data, demodulate))
+    module = DenoisingModule(
+        {"channels": list(options.channels), "demodulate": demodulate},
+        options.learning_rate,
+        options.ramp_epochs,
+        {name: getattr(options, name) for name in REMEMBERED},
+    )
+    logger = run_folder(options)
+    folder = Path(logger.log_dir) / "checkpoints"
+    last = None if options.fast_dev_run else folder / "last.ckpt"
+    shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    trainer = pl.Trainer(
+        max_epochs=options.max_epochs,
+        max_time=options.max_time,
+        precision=options.precision,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        fast_dev_run=options.fast_dev_run,
+        use_distributed_sampler=False,  # dataset.py's samplers share the samples out themselves
+        log_every_n_steps=1,
+        logger=logger,
+        callbacks=[
+            FiniteLoss(),
+            FramesPerSecond(),
+            Pictures(),
+            LearningRateMonitor("step"),
+            StopCleanly(last, resume_command(arguments, last) if last else ""),
+            ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
+            ModelCheckpoint(filename="last", **shared),
+        ],
+    )
+    if not options.fast_dev_run:
+        rank_zero_info(f"watch it: tensorboard --logdir {options.log_dir}")
+    trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
+    return last
+
+
+def main() -> None:
+    """The command line; a dataset or a machine that cannot do what was asked is one clear line, not a trace."""
+    arguments = sys.argv[1:]
+    options = parse_options(arguments)
+    try:
+        last = train(options, arguments)
+    except (DatasetError, FloatingPointError) as error:
+        sys.exit(f"train.py: {error}")
+    if last:
+        rank_zero_info(f"best and last checkpoint: {last.parent}/best.ckpt, {last}")
+
+
+if __name__ == "__main__":
+    main()
