@@ -74,7 +74,7 @@ class StopCleanly(pl.Callback):
         return trainer.strategy.reduce_boolean_decision(self.wanted, all=False)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        """Saves and stops, if asked to; but behind an epoch's last batch, validation and the usual saving come first."""
+        """Saves and stops, if asked to; behind an epoch's last batch, validation and the usual saving come first."""
         if not trainer.is_last_batch and self._agreed(trainer):
             if self.checkpoint:
                 trainer.save_checkpoint(self.checkpoint)
@@ -107,6 +107,6 @@ class FiniteLoss(pl.Callback):
         loss = trainer.callback_metrics.get("loss")
         if loss is not None and not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the training loss became {float(loss)} in epoch {trainer.current_epoch}; the checkpoints before it are "
-                "kept: go on from the best one with a lower --learning_rate, or with --precision 32-true"
+                f"the training loss became {float(loss)} in epoch {trainer.current_epoch}; the checkpoints before it "
+                "are kept: go on from the best one with a lower --learning_rate, or with --precision 32-true"
             )

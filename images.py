@@ -201,8 +201,8 @@ def require_channels(header: Header, names: tuple[str, ...]) -> dict[str, tuple[
             raise ValueError(f"{header.path}: {error}") from error
         if channels is None:
             raise MissingChannelError(
-                f"{header.path}: no channel for {name} ({QUANTITIES[name].unit}); accepted: {QUANTITIES[name].accepted}; "
-                f"the file has: {' '.join(header.channels) or 'none'}"
+                f"{header.path}: no channel for {name} ({QUANTITIES[name].unit}); "
+                f"accepted: {QUANTITIES[name].accepted}; the file has: {' '.join(header.channels) or 'none'}"
             )
         found[name] = channels
     return found

@@ -14,7 +14,7 @@ LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravi
 
 
 def frame_weights(length: int, device: torch.device | None = None) -> torch.Tensor:
-    """(length,) weights exp(-(length - 1 - t)^2 / (2 sigma^2)): a Gaussian towards the last frame, whose weight is 1."""
+    """(length,) weights exp(-(length - 1 - t)^2 / (2 sigma^2)): towards the last frame, whose weight is 1."""
     distance = torch.arange(length - 1, -1, -1, dtype=torch.float32, device=device)
     return torch.exp(-(distance**2) / (2 * FRAME_SIGMA**2))
 

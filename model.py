@@ -6,6 +6,7 @@ radiance, depth in scene units, world-space normals, albedo. The hidden state is
 """
 
 import pickle
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -86,7 +87,7 @@ class RecurrentAutoencoder(nn.Module):
     def initial_state(self, features: torch.Tensor) -> State:
         """The zero state for features of this shape, type and device: level l is (B, channels[l], H / 2^l, W / 2^l)."""
         batch, _, height, width = features.shape
-        return [features.new_zeros(batch, c, height >> l, width >> l) for l, c in enumerate(self.channels)]
+        return [features.new_zeros(batch, c, height >> level, width >> level) for level, c in enumerate(self.channels)]
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """One frame: (B, FEATURES, H, W) and the state to (B, 3, H, W) and the next state."""
@@ -153,12 +154,25 @@ class Denoiser(nn.Module):
         counts = [QUANTITIES[name].count for name in self.inputs]
         if frame.ndim != 4 or frame.shape[1] != sum(counts):
             raise ValueError(
-                f"a frame of shape {tuple(frame.shape)}: expected (B, {sum(counts)}, H, W) with {', '.join(self.inputs)}"
+                f"a frame of shape {tuple(frame.shape)}: expected (B, {sum(counts)}, H, W), {', '.join(self.inputs)}"
             )
         color, depth, normal, *albedo = frame.split(counts, dim=1)
         divisor = albedo[0].where(albedo[0] > MIN_ALBEDO, 1) if albedo else torch.ones_like(color)
         features = torch.cat((encode_radiance(color / divisor), torch.log1p(depth.clamp(min=0)), normal), 1)
         return features, encode_radiance(divisor)
+
+
+def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Reconstructs a sequence frame by frame: (C, H, W) CPU tensors in, (3, H, W) linear radiance on the CPU out.
+
+    Holds one frame and one hidden state, however long the sequence is. Works where the denoiser's weights are.
+    """
+    device = next(denoiser.parameters()).device
+    state = None
+    for frame in frames:
+        with torch.inference_mode():  # not around the yield: the caller's code is not ours to switch
+            image, state = denoiser(frame[None].to(device), state)
+        yield image[0].cpu()
 
 
 def load_checkpoint(path: Path) -> dict:

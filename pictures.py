@@ -17,7 +17,7 @@ FRAMES_PER_SECOND = 12
 
 
 def side_by_side(images: list[torch.Tensor], exposure: float) -> torch.Tensor:
-    """Linear (3, H, W) images of one size in a row, tone-mapped at one exposure: (3, H, W') sRGB. NaN shows as black."""
+    """Linear (3, H, W) images of one size in a row, tone-mapped at one exposure: (3, H, W') sRGB. NaN is black."""
     shown = [tone_map(torch.nan_to_num(image.float().cpu(), 0.0, 0.0, 0.0), exposure) for image in images]
     return make_grid(shown, nrow=len(shown), padding=GAP, pad_value=1.0)[:, GAP:-GAP, GAP:-GAP]
 

@@ -1,13 +1,13 @@
 """What is on disk: finds the sequences of a dataset, checks them before anything is trained, and splits them.
 
-A dataset is `DATASET/{train,val,test}/<Scene>/frame-0000/{target.exr, noisy-0.exr, noisy-1.exr ...}`; `val` is optional.
-Only file names and EXR headers are read here. What is skipped is returned as lines for the user to read.
+A dataset is `DATASET/{train,val,test}/<Scene>/frame-0000/{target.exr, noisy-0.exr, noisy-1.exr ...}`; `val` is
+optional. Only file names and EXR headers are read here. What is skipped is returned as lines for the user to read.
 """
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,6 +16,8 @@ from images import Header, find_channels, read_header, require_channels
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
+PLAIN_INPUTS = ("color", "depth", "normal")  # what every noisy file must have
+ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
 LAYOUT = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
 
 
@@ -57,26 +59,40 @@ class Sequence:
         return f"{self.scene} ({self.frames[0].folder.name} to {self.frames[-1].folder.name})"
 
 
-def find_sequences(folder: Path, need_target: bool) -> tuple[list[Sequence], list[str]]:
+def find_sequences(
+    folder: Path, need_target: bool, inputs: tuple[str, ...] = PLAIN_INPUTS
+) -> tuple[list[Sequence], list[str]]:
     """The sequences of every scene below `folder`, and what was skipped, a line each.
 
     A frame without noisy renderings is skipped; one without target too if `need_target`. A gap in the numbers, of
     skipped frames as well, splits a sequence. Raises DatasetError where nothing usable is left, where the files of a
-    sequence differ in their data window, or where a file is no EXR file or lacks a channel.
+    sequence differ in their data window, or where a file is no EXR file or lacks a channel of `inputs`.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
     scenes = sorted(child for child in folder.iterdir() if child.is_dir() and frame_folders(child))
     if not scenes:
         raise DatasetError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
+    return read_scenes(scenes, need_target, inputs)
+
+
+def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
+    """As find_sequences, targets or not, for a dataset (its `test/`), a folder of scenes, or one scene's folder."""
+    if path.is_dir() and frame_folders(path):
+        return read_scenes([path.resolve()], False, inputs)
+    return find_sequences(path / "test" if (path / "test").is_dir() else path, False, inputs)
+
+
+def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
+    """The checked sequences of these scene folders, and what was skipped; raises DatasetError as find_sequences."""
     sequences, notes = [], []
     for scene in scenes:
         found, scene_notes = scene_sequences(scene, need_target)
         sequences += found
         notes += scene_notes
     if not sequences:
-        raise DatasetError(f"{folder}: no usable frame in it:\n  " + "\n  ".join(notes))
-    return check_headers(sequences), notes
+        raise DatasetError(f"{scenes[0].parent}: no usable frame in it:\n  " + "\n  ".join(notes))
+    return check_headers(sequences, inputs), notes
 
 
 def frame_folders(scene: Path) -> list[Path]:
@@ -99,12 +115,12 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
         else:
             frames.append(Frame(folder, tuple(folder / f"noisy-{n}.exr" for n in numbers), target))
     runs = [tuple(f for _, f in run) for _, run in groupby(enumerate(frames), lambda item: item[1].number - item[0])]
-    for before, after in zip(runs, runs[1:], strict=False):
+    for before, after in pairwise(runs):
         notes.append(f"{scene}: gap between {before[-1].folder.name} and {after[0].folder.name}; two sequences")
     return [Sequence(scene.name, run) for run in runs], notes
 
 
-def check_headers(sequences: list[Sequence]) -> list[Sequence]:
+def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Sequence]:
     """The sequences with size and albedo filled in, after reading the EXR header of every file, in parallel.
 
     Raises DatasetError naming the first file that is not readable, lacks a channel, or has another data window.
@@ -119,7 +135,7 @@ def check_headers(sequences: list[Sequence]) -> list[Sequence]:
         noisy = [headers[file] for frame in sequence.frames for file in frame.noisy]
         targets = [headers[frame.target] for frame in sequence.frames if frame.target]
         for header in noisy:
-            _check_header(header, first, ("color", "depth", "normal"))
+            _check_header(header, first, inputs)
         for header in targets:
             _check_header(header, first, ("color",))
         albedo = all(find_channels(header.channels, "albedo") for header in noisy)
