@@ -33,6 +33,10 @@ class Pictures(pl.Callback):
 class FramesPerSecond(pl.Callback):
     """Logs how many frames a second an epoch trained on, over all processes, waiting for data included."""
 
+    def on_train_start(self, trainer, module) -> None:
+        """Starts the clock of a run that resumes within an epoch, which Lightning does not start again."""
+        self.on_train_epoch_start(trainer, module)
+
     def on_train_epoch_start(self, trainer, module) -> None:
         """Starts the clock."""
         self.frames, self.start, self.end = 0, time.monotonic(), None
@@ -77,7 +81,7 @@ class StopCleanly(pl.Callback):
         """Saves and stops, if asked to; behind an epoch's last batch, validation and the usual saving come first."""
         if not trainer.is_last_batch and self._agreed(trainer):
             if self.checkpoint:
-                trainer.save_checkpoint(self.checkpoint)
+                trainer.save_checkpoint(self.checkpoint, weights_only=False)
             raise KeyboardInterrupt
 
     def on_train_epoch_start(self, trainer, module) -> None:
