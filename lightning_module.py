@@ -80,7 +80,11 @@ class DenoisingModule(pl.LightningModule):
     def configure_optimizers(self) -> dict:
         """Adam with betas 0.9 and 0.99, its rate following paper_schedule step by step (section 4.4)."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99))
-        _ = self.trainer.estimated_stepping_batches  # makes Lightning count the batches of an epoch
-        steps, ramp = self.trainer.num_training_batches, self.hparams.ramp_epochs
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: paper_schedule(step / steps, ramp))
+
+        def factor(step: int) -> float:
+            # Asked for late, because making Lightning count the batches here would set the loaders up before their
+            # position is restored from a checkpoint.
+            return paper_schedule(step / self.trainer.num_training_batches, self.hparams.ramp_epochs)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -186,7 +186,7 @@ def load_checkpoint(path: Path) -> dict:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
     keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
     if "denoiser" not in keys or "state_dict" not in checkpoint:

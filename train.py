@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -102,8 +103,9 @@ def run_folder(options: argparse.Namespace) -> TensorBoardLogger:
     """The logger: of the run that the checkpoint came from, if it lies in one below --log_dir; else of a new run."""
     if options.checkpoint:
         run = options.checkpoint.resolve().parent.parent
-        if run.parent == options.log_dir.resolve() and run.name.startswith("version_"):
-            return TensorBoardLogger(options.log_dir, name="", version=run.name, default_hp_metric=False)
+        if run.parent == options.log_dir.resolve() and re.fullmatch(r"version_\d+", run.name):
+            version = int(run.name.removeprefix("version_"))
+            return TensorBoardLogger(options.log_dir, name="", version=version, default_hp_metric=False)
     return TensorBoardLogger(options.log_dir, name="", default_hp_metric=False)
 
 

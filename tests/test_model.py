@@ -1,0 +1,193 @@
+"""Pins the denoiser: any frame size, functional recurrence, independent batch items, checkpoints."""
+
+import pickle
+
+import pytest
+import torch
+
+from images import decode_radiance, encode_radiance
+from lightning_module import DenoisingModule
+from model import PAPER_CHANNELS, Denoiser, denoise, load_checkpoint, load_denoiser
+
+SMALL = [8, 10, 12]
+
+
+@pytest.fixture
+def denoiser():
+    torch.manual_seed(0)
+    return Denoiser(SMALL).eval()
+
+
+def random_frames(*shape, albedo=False):
+    torch.manual_seed(1)
+    frames = torch.rand(*shape[:-2], 10 if albedo else 7, *shape[-2:])
+    return frames
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 5), (16, 16), (17, 33), (45, 80)])
+@pytest.mark.parametrize("channels", [SMALL, list(PAPER_CHANNELS)])
+def test_any_size_keeps_its_size(size, channels):
+    image, state = Denoiser(channels)(random_frames(2, *size))
+    assert image.shape == (2, 3, *size) and torch.isfinite(image).all() and (image >= 0).all()
+    again, _ = Denoiser(channels)(random_frames(2, *size), state)
+    assert again.shape == image.shape
+
+
+def test_padding_does_not_change_frames_that_need_none(denoiser):
+    frame = random_frames(1, 16, 16)
+    features, _ = denoiser.preprocess(frame)
+    bare, _ = denoiser.network(features, denoiser.network.initial_state(features))
+    assert torch.equal(decode_radiance(bare), denoiser(frame)[0])
+
+
+def test_the_state_has_one_tensor_per_level_and_starts_at_zero(denoiser):
+    frame = random_frames(1, 16, 12)
+    image, state = denoiser(frame)
+    assert [tuple(s.shape) for s in state] == [(1, 8, 16, 12), (1, 10, 8, 6), (1, 12, 4, 3)]
+    zeros = [torch.zeros_like(s) for s in state]
+    assert torch.equal(denoiser(frame, zeros)[0], image)
+    assert not torch.allclose(denoiser(frame, state)[0], image)
+
+
+def test_every_level_is_recurrent(denoiser):
+    frame = random_frames(1, 16, 16)
+    _, state = denoiser(frame)
+    zeros = [torch.zeros_like(s) for s in state]
+    for level in range(len(SMALL)):
+        only = [s if i == level else z for i, (s, z) in enumerate(zip(state, zeros, strict=True))]
+        assert not torch.equal(denoiser.forward_encoded(frame, only)[0], denoiser.forward_encoded(frame, zeros)[0])
+
+
+def test_frame_by_frame_equals_the_sequence():
+    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3).eval()
+    frames = random_frames(1, 5, 18, 22)
+    whole = decode_radiance(module(frames))[0]
+    for stepped, together in zip(denoise(module.denoiser, frames[0]), whole, strict=True):
+        assert torch.allclose(stepped, together, atol=1e-6)
+
+
+def test_denoise_reads_one_frame_ahead_of_nothing(denoiser):
+    """Frames stream: the next is asked for only when the one before has been handed out."""
+    asked = []
+
+    def frames():
+        for index in range(3):
+            asked.append(index)
+            yield random_frames(8, 8)
+
+    stream = denoise(denoiser, frames())
+    for index in range(3):
+        next(stream)
+        assert asked == list(range(index + 1))
+
+
+def test_batch_items_are_independent(denoiser):
+    frames = random_frames(3, 20, 20)
+    together, state = denoiser(frames)
+    together_next, _ = denoiser(frames.flip(0), state)
+    for index in range(3):
+        alone, own = denoiser(frames[index : index + 1])
+        assert torch.allclose(alone, together[index : index + 1], atol=1e-5)
+        alone_next, _ = denoiser(frames.flip(0)[index : index + 1], own)
+        assert torch.allclose(alone_next, together_next[index : index + 1], atol=1e-5)
+
+
+def test_the_first_frame_reaches_the_last_reconstruction():
+    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3)
+    frames = random_frames(1, 4, 16, 16).requires_grad_()
+    module(frames)[:, -1].sum().backward()
+    assert (frames.grad.abs().sum((0, 2, 3, 4)) > 0).all()
+
+
+def test_decode_inverts_encode():
+    radiance = torch.cat((torch.zeros(1), torch.logspace(-6, 5, 200)))
+    assert torch.allclose(decode_radiance(encode_radiance(radiance)), radiance, rtol=1e-4)
+    assert encode_radiance(torch.tensor([-1.0])) == 0 and encode_radiance(torch.tensor([32.0])).item() == pytest.approx(
+        2
+    )
+
+
+def test_linear_output_is_the_decoded_output(denoiser):
+    frame = random_frames(1, 16, 16)
+    assert torch.equal(decode_radiance(denoiser.forward_encoded(frame)[0]), denoiser(frame)[0])
+
+
+def test_depth_does_not_depend_on_the_frames_extremes(denoiser):
+    frame = random_frames(1, 8, 8)
+    features, _ = denoiser.preprocess(frame)
+    frame[:, 3, 0, 0] = 1000
+    changed, _ = denoiser.preprocess(frame)
+    assert (features != changed).sum() == 1
+
+
+def test_albedo_is_divided_out_and_multiplied_back():
+    torch.manual_seed(0)
+    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    white = random_frames(1, 16, 16, albedo=True)
+    white[:, 7:] = 1
+    albedo = 0.05 + 0.9 * torch.rand(1, 3, 16, 16)
+    textured = white.clone()
+    textured[:, :3] *= albedo
+    textured[:, 7:] = albedo
+    assert torch.allclose(denoiser(textured)[0], albedo * denoiser(white)[0], rtol=1e-3, atol=1e-5)
+
+
+def test_no_albedo_leaves_radiance_as_it_is():
+    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    black = random_frames(1, 16, 16, albedo=True)
+    white = black.clone()
+    black[:, 7:], white[:, 7:] = 0, 1
+    assert torch.equal(denoiser(black)[0], denoiser(white)[0])
+
+
+def test_the_loss_of_a_black_output_still_has_a_gradient():
+    """Losses see the encoded output, which may be negative; decoded, it would be 0 without a gradient."""
+    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3)
+    torch.nn.init.constant_(module.denoiser.network.output.bias, -100.0)
+    loss = module.losses(module(random_frames(1, 2, 16, 16)), torch.ones(1, 2, 3, 16, 16))["loss"]
+    loss.backward()
+    assert module.denoiser.network.output.bias.grad.abs().sum() > 0
+
+
+def test_wrong_inputs_are_named(denoiser):
+    with pytest.raises(ValueError, match=r"expected \(B, 7, H, W\)"):
+        denoiser(torch.rand(1, 10, 8, 8))
+    _, state = denoiser(random_frames(1, 8, 8))
+    with pytest.raises(ValueError, match="does not fit a frame of 16x16"):
+        denoiser(random_frames(1, 16, 16), state)
+    with pytest.raises(ValueError, match="one positive width"):
+        Denoiser([])
+
+
+class Trap:
+    """Unpickling this would create a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    trap = tmp_path / "trap.ckpt"
+    torch.save({"state_dict": {}, "hyper_parameters": Trap(tmp_path / "sprung")}, trap)
+    with pytest.raises(ValueError, match=r"trap.ckpt"):
+        load_checkpoint(trap)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_bad_checkpoints_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing.ckpt"):
+        load_denoiser(tmp_path / "missing.ckpt")
+    for name, content in (("text.ckpt", b"hello"), ("empty.ckpt", b""), ("pickle.ckpt", pickle.dumps({"a": 1}))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            load_denoiser(tmp_path / name)
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"other.ckpt.*train.py"):
+        load_denoiser(tmp_path / "other.ckpt")
+    wrong = {"state_dict": {}, "hyper_parameters": {"denoiser": {"channels": SMALL, "demodulate": False}}}
+    torch.save(wrong, tmp_path / "wrong.ckpt")
+    with pytest.raises(ValueError, match=r"wrong.ckpt: weights do not fit"):
+        load_denoiser(tmp_path / "wrong.ckpt")
