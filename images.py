@@ -229,7 +229,8 @@ def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             )
         quantities[name] = np.stack([pixels[c] for c in channels]).astype(np.float32)
     if "depth" in quantities:
-        quantities["depth"][np.abs(quantities["depth"]) >= MISS_DEPTH] = 0
+        depth = quantities["depth"]
+        depth[np.isfinite(depth) & (np.abs(depth) >= MISS_DEPTH)] = 0
     return quantities
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import torch
+import torch.nn.functional as F
 from torchvision.io import write_png
 from torchvision.utils import make_grid
 
@@ -36,7 +37,7 @@ def save_png(path: Path, srgb: torch.Tensor) -> None:
 class Film:
     """An H.264 film, written frame by frame as they come; a context manager. Appears under its name when complete.
 
-    Odd sizes are cut by a pixel, which the format demands.
+    Odd sizes get their last row or column twice, since the format demands even ones.
     """
 
     def __init__(self, path: Path):
@@ -49,12 +50,13 @@ class Film:
 
     def add(self, srgb: torch.Tensor) -> None:
         """The next frame, (3, H, W) sRGB; all of a film have one size."""
-        height, width = (n - n % 2 for n in srgb.shape[1:])
+        srgb = F.pad(srgb, (0, srgb.shape[2] % 2, 0, srgb.shape[1] % 2), mode="replicate")
         if self.container is None:
             self.container = av.open(str(self.temporary), "w", format="mp4")
             self.stream = self.container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"crf": "16"})
-            self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
-        pixels = to_bytes(srgb[:, :height, :width]).permute(1, 2, 0).contiguous().numpy()
+            self.stream.height, self.stream.width = srgb.shape[1:]
+            self.stream.pix_fmt = "yuv420p"
+        pixels = to_bytes(srgb).permute(1, 2, 0).contiguous().numpy()
         self.container.mux(self.stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
 
     def __exit__(self, kind, value, trace) -> None:

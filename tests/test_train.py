@@ -11,14 +11,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script, write_channels
+from conftest import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script, write_channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
 from lightning_module import paper_schedule
 from model import load_denoiser
-
-QUICK = "--crop_size 16 --sequence_length 3 --channels 8 10 --num_workers 0 --accelerator cpu --batch_size 2".split()
 
 
 def run_training(dataset, log_dir, *more):
@@ -93,7 +91,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
     a, b = (torch.load(p, weights_only=True) for p in (whole, last))
     assert a["epoch"] == b["epoch"] == 3 and a["global_step"] == b["global_step"] == 12
     assert a["lr_schedulers"] == b["lr_schedulers"]
-    for x, y in zip(a["optimizer_states"][0]["state"].values(), b["optimizer_states"][0]["state"].values(), strict=True):
+    for x, y in zip(
+        a["optimizer_states"][0]["state"].values(), b["optimizer_states"][0]["state"].values(), strict=True
+    ):
         assert torch.equal(x["exp_avg_sq"], y["exp_avg_sq"])
 
 
