@@ -4,6 +4,8 @@ Shapes: C channels, H rows, W columns. Arrays and tensors are channels first. Ra
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,7 +250,7 @@ def replace_invalid(quantities: dict[str, np.ndarray]) -> int:
 def write_exr(path: Path, color: np.ndarray) -> None:
     """Writes (3, H, W) linear radiance as R G B, half float, ZIP; whole or not at all.
 
-    Values beyond what a half float holds (65504) are clamped to it.
+    Values beyond what a half float holds (65504) are clamped to it. Raises OSError where it cannot be written.
     """
     path = Path(path)
     limit = np.finfo(np.float16).max
@@ -256,24 +258,21 @@ def write_exr(path: Path, color: np.ndarray) -> None:
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     channels = {name: np.ascontiguousarray(plane) for name, plane in zip("RGB", planes, strict=True)}
     with whole_file(path) as temporary:
-        OpenEXR.File(header, channels).write(str(temporary))
+        try:
+            OpenEXR.File(header, channels).write(str(temporary))
+        except RuntimeError as error:
+            raise OSError(f"{path}: not written ({error}); free some space, or choose another folder") from error
 
 
-class whole_file:
-    """Context manager that gives a temporary name beside `path`, and renames it to `path` only if all went well."""
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-        self.temporary = self.path.with_name(f".{os.getpid()}-{self.path.name}")
-
-    def __enter__(self) -> Path:
-        return self.temporary
-
-    def __exit__(self, kind, value, trace) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path` to write to; renames it to `path` if all went well, else removes it."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:

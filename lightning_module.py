@@ -88,3 +88,14 @@ class DenoisingModule(pl.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """Lets a resumed run change the peak learning rate: the checkpoint's optimiser and schedule have their own."""
+        rate = self.hparams.learning_rate
+        for scheduler in checkpoint["lr_schedulers"]:
+            factor = rate / scheduler["base_lrs"][0]
+            scheduler["base_lrs"] = [rate for _ in scheduler["base_lrs"]]
+            scheduler["_last_lr"] = [last * factor for last in scheduler["_last_lr"]]
+        for group in (g for state in checkpoint["optimizer_states"] for g in state["param_groups"]):
+            group["lr"] *= rate / group["initial_lr"]
+            group["initial_lr"] = rate

@@ -3,12 +3,14 @@
 Shapes: (3, H, W) images; radiance is linear, sRGB is in [0, 1].
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import torch
 import torch.nn.functional as F
-from torchvision.io import write_png
+from torchvision.io import encode_png
 from torchvision.utils import make_grid
 
 from images import tone_map, whole_file
@@ -29,39 +31,46 @@ def to_bytes(srgb: torch.Tensor) -> torch.Tensor:
 
 
 def save_png(path: Path, srgb: torch.Tensor) -> None:
-    """Writes a (3, H, W) sRGB image as PNG; whole or not at all."""
+    """Writes a (3, H, W) sRGB image as PNG; whole or not at all. Raises OSError where it cannot be written."""
+    content = encode_png(to_bytes(srgb)).numpy().tobytes()  # torchvision's write_png is silent about a full disk
     with whole_file(path) as temporary:
-        write_png(to_bytes(srgb), str(temporary))
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def open_film(path: Path) -> Iterator["Film"]:
+    """A film to add frames to; it appears at `path` when it is complete. Raises OSError where it cannot be written."""
+    with whole_file(path) as temporary:
+        film = Film(temporary)
+        try:
+            yield film
+        finally:
+            film.close()
 
 
 class Film:
-    """An H.264 film, written frame by frame as they come; a context manager. Appears under its name when complete.
+    """An H.264 film (MP4), encoded frame by frame as they come, so that none is kept.
 
     Odd sizes get their last row or column twice, since the format demands even ones.
     """
 
     def __init__(self, path: Path):
-        self.file = whole_file(path)
-        self.container = None
-
-    def __enter__(self) -> "Film":
-        self.temporary = self.file.__enter__()
-        return self
+        self.path = path
+        self.container = self.stream = None
 
     def add(self, srgb: torch.Tensor) -> None:
         """The next frame, (3, H, W) sRGB; all of a film have one size."""
         srgb = F.pad(srgb, (0, srgb.shape[2] % 2, 0, srgb.shape[1] % 2), mode="replicate")
         if self.container is None:
-            self.container = av.open(str(self.temporary), "w", format="mp4")
+            self.container = av.open(str(self.path), "w", format="mp4")
             self.stream = self.container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"crf": "16"})
             self.stream.height, self.stream.width = srgb.shape[1:]
             self.stream.pix_fmt = "yuv420p"
         pixels = to_bytes(srgb).permute(1, 2, 0).contiguous().numpy()
         self.container.mux(self.stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
 
-    def __exit__(self, kind, value, trace) -> None:
+    def close(self) -> None:
+        """Writes what the encoder still holds, and the index."""
         if self.container is not None:
-            if kind is None:
+            with self.container:
                 self.container.mux(self.stream.encode())
-            self.container.close()
-        self.file.__exit__(kind, value, trace)

@@ -15,7 +15,7 @@ from dataset import load_noisy, load_target
 from images import exposure_for, log_luminance, tone_map, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
-from pictures import Film, save_png, side_by_side
+from pictures import Film, open_film, save_png, side_by_side
 from sequences import DatasetError, Sequence, find_test_sequences
 
 
@@ -90,7 +90,7 @@ def reconstruct_scene(
     folder.mkdir(parents=True, exist_ok=True)
     columns = 3 if all(f.target for s in sequences for f in s.frames) else 2
     exposure = scene_exposure(sequences, progress)
-    with Film(folder / "animation.mp4") as film:
+    with open_film(folder / "animation.mp4") as film:
         output = SceneOutput(folder, exposure, columns, film)
         for sequence in sequences:
             output.start_sequence()

@@ -186,6 +186,18 @@ def test_bad_options_are_one_clear_line(small_dataset, tmp_path, options, messag
     assert not list((tmp_path).rglob("*.ckpt"))
 
 
+def test_a_resumed_run_may_change_its_learning_rate(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    more = ("--max_epochs", 2, "--checkpoint", last)
+    rates = []
+    for rate in (1e-3, 5e-4):
+        run_training(small_dataset, tmp_path / f"more-{rate}", *more, "--learning_rate", rate)
+        events = EventAccumulator(str(tmp_path / f"more-{rate}" / "version_0"))
+        events.Reload()
+        rates.append([e.value for e in events.Scalars("lr-Adam")])
+    assert rates[1] == pytest.approx([rate / 2 for rate in rates[0]])
+
+
 def test_resuming_with_another_network_is_an_error(small_dataset, tmp_path, capsys):
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
     with pytest.raises(SystemExit):
