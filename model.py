@@ -18,8 +18,9 @@ from images import QUANTITIES, decode_radiance, encode_radiance
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
 PLAIN_INPUTS = ("color", "depth", "normal")
 ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
-FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3); albedo is only divided out
-MIN_ALBEDO = 0.01  # below this (mirrors, emitters, background) radiance is left as it is
+PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
+ALBEDO_FEATURES = 8  # and whether albedo was divided out
+MIN_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is left as it is
 LEAK = 0.1
 
 State = list[torch.Tensor]
@@ -70,14 +71,14 @@ class DecoderLevel(nn.Module):
 
 
 class RecurrentAutoencoder(nn.Module):
-    """The bare recurrent U-Net: (B, FEATURES, H, W) features to 3 linear outputs; H and W divide by `multiple`."""
+    """The bare recurrent U-Net: (B, features, H, W) to 3 linear outputs; H and W divide by `multiple`."""
 
-    def __init__(self, channels: tuple[int, ...]):
+    def __init__(self, features: int, channels: tuple[int, ...]):
         super().__init__()
         self.channels = tuple(channels)
         self.multiple = 2 ** (len(channels) - 1)
         self.encoder = nn.ModuleList(
-            EncoderLevel(inputs, width) for inputs, width in zip((FEATURES, *channels), channels, strict=False)
+            EncoderLevel(inputs, width) for inputs, width in zip((features, *channels), channels, strict=False)
         )
         self.decoder = nn.ModuleList(
             DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
@@ -90,7 +91,7 @@ class RecurrentAutoencoder(nn.Module):
         return [features.new_zeros(batch, c, height >> level, width >> level) for level, c in enumerate(self.channels)]
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """One frame: (B, FEATURES, H, W) and the state to (B, 3, H, W) and the next state."""
+        """One frame: (B, features, H, W) and the state to (B, 3, H, W) and the next state."""
         new_state = []
         x = features
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
@@ -116,7 +117,7 @@ class Denoiser(nn.Module):
             raise ValueError(f"channels {channels}: expected one positive width per encoder level, like 32 43 57")
         self.options = {"channels": list(channels), "demodulate": bool(demodulate)}
         self.inputs = ALBEDO_INPUTS if demodulate else PLAIN_INPUTS
-        self.network = RecurrentAutoencoder(tuple(channels))
+        self.network = RecurrentAutoencoder(ALBEDO_FEATURES if demodulate else PLAIN_FEATURES, tuple(channels))
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """One frame: (B, C, H, W) and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
@@ -146,10 +147,12 @@ class Denoiser(nn.Module):
         return encoded[..., :height, :width] * albedo_code, state
 
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C, H, W) to the (B, FEATURES, H, W) features and the encoded albedo that the output is multiplied by.
+        """(B, C, H, W) to the (B, features, H, W) features and the encoded albedo that the output is multiplied by.
 
-        Since (a x)^0.2 = a^0.2 x^0.2, multiplying by the encoded albedo is remodulation. Depth becomes log(1 + depth):
-        the same for every frame, whatever its extremes.
+        Since (a x)^0.2 = a^0.2 x^0.2, multiplying by the encoded albedo is remodulation. A pixel is divided in all
+        channels or in none: were only those left out that are nearly 0 (the blue of a red leaf), the network, which
+        does not see the albedo, would give them the brightness of their neighbours. Depth becomes log(1 + depth): the
+        same for every frame, whatever its extremes.
         """
         counts = [QUANTITIES[name].count for name in self.inputs]
         if frame.ndim != 4 or frame.shape[1] != sum(counts):
@@ -157,8 +160,12 @@ class Denoiser(nn.Module):
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {sum(counts)}, H, W), {', '.join(self.inputs)}"
             )
         color, depth, normal, *albedo = frame.split(counts, dim=1)
-        divisor = albedo[0].where(albedo[0] > MIN_ALBEDO, 1) if albedo else torch.ones_like(color)
-        features = torch.cat((encode_radiance(color / divisor), torch.log1p(depth.clamp(min=0)), normal), 1)
+        divisor, flags = torch.ones_like(color), []
+        if albedo:
+            divided = albedo[0].amax(1, keepdim=True) > MIN_ALBEDO
+            divisor = albedo[0].clamp(min=MIN_ALBEDO).where(divided, 1)
+            flags = [divided.to(color.dtype)]
+        features = torch.cat((encode_radiance(color / divisor), torch.log1p(depth.clamp(min=0)), normal, *flags), 1)
         return features, encode_radiance(divisor)
 
 

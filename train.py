@@ -109,14 +109,14 @@ def run_folder(options: argparse.Namespace) -> TensorBoardLogger:
     return TensorBoardLogger(options.log_dir, name="", default_hp_metric=False)
 
 
-def resume_command(arguments: list[str], checkpoint: Path) -> str:
-    """The command line that goes on from `checkpoint` with the same arguments."""
-    kept = list(arguments)
+def resume_command(command: list[str], checkpoint: Path) -> str:
+    """The command line that goes on from `checkpoint`, given the one that this run was started with."""
+    kept = list(command)
     if "--checkpoint" in kept:
         at = kept.index("--checkpoint")
         del kept[at : at + 2]
     kept = [a for a in kept if not a.startswith("--checkpoint=")]
-    return shlex.join(["python", "train.py", *kept, "--checkpoint", str(checkpoint)])
+    return shlex.join([*kept, "--checkpoint", str(checkpoint)])
 
 
 def describe(split: Split, data: SequenceData, demodulate: bool) -> str:
@@ -133,8 +133,11 @@ def describe(split: Split, data: SequenceData, demodulate: bool) -> str:
     return "\n".join(lines)
 
 
-def train(options: argparse.Namespace, arguments: list[str]) -> Path | None:
-    """Runs the training; returns the last checkpoint's path, None under --fast_dev_run. Raises DatasetError."""
+def train(options: argparse.Namespace, command: list[str]) -> Path | None:
+    """Runs the training; returns the last checkpoint's path, None under --fast_dev_run.
+
+    command: the command line that started it, to tell how to resume. Raises DatasetError.
+    """
     pl.seed_everything(options.seed, workers=True, verbose=False)
     split = split_dataset(options.dataset, options.sequence_length, options.crop_size)
     demodulate = options.albedo == "auto" and split.albedo
@@ -181,7 +184,7 @@ def train(options: argparse.Namespace, arguments: list[str]) -> Path | None:
             FramesPerSecond(),
             Pictures(),
             LearningRateMonitor("step"),
-            StopCleanly(last, resume_command(arguments, last) if last else ""),
+            StopCleanly(last, resume_command(command, last) if last else ""),
             ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
             ModelCheckpoint(filename="last", **shared),
         ],
@@ -194,10 +197,9 @@ def train(options: argparse.Namespace, arguments: list[str]) -> Path | None:
 
 def main() -> None:
     """The command line; a dataset or a machine that cannot do what was asked is one clear line, not a trace."""
-    arguments = sys.argv[1:]
-    options = parse_options(arguments)
+    options = parse_options(sys.argv[1:])
     try:
-        last = train(options, arguments)
+        last = train(options, [sys.executable, *sys.argv])
     except (DatasetError, FloatingPointError) as error:
         sys.exit(f"train.py: {error}")
     if last:

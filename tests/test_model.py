@@ -137,7 +137,21 @@ def test_no_albedo_leaves_radiance_as_it_is():
     black = random_frames(1, 16, 16, albedo=True)
     white = black.clone()
     black[:, 7:], white[:, 7:] = 0, 1
-    assert torch.equal(denoiser(black)[0], denoiser(white)[0])
+    (black_features, black_code), (white_features, white_code) = map(denoiser.preprocess, (black, white))
+    assert torch.equal(black_features[:, :7], white_features[:, :7]) and torch.equal(black_code, white_code)
+    assert (black_features[:, 7] == 0).all() and (white_features[:, 7] == 1).all()
+
+
+def test_one_black_channel_of_a_coloured_albedo_stays_black():
+    """The blue of a red leaf: left undivided, it would get the brightness of the red."""
+    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    red = random_frames(1, 16, 16, albedo=True)
+    red[:, 7:] = torch.tensor([0.8, 0.1, 0.0])[:, None, None]
+    image, _ = denoiser(red)
+    white = red.clone()
+    white[:, :3] /= red[:, 7:].clamp(min=1e-3)
+    white[:, 7:] = 1
+    assert torch.allclose(image[:, 2], denoiser(white)[0][:, 2] * 1e-3, rtol=1e-3, atol=1e-6)
 
 
 def test_the_loss_of_a_black_output_still_has_a_gradient():

@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equal
     last = tmp_path / "cut" / "version_0" / "checkpoints" / "last.ckpt"
     assert last.is_file() and f"--checkpoint {last}" in said and "Traceback" not in said
     assert 0 < torch.load(last, weights_only=True)["global_step"] < 400
-    resume = said[said.rindex("python train.py") :].splitlines()[0].split()
+    resume = said[said.rindex(sys.executable) :].splitlines()[0].split()
     run_script(*resume[1:])
     assert_same_weights(whole, last)
 
