@@ -93,8 +93,8 @@ QUANTITIES = {
 NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
 
 
-class MissingChannelError(ValueError):
-    """An EXR file lacks a quantity that it needs."""
+class InputError(ValueError):
+    """What the user gave cannot be used; the message names it, what was found, what was expected, and the fix."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def _open(path: Path, header_only: bool):
         file = OpenEXR.File(str(path), separate_channels=True, header_only=header_only)
         parts = len(file.parts)
     except Exception as error:  # OpenEXR raises RuntimeError, ValueError and its own types alike
-        raise ValueError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
+        raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
     if not parts:
-        raise ValueError(f"{path}: the pixels cannot be decoded (truncated or corrupt); render or copy it again")
+        raise InputError(f"{path}: the pixels cannot be decoded (truncated or corrupt); render or copy it again")
     return file
 
 
@@ -137,7 +137,7 @@ def _qualified(part_index: int, part_name: str, channel: str) -> str:
 def read_header(path: Path) -> Header:
     """Channel names and data window of an EXR file, without decoding its pixels.
 
-    Raises FileNotFoundError, or ValueError where the file is no EXR file.
+    Raises FileNotFoundError, or InputError where the file is no EXR file.
     """
     file = _open(path, header_only=True)
     names = []
@@ -151,7 +151,7 @@ def read_header(path: Path) -> Header:
 def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | None:
     """The channels that hold quantity `name`, in its own order, or None where there are none.
 
-    Raises ValueError where several layers hold it and nothing tells which is meant.
+    Raises InputError where several layers hold it and nothing tells which is meant.
     """
     quantity = QUANTITIES[name]
     by_lower = {channel.lower(): channel for channel in reversed(channels)}
@@ -174,7 +174,7 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
         # Blender's compositor adds a layer `Composite` beside the view layer it was made from.
         hits = [h for h in hits if not h.startswith("Composite.")] or hits
         if len(hits) > 1:
-            raise ValueError(f"{name} is in several layers ({', '.join(hits)}); keep one of them")
+            raise InputError(f"{name} is in several layers ({', '.join(hits)}); keep one of them")
         if hits:
             return pick([f"{hits[0]}.{part}" for part in parts.split()])
     return None
@@ -193,16 +193,16 @@ def _containing(text: str):
 def require_channels(header: Header, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """The EXR channels of each quantity in `names`.
 
-    Raises MissingChannelError naming the file, the quantity, the accepted names and the channels that are there.
+    Raises InputError naming the file, the quantity, the accepted names and the channels that are there.
     """
     found = {}
     for name in names:
         try:
             channels = find_channels(header.channels, name)
-        except ValueError as error:
-            raise ValueError(f"{header.path}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{header.path}: {error}") from error
         if channels is None:
-            raise MissingChannelError(
+            raise InputError(
                 f"{header.path}: no channel for {name} ({QUANTITIES[name].unit}); "
                 f"accepted: {QUANTITIES[name].accepted}; the file has: {' '.join(header.channels) or 'none'}"
             )
@@ -214,7 +214,7 @@ def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The quantities `names` of an EXR file, each (C, H, W) float32, as they are stored, NaN and Inf included.
 
     The picture is the file's data window, wherever that starts. Depths of 1e9 and more (a miss in Blender) become 0.
-    Raises FileNotFoundError; ValueError where the file is damaged; MissingChannelError where a quantity is not in it.
+    Raises FileNotFoundError, or InputError where the file is damaged or a quantity is not in it.
     """
     file = _open(path, header_only=False)
     pixels = {}
@@ -226,7 +226,7 @@ def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     quantities = {}
     for name, channels in require_channels(header, names).items():
         if any(pixels[c] is None or pixels[c].shape != header.size for c in channels):
-            raise ValueError(
+            raise InputError(
                 f"{path}: {name} has no pixels of size {header.size} (subsampled or deep channels are not supported)"
             )
         quantities[name] = np.stack([pixels[c] for c in channels]).astype(np.float32)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from images import QUANTITIES, decode_radiance, encode_radiance
+from images import QUANTITIES, InputError, decode_radiance, encode_radiance
 
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
 PLAIN_INPUTS = ("color", "depth", "normal")
@@ -185,7 +185,7 @@ def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[torc
 def load_checkpoint(path: Path) -> dict:
     """The contents of a checkpoint of train.py, as plain tensors and values: nothing in the file is executed.
 
-    Raises FileNotFoundError, or ValueError where the file is not such a checkpoint.
+    Raises FileNotFoundError, or InputError where the file is not such a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -194,17 +194,17 @@ def load_checkpoint(path: Path) -> dict:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
+        raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
     keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
     if "denoiser" not in keys or "state_dict" not in checkpoint:
-        raise ValueError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
+        raise InputError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
     return checkpoint
 
 
 def load_denoiser(path: Path) -> Denoiser:
     """The denoiser of a checkpoint of train.py, on the CPU, ready for inference.
 
-    Raises FileNotFoundError, or ValueError where the file is no such checkpoint or its weights do not fit.
+    Raises FileNotFoundError, or InputError where the file is no such checkpoint or its weights do not fit.
     """
     checkpoint = load_checkpoint(path)
     denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
@@ -213,5 +213,5 @@ def load_denoiser(path: Path) -> Denoiser:
     try:
         denoiser.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
+        raise InputError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
     return denoiser.eval().requires_grad_(False)

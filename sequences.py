@@ -12,17 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from images import Header, find_channels, read_header, require_channels
+from images import Header, InputError, find_channels, read_header, require_channels
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
 PLAIN_INPUTS = ("color", "depth", "normal")  # what every noisy file must have
 ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
 LAYOUT = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
-
-
-class DatasetError(ValueError):
-    """A dataset cannot be used as it is; the message names the folder or file, what was found, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +61,14 @@ def find_sequences(
     """The sequences of every scene below `folder`, and what was skipped, a line each.
 
     A frame without noisy renderings is skipped; one without target too if `need_target`. A gap in the numbers, of
-    skipped frames as well, splits a sequence. Raises DatasetError where nothing usable is left, where the files of a
+    skipped frames as well, splits a sequence. Raises InputError where nothing usable is left, where the files of a
     sequence differ in their data window, or where a file is no EXR file or lacks a channel of `inputs`.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
+        raise InputError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
     scenes = sorted(child for child in folder.iterdir() if child.is_dir() and frame_folders(child))
     if not scenes:
-        raise DatasetError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
+        raise InputError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
     return read_scenes(scenes, need_target, inputs)
 
 
@@ -84,14 +80,14 @@ def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Seque
 
 
 def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
-    """The checked sequences of these scene folders, and what was skipped; raises DatasetError as find_sequences."""
+    """The checked sequences of these scene folders, and what was skipped; raises InputError as find_sequences."""
     sequences, notes = [], []
     for scene in scenes:
         found, scene_notes = scene_sequences(scene, need_target)
         sequences += found
         notes += scene_notes
     if not sequences:
-        raise DatasetError(f"{scenes[0].parent}: no usable frame in it:\n  " + "\n  ".join(notes))
+        raise InputError(f"{scenes[0].parent}: no usable frame in it:\n  " + "\n  ".join(notes))
     return check_headers(sequences, inputs), notes
 
 
@@ -123,11 +119,11 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
 def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Sequence]:
     """The sequences with size and albedo filled in, after reading the EXR header of every file, in parallel.
 
-    Raises DatasetError naming the first file that is not readable, lacks a channel, or has another data window.
+    Raises InputError naming the first file that is not readable, lacks a channel, or has another data window.
     """
     files = [file for sequence in sequences for frame in sequence.frames for file in frame.files]
     with ThreadPoolExecutor() as pool:
-        reading = tqdm(pool.map(_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
+        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
         headers = dict(zip(files, reading, strict=True))
     checked = []
     for sequence in sequences:
@@ -143,27 +139,17 @@ def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Se
     return checked
 
 
-def _header(file: Path) -> Header:
-    try:
-        return read_header(file)
-    except (OSError, ValueError) as error:
-        raise DatasetError(str(error)) from error
-
-
 def _check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> None:
-    try:
-        require_channels(header, quantities)
-    except ValueError as error:
-        raise DatasetError(str(error)) from error
+    require_channels(header, quantities)
     if header.window != first.window:
-        raise DatasetError(
+        raise InputError(
             f"{header.path}: data window {header.window} ({header.size[1]}x{header.size[0]}), but {first.path} has "
             f"{first.window} ({first.size[1]}x{first.size[0]}); render all frames of a scene at one resolution"
         )
 
 
 def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[str]]:
-    """The sequences of at least `length` frames, and a line for each other. Raises DatasetError where none is left."""
+    """The sequences of at least `length` frames, and a line for each other. Raises InputError where none is left."""
     kept = [s for s in sequences if len(s.frames) >= length]
     notes = [
         f"{s.label}: skipped, {len(s.frames)} frames are fewer than --sequence_length {length}"
@@ -172,7 +158,7 @@ def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Seque
     ]
     if not kept:
         longest = max(len(s.frames) for s in sequences)
-        raise DatasetError(
+        raise InputError(
             f"no sequence has the {length} frames of --sequence_length; the longest has {longest}: pass "
             f"--sequence_length {longest} or less, or render longer sequences\n  " + "\n  ".join(notes)
         )
@@ -183,7 +169,7 @@ def split_validation(sequences: list[Sequence], length: int) -> tuple[list[Seque
     """Training sequences, validation sequences that share no frame with them, and notes on what was left out.
 
     The last tenth of each sequence, at least one window of `length` frames, is for validation; a sequence of fewer
-    than two windows keeps one for training and gives the rest, if that is two frames or more. Raises DatasetError
+    than two windows keeps one for training and gives the rest, if that is two frames or more. Raises InputError
     where no training window, or no validation frame, can be had.
     """
     training, validation = [], []
@@ -199,7 +185,7 @@ def split_validation(sequences: list[Sequence], length: int) -> tuple[list[Seque
             validation.append(replace(sequence, frames=sequence.frames[total - held :]))
     if not validation:
         longest = max(len(s.frames) for s in kept)
-        raise DatasetError(
+        raise InputError(
             f"no frames are left to validate on: the longest sequence has {longest} frames; pass --sequence_length "
             f"{max(2, longest // 2)} or less, or put scenes into val/ beside train/\n  " + "\n  ".join(notes)
         )
@@ -223,7 +209,7 @@ class Split:
 def split_dataset(root: Path, length: int, crop_size: int) -> Split:
     """Training and validation sequences of the dataset at `root`: from `train/` and, where it exists, `val/`.
 
-    Raises DatasetError where windows of `length` frames and crops of `crop_size` pixels cannot be had.
+    Raises InputError where windows of `length` frames and crops of `crop_size` pixels cannot be had.
     """
     sequences, notes = find_sequences(root / "train", need_target=True)
     if (root / "val").is_dir():
@@ -238,9 +224,9 @@ def split_dataset(root: Path, length: int, crop_size: int) -> Split:
 
 
 def check_crop(sequences: list[Sequence], crop_size: int) -> None:
-    """Raises DatasetError where a scene's frames are smaller than the crop, naming the crop that would fit all."""
+    """Raises InputError where a scene's frames are smaller than the crop, naming the crop that would fit all."""
     small = [s for s in sequences if min(s.size) < crop_size]
     if small:
         fit = min(min(s.size) for s in small)
         names = ", ".join(f"{s.scene} ({s.size[1]}x{s.size[0]})" for s in small)
-        raise DatasetError(f"frames smaller than --crop_size {crop_size}: {names}; --crop_size {fit} would fit")
+        raise InputError(f"frames smaller than --crop_size {crop_size}: {names}; --crop_size {fit} would fit")

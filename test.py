@@ -12,11 +12,11 @@ import torch
 from tqdm import tqdm
 
 from dataset import load_noisy, load_target
-from images import exposure_for, log_luminance, tone_map, whole_file, write_exr
+from images import InputError, exposure_for, log_luminance, tone_map, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
 from pictures import Film, open_film, save_png, side_by_side
-from sequences import DatasetError, Sequence, find_test_sequences
+from sequences import Sequence, find_test_sequences
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -139,7 +139,7 @@ def table(summary: dict) -> str:
 def run(options: argparse.Namespace) -> dict:
     """Reconstructs everything below options.path; returns what metrics.json holds.
 
-    Raises DatasetError, ValueError or OSError naming the file at fault.
+    Raises InputError or OSError naming the file at fault.
     """
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     denoiser = load_denoiser(options.checkpoint).to(device, memory_format=torch.channels_last)
@@ -163,8 +163,10 @@ def main() -> None:
     options = build_parser().parse_args()
     try:
         metrics = run(options)
-    except (DatasetError, ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         sys.exit(f"test.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"\ntest.py: interrupted; the frames finished so far are whole: {options.output_dir}")
     print(table(metrics) if metrics["scenes"] else "no frame has a target.exr: nothing was scored")
     print(f"pictures, films and metrics.json: {options.output_dir}")
 

@@ -14,9 +14,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from callbacks import FiniteLoss, FramesPerSecond, Pictures, StopCleanly
 from dataset import AUGMENTATIONS, SequenceData
+from images import InputError
 from lightning_module import DenoisingModule
 from model import ALBEDO_INPUTS, PAPER_CHANNELS, PLAIN_INPUTS, load_checkpoint
-from sequences import DatasetError, Split, split_dataset
+from sequences import Split, split_dataset
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
 REMEMBERED = (
@@ -82,7 +83,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     if options.checkpoint:
         try:
             remembered = load_checkpoint(options.checkpoint)["hyper_parameters"].get("options") or {}
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             parser.error(str(error))
         parser.set_defaults(**remembered)
         options = parser.parse_args(arguments)
@@ -136,7 +137,7 @@ def describe(split: Split, data: SequenceData, demodulate: bool) -> str:
 def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     """Runs the training; returns the last checkpoint's path, None under --fast_dev_run.
 
-    command: the command line that started it, to tell how to resume. Raises DatasetError.
+    command: the command line that started it, to tell how to resume. Raises InputError.
     """
     pl.seed_everything(options.seed, workers=True, verbose=False)
     split = split_dataset(options.dataset, options.sequence_length, options.crop_size)
@@ -144,7 +145,7 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     if options.checkpoint:
         demodulate = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"]["demodulate"]
         if demodulate and not split.albedo:
-            raise DatasetError(f"{options.checkpoint} was trained with albedo, which {options.dataset} lacks")
+            raise InputError(f"{options.checkpoint} was trained with albedo, which {options.dataset} lacks")
     data = SequenceData(
         split,
         ALBEDO_INPUTS if demodulate else PLAIN_INPUTS,
@@ -190,7 +191,8 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
         ],
     )
     if not options.fast_dev_run:
-        rank_zero_info(f"watch it: tensorboard --logdir {options.log_dir}")
+        watch = [sys.executable, "-m", "tensorboard.main", "--logdir", str(options.log_dir)]
+        rank_zero_info(f"watch it: {shlex.join(watch)}")
     trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
     return last
 
@@ -200,8 +202,9 @@ def main() -> None:
     options = parse_options(sys.argv[1:])
     try:
         last = train(options, [sys.executable, *sys.argv])
-    except (DatasetError, FloatingPointError) as error:
-        sys.exit(f"train.py: {error}")
+    except (InputError, FloatingPointError, OSError) as error:
+        # from a data-loading process, the message comes with that process's trace in front
+        sys.exit(f"train.py: {str(error).rpartition('InputError: ')[2].strip()}")
     if last:
         rank_zero_info(f"best and last checkpoint: {last.parent}/best.ckpt, {last}")
 

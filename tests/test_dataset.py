@@ -84,7 +84,7 @@ def test_a_stopped_camera_shows_the_same_frame_under_another_noise(coordinates):
     rng = np.random.default_rng(0)
     for _ in range(50):
         drawn = draw_noisy(rng, [0, 1, 1, 1, 1], [3, 3])
-        assert all(a != b for a, b in itertools.pairwise(drawn)) and set(drawn) <= {0, 1, 2}
+        assert all(a != b for a, b in itertools.pairwise(drawn[1:])) and set(drawn) <= {0, 1, 2}
     assert draw_noisy(rng, [0, 0], [1]) == [0, 0]
 
 

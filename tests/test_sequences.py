@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import make_scene, write_channels
 
-from sequences import ALBEDO_INPUTS, DatasetError, find_sequences, find_test_sequences, split_dataset
+from images import InputError
+from sequences import ALBEDO_INPUTS, find_sequences, find_test_sequences, split_dataset
 
 
 def names(sequence):
@@ -55,19 +56,19 @@ def test_a_frame_without_target_or_renderings_is_skipped_and_reported(tmp_path):
 
 def test_empty_and_absent_folders_are_errors_that_say_what_belongs_there(tmp_path):
     (tmp_path / "train").mkdir()
-    with pytest.raises(DatasetError, match=r"train: no scenes in it; expected .*frame-0000/\{target.exr"):
+    with pytest.raises(InputError, match=r"train: no scenes in it; expected .*frame-0000/\{target.exr"):
         split_dataset(tmp_path, 3, 8)
-    with pytest.raises(DatasetError, match=r"nowhere.*no such folder"):
+    with pytest.raises(InputError, match=r"nowhere.*no such folder"):
         split_dataset(tmp_path / "nowhere", 3, 8)
     make_scene(tmp_path / "train" / "A", target=False)
-    with pytest.raises(DatasetError, match=r"no usable frame(.|\n)*frame-0000: skipped, it has no target"):
+    with pytest.raises(InputError, match=r"no usable frame(.|\n)*frame-0000: skipped, it has no target"):
         split_dataset(tmp_path, 3, 8)
 
 
 def test_mixed_resolutions_name_both_files_and_sizes(tmp_path):
     make_scene(tmp_path / "A", frames=2)
     make_scene(tmp_path / "A", frames=1, start=2, size=(24, 40))
-    with pytest.raises(DatasetError, match=r"frame-0002.noisy-0.exr.*40x24.*frame-0000.noisy-0.exr.*32x24"):
+    with pytest.raises(InputError, match=r"frame-0002.noisy-0.exr.*40x24.*frame-0000.noisy-0.exr.*32x24"):
         find_sequences(tmp_path, need_target=True)
 
 
@@ -80,13 +81,13 @@ def test_scenes_may_differ_in_resolution(tmp_path):
 def test_missing_channels_and_damage_are_found_before_training(tmp_path):
     make_scene(tmp_path / "A", frames=2, albedo=False)
     find_sequences(tmp_path, need_target=True)
-    with pytest.raises(DatasetError, match=r"noisy-0.exr: no channel for albedo"):
+    with pytest.raises(InputError, match=r"noisy-0.exr: no channel for albedo"):
         find_sequences(tmp_path, True, ALBEDO_INPUTS)
     write_channels(tmp_path / "A/frame-0001/noisy-1.exr", {c: np.zeros((24, 32), np.float32) for c in "RGB"})
-    with pytest.raises(DatasetError, match=r"frame-0001.noisy-1.exr: no channel for depth"):
+    with pytest.raises(InputError, match=r"frame-0001.noisy-1.exr: no channel for depth"):
         find_sequences(tmp_path, need_target=True)
     (tmp_path / "A/frame-0001/noisy-1.exr").write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"frame-0001.noisy-1.exr: not a readable EXR"):
+    with pytest.raises(InputError, match=r"frame-0001.noisy-1.exr: not a readable EXR"):
         find_sequences(tmp_path, need_target=True)
 
 
@@ -118,9 +119,9 @@ def test_sequences_too_short_for_a_window_are_skipped_and_reported(tmp_path):
 
 def test_sequences_that_are_all_too_short_are_an_error_that_says_which_length_would_do(tmp_path):
     make_scene(tmp_path / "train" / "A", frames=5)
-    with pytest.raises(DatasetError, match="--sequence_length 5 or less"):
+    with pytest.raises(InputError, match="--sequence_length 5 or less"):
         split_dataset(tmp_path, 7, 8)
-    with pytest.raises(DatasetError, match="--sequence_length 2 or less, or put scenes into val/"):
+    with pytest.raises(InputError, match="--sequence_length 2 or less, or put scenes into val/"):
         split_dataset(tmp_path, 5, 8)
 
 
@@ -135,7 +136,7 @@ def test_a_val_folder_is_used_as_it_is(tmp_path):
 def test_a_crop_that_does_not_fit_says_which_would(tmp_path):
     make_scene(tmp_path / "train" / "A")
     make_scene(tmp_path / "train" / "B", size=(40, 20))
-    with pytest.raises(DatasetError, match=r"--crop_size 32: A \(32x24\), B \(20x40\); --crop_size 20 would fit"):
+    with pytest.raises(InputError, match=r"--crop_size 32: A \(32x24\), B \(20x40\); --crop_size 20 would fit"):
         split_dataset(tmp_path, 3, 32)
     split_dataset(tmp_path, 3, 20)
 

@@ -211,6 +211,16 @@ def test_an_empty_dataset_is_an_error_of_the_script(tmp_path):
     assert done.returncode == 1 and "no scenes in it" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_truncated_frame_met_while_training_is_one_clear_line(small_dataset, tmp_path, workers, monkeypatch):
+    for path in small_dataset.glob("train/A/*/noisy-*.exr"):
+        path.write_bytes(path.read_bytes()[:-200])
+    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 1, "--num_workers", workers]
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit, match=r"^train.py: \S*noisy-\d.exr: the pixels cannot be decoded .*again$"):
+        train.main()
+
+
 def test_the_schedule_is_the_papers():
     assert paper_schedule(0, 10) == pytest.approx(0.1) and paper_schedule(10, 10) == pytest.approx(1)
     assert paper_schedule(5, 10) == pytest.approx(10**-0.5)  # geometric
