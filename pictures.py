@@ -17,6 +17,7 @@ from images import tone_map, whole_file
 
 GAP = 4  # pixels between pictures that stand side by side
 FRAMES_PER_SECOND = 12
+ENCODER = {"crf": "16", "preset": "veryfast", "tune": "zerolatency"}  # the encoder holds no frames back
 
 
 def side_by_side(images: list[torch.Tensor], exposure: float) -> torch.Tensor:
@@ -63,7 +64,7 @@ class Film:
         srgb = F.pad(srgb, (0, srgb.shape[2] % 2, 0, srgb.shape[1] % 2), mode="replicate")
         if self.container is None:
             self.container = av.open(str(self.path), "w", format="mp4")
-            self.stream = self.container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"crf": "16"})
+            self.stream = self.container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=ENCODER)
             self.stream.height, self.stream.width = srgb.shape[1:]
             self.stream.pix_fmt = "yuv420p"
         pixels = to_bytes(srgb).permute(1, 2, 0).contiguous().numpy()
