@@ -109,7 +109,8 @@ class FiniteLoss(pl.Callback):
         Raises FloatingPointError.
         """
         loss = trainer.callback_metrics.get("loss")
-        if loss is not None and not torch.isfinite(loss):
+        broken = loss is not None and not torch.isfinite(loss)
+        if trainer.strategy.reduce_boolean_decision(bool(broken), all=False):  # all processes stop, or none
             raise FloatingPointError(
                 f"the training loss became {float(loss)} in epoch {trainer.current_epoch}; the checkpoints before it "
                 "are kept: go on from the best one with a lower --learning_rate, or with --precision 32-true"

@@ -89,6 +89,8 @@ QUANTITIES = {
         ),
     )
 }
+PLAIN_INPUTS = ("color", "depth", "normal")  # what every noisy file must have, in the order of the network's input
+ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
 # Layers that have a vector's parts but hold no normal, so that the loosest rule must not take them.
 NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
 

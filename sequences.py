@@ -12,12 +12,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from images import Header, InputError, find_channels, read_header, require_channels
+from images import PLAIN_INPUTS, Header, InputError, find_channels, read_header, require_channels
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
-PLAIN_INPUTS = ("color", "depth", "normal")  # what every noisy file must have
-ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
 LAYOUT = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
 
 
@@ -66,10 +64,12 @@ def find_sequences(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
-    scenes = sorted(child for child in folder.iterdir() if child.is_dir() and frame_folders(child))
+    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    scenes = [child for child in children if frame_folders(child)]
     if not scenes:
         raise InputError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
-    return read_scenes(scenes, need_target, inputs)
+    sequences, notes = read_scenes(scenes, need_target, inputs)
+    return sequences, [f"{c}: skipped, it has no folders frame-0000 ..." for c in children if c not in scenes] + notes
 
 
 def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
@@ -201,19 +201,20 @@ class Split:
     notes: list[str]
 
     @property
-    def albedo(self) -> bool:
-        """Whether every noisy rendering has albedo."""
-        return all(s.albedo for s in (*self.training, *self.validation))
+    def without_albedo(self) -> list[str]:
+        """The scenes in which not every noisy rendering has albedo."""
+        return sorted({s.scene for s in (*self.training, *self.validation) if not s.albedo})
 
 
-def split_dataset(root: Path, length: int, crop_size: int) -> Split:
+def split_dataset(root: Path, length: int, crop_size: int, inputs: tuple[str, ...] = PLAIN_INPUTS) -> Split:
     """Training and validation sequences of the dataset at `root`: from `train/` and, where it exists, `val/`.
 
-    Raises InputError where windows of `length` frames and crops of `crop_size` pixels cannot be had.
+    Raises InputError where windows of `length` frames, crops of `crop_size` pixels, or the channels of `inputs`
+    cannot be had.
     """
-    sequences, notes = find_sequences(root / "train", need_target=True)
+    sequences, notes = find_sequences(root / "train", True, inputs)
     if (root / "val").is_dir():
-        validation, validation_notes = find_sequences(root / "val", need_target=True)
+        validation, validation_notes = find_sequences(root / "val", True, inputs)
         training, training_notes = keep_long_enough(sequences, length)
         notes += validation_notes + training_notes
     else:

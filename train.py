@@ -10,13 +10,14 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from callbacks import FiniteLoss, FramesPerSecond, Pictures, StopCleanly
 from dataset import AUGMENTATIONS, SequenceData
-from images import InputError
+from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
 from lightning_module import DenoisingModule
-from model import ALBEDO_INPUTS, PAPER_CHANNELS, PLAIN_INPUTS, load_checkpoint
+from model import PAPER_CHANNELS, load_checkpoint
 from sequences import Split, split_dataset
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
@@ -82,9 +83,10 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.checkpoint:
         try:
-            remembered = load_checkpoint(options.checkpoint)["hyper_parameters"].get("options") or {}
+            saved = load_checkpoint(options.checkpoint)["hyper_parameters"].get("options") or {}
         except (OSError, InputError) as error:
             parser.error(str(error))
+        remembered = {name: saved[name] for name in REMEMBERED if name in saved}
         parser.set_defaults(**remembered)
         options = parser.parse_args(arguments)
         for name in FIXED:
@@ -129,7 +131,9 @@ def describe(split: Split, data: SequenceData, demodulate: bool) -> str:
     ):
         frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})
         lines.append(f"{name}: {scenes} scenes, {len(sequences)} sequences, {frames} frames, {len(windows)} windows")
-    albedo = "divided out" if demodulate else "not used" if split.albedo else "not in the dataset, so not divided out"
+    albedo = "divided out" if demodulate else "not used"
+    if split.without_albedo:
+        albedo += f" (not in {', '.join(split.without_albedo)})"
     lines.append(f"an epoch: {data.samples_per_epoch} samples; albedo: {albedo}")
     return "\n".join(lines)
 
@@ -140,12 +144,10 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     command: the command line that started it, to tell how to resume. Raises InputError.
     """
     pl.seed_everything(options.seed, workers=True, verbose=False)
-    split = split_dataset(options.dataset, options.sequence_length, options.crop_size)
-    demodulate = options.albedo == "auto" and split.albedo
-    if options.checkpoint:
-        demodulate = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"]["demodulate"]
-        if demodulate and not split.albedo:
-            raise InputError(f"{options.checkpoint} was trained with albedo, which {options.dataset} lacks")
+    saved = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"] if options.checkpoint else None
+    needed = ALBEDO_INPUTS if saved and saved["demodulate"] else PLAIN_INPUTS
+    split = split_dataset(options.dataset, options.sequence_length, options.crop_size, needed)
+    demodulate = saved["demodulate"] if saved else options.albedo == "auto" and not split.without_albedo
     data = SequenceData(
         split,
         ALBEDO_INPUTS if demodulate else PLAIN_INPUTS,
@@ -164,37 +166,53 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
         options.ramp_epochs,
         {name: getattr(options, name) for name in REMEMBERED},
     )
+    trainer, last = build_trainer(options, command)
+    trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
+    return last
+
+
+def build_trainer(options: argparse.Namespace, command: list[str]) -> tuple[pl.Trainer, Path | None]:
+    """Lightning's trainer for these options, and where the last checkpoint will be, None under --fast_dev_run.
+
+    Raises InputError where Lightning finds the options at odds with the machine or with each other.
+    """
     logger = run_folder(options)
     folder = Path(logger.log_dir) / "checkpoints"
     last = None if options.fast_dev_run else folder / "last.ckpt"
     shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    trainer = pl.Trainer(
-        max_epochs=options.max_epochs,
-        max_time=options.max_time,
-        precision=options.precision,
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
-        fast_dev_run=options.fast_dev_run,
-        use_distributed_sampler=False,  # dataset.py's samplers share the samples out themselves
-        log_every_n_steps=1,
-        logger=logger,
-        callbacks=[
-            FiniteLoss(),
-            FramesPerSecond(),
-            Pictures(),
-            LearningRateMonitor("step"),
-            StopCleanly(last, resume_command(command, last) if last else ""),
-            ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
-            ModelCheckpoint(filename="last", **shared),
-        ],
+    callbacks = [
+        FiniteLoss(),
+        FramesPerSecond(),
+        Pictures(),
+        LearningRateMonitor("step"),
+        StopCleanly(last, resume_command(command, last) if last else ""),
+        ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
+        ModelCheckpoint(filename="last", **shared),
+    ]
+    passed_on = (
+        "max_epochs",
+        "max_time",
+        "precision",
+        "accelerator",
+        "devices",
+        "num_nodes",
+        "strategy",
+        "fast_dev_run",
     )
+    try:
+        trainer = pl.Trainer(
+            **{name: getattr(options, name) for name in passed_on},
+            use_distributed_sampler=False,  # dataset.py's samplers share the samples out themselves
+            log_every_n_steps=1,
+            logger=logger,
+            callbacks=callbacks,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(str(error)) from error
     if not options.fast_dev_run:
         watch = [sys.executable, "-m", "tensorboard.main", "--logdir", str(options.log_dir)]
         rank_zero_info(f"watch it: {shlex.join(watch)}")
-    trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
-    return last
+    return trainer, last
 
 
 def main() -> None:
@@ -203,8 +221,10 @@ def main() -> None:
     try:
         last = train(options, [sys.executable, *sys.argv])
     except (InputError, FloatingPointError, OSError) as error:
-        # from a data-loading process, the message comes with that process's trace in front
-        sys.exit(f"train.py: {str(error).rpartition('InputError: ')[2].strip()}")
+        message = str(error).strip()
+        if "Original Traceback" in message:  # from a data-loading process; its last line is "<type>: <message>"
+            message = message.splitlines()[-1].partition(": ")[2]
+        sys.exit(f"train.py: {message}")
     if last:
         rank_zero_info(f"best and last checkpoint: {last.parent}/best.ckpt, {last}")
 

@@ -19,7 +19,8 @@ from dataset import (
     draw_order,
     transform,
 )
-from sequences import ALBEDO_INPUTS, PLAIN_INPUTS, find_sequences, split_dataset
+from images import ALBEDO_INPUTS, PLAIN_INPUTS
+from sequences import find_sequences, split_dataset
 
 
 def coordinates_scene(folder, frames=3, size=(10, 12), noisy=2):
@@ -240,7 +241,7 @@ def test_invalid_inputs_become_zero_and_are_reported_once_per_file(tmp_path, cap
 @needs_real_dataset
 def test_real_frames_give_finite_samples():
     split = split_dataset(REAL_DATASET, 5, 128)
-    assert split.albedo and not split.notes and len(split.training) == len(split.validation) == 5
+    assert not split.without_albedo and not split.notes and len(split.training) == len(split.validation) == 5
     data = SequenceData(split, ALBEDO_INPUTS, 5, 128, 2, samples_per_epoch=4)
     batch = next(iter(data.train_dataloader()))
     assert batch["noisy"].shape == (2, 5, 10, 128, 128) and torch.isfinite(batch["noisy"]).all()

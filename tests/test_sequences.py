@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import make_scene, write_channels
 
-from images import InputError
-from sequences import ALBEDO_INPUTS, find_sequences, find_test_sequences, split_dataset
+from images import ALBEDO_INPUTS, InputError
+from sequences import find_sequences, find_test_sequences, split_dataset
 
 
 def names(sequence):
@@ -20,7 +20,8 @@ def test_any_number_of_renderings_frames_and_scenes_starting_anywhere(tmp_path):
     (tmp_path / "A" / "frame-0042" / "noisy-3.exr").unlink()
     (tmp_path / "no scene").mkdir()
     sequences, notes = find_sequences(tmp_path, need_target=True)
-    assert [s.scene for s in sequences] == ["A", "B"] and not notes
+    assert [s.scene for s in sequences] == ["A", "B"]
+    assert notes == [f"{tmp_path / 'no scene'}: skipped, it has no folders frame-0000 ..."]
     assert names(sequences[0]) == ["frame-0041", "frame-0042", "frame-0043"]
     assert [len(f.noisy) for f in sequences[0].frames] == [7, 6, 7]
     assert sequences[0].size == (24, 32) and sequences[0].albedo

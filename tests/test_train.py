@@ -15,6 +15,7 @@ from conftest import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
+from images import InputError
 from lightning_module import paper_schedule
 from model import load_denoiser
 
@@ -56,6 +57,13 @@ def test_seven_channel_datasets_train(tmp_path):
     make_scene(tmp_path / "data" / "train" / "A", albedo=False)
     last = run_training(tmp_path / "data", tmp_path / "runs", "--max_epochs", 1)
     assert not load_denoiser(last).options["demodulate"]
+
+
+def test_a_scene_without_albedo_is_named(small_dataset, tmp_path, caplog):
+    make_scene(small_dataset / "train" / "Plain", albedo=False)
+    with caplog.at_level("INFO"):
+        last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    assert "albedo: not used (not in Plain)" in caplog.text and not load_denoiser(last).options["demodulate"]
 
 
 def test_albedo_can_be_left_out(small_dataset, tmp_path):
@@ -174,6 +182,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
         (["--batch_size", 0], r"'0' is not a whole number from 1 up"),
         (["--augment", "shear"], r"invalid choice: 'shear'"),
         (["--checkpoint", "none.ckpt"], r"none.ckpt: no such checkpoint"),
+        (["--precision", "12-odd"], r"train.py: Precision '12-odd' is invalid"),
+        (["--accelerator", "abacus"], r"train.py: .*abacus"),
+        (["--max_time", "soon"], r"train.py: .*soon"),
         (["--learning_rate", -1], r"--learning_rate must be above 0"),
     ],
 )
@@ -196,6 +207,13 @@ def test_a_resumed_run_may_change_its_learning_rate(small_dataset, tmp_path):
         events.Reload()
         rates.append([e.value for e in events.Scalars("lr-Adam")])
     assert rates[1] == pytest.approx([rate / 2 for rate in rates[0]])
+
+
+def test_resuming_on_a_dataset_without_the_albedo_it_needs_names_the_file(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    make_scene(tmp_path / "plain" / "train" / "A", albedo=False)
+    with pytest.raises(InputError, match=r"noisy-0.exr: no channel for albedo"):
+        run_training(tmp_path / "plain", tmp_path / "runs", "--max_epochs", 2, "--checkpoint", last)
 
 
 def test_resuming_with_another_network_is_an_error(small_dataset, tmp_path, capsys):
