@@ -12,10 +12,11 @@ import torch
 from tqdm import tqdm
 
 from dataset import load_noisy, load_target
+from film import Film, open_film
 from images import InputError, exposure_for, log_luminance, tone_map, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
-from pictures import Film, open_film, save_png, side_by_side
+from pictures import save_png, side_by_side
 from sequences import Sequence, find_test_sequences
 
 
