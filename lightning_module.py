@@ -41,12 +41,26 @@ class DenoisingModule(pl.LightningModule):
         state, frames = None, []
         for frame in noisy.unbind(1):
             encoded, state = self.denoiser.forward_encoded(frame, state)
-            frames.append(encoded.float())  # the losses are computed in float32, whatever the network's precision
+            frames.append(encoded.float())
         return torch.stack(frames, 1)
 
     def losses(self, encoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The losses of an encoded window against its target in linear radiance, where that is finite."""
-        return total_loss(encoded, mask_target(encoded, encode_radiance(target)))
+        """The losses of an encoded window against its target in linear radiance, where that is finite.
+
+        In float32, whatever the network's precision: their convolution must not be autocast.
+        """
+        with torch.autocast(encoded.device.type, enabled=False):
+            return total_loss(encoded, mask_target(encoded, encode_radiance(target)))
+
+    @staticmethod
+    def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+        """PSNR and SSIM of (T, 3, H, W) linear radiance, means over the frames; in float32, like the losses."""
+        with torch.autocast(images.device.type, enabled=False):
+            score = SequenceScore(exposure_for(math.exp(float(log_luminance(targets)))))
+            for image, target in zip(images, targets, strict=True):
+                score.update(image, target)
+        means = mean_scores(score.frames)
+        return {name: means[name] for name in ("psnr", "ssim") if means[name] is not None}
 
     def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """The loss of a batch of SequenceData.train_dataloader."""
@@ -59,11 +73,7 @@ class DenoisingModule(pl.LightningModule):
         encoded = self(batch["noisy"])
         self._log("val", self.losses(encoded, batch["target"]), 1)
         reconstruction = decode_radiance(encoded)
-        score = SequenceScore(exposure_for(math.exp(float(log_luminance(batch["target"])))))
-        for image, target in zip(reconstruction[0], batch["target"][0], strict=True):
-            score.update(image, target)
-        means = {k: v for k, v in mean_scores(score.frames).items() if v is not None and k in ("psnr", "ssim")}
-        self._log("val", means, 1)
+        self._log("val", self.scores(reconstruction[0], batch["target"][0]), 1)
         return reconstruction
 
     def _log(self, stage: str, values: dict, batch_size: int) -> None:

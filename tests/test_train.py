@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from images import InputError
-from lightning_module import paper_schedule
+from lightning_module import DenoisingModule, paper_schedule
 from model import load_denoiser
 
 
@@ -71,7 +71,7 @@ def test_albedo_can_be_left_out(small_dataset, tmp_path):
     assert not load_denoiser(last).options["demodulate"]
 
 
-@pytest.mark.parametrize("length", [2, 3, 5])
+@pytest.mark.parametrize("length", [2, 3, 5, 7])
 def test_sequence_lengths(tmp_path, length):
     make_scene(tmp_path / "data" / "train" / "A", frames=2 * length)
     last = run_training(tmp_path / "data", tmp_path / "runs", "--max_epochs", 1, "--sequence_length", length)
@@ -237,6 +237,19 @@ def test_a_truncated_frame_met_while_training_is_one_clear_line(small_dataset, t
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     with pytest.raises(SystemExit, match=r"^train.py: \S*noisy-\d.exr: the pixels cannot be decoded .*again$"):
         train.main()
+
+
+def test_losses_and_scores_are_in_float32_whatever_the_networks_precision():
+    generator = torch.Generator().manual_seed(0)
+    encoded, target = torch.rand(2, 1, 3, 3, 24, 24, generator=generator).unbind(0)
+    module = DenoisingModule({"channels": [8], "demodulate": False}, 1e-3)
+
+    def measure():
+        return {**module.losses(encoded, target), **module.scores(encoded[0], target[0])}
+
+    exact = measure()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert measure() == exact
 
 
 def test_the_schedule_is_the_papers():
