@@ -167,8 +167,8 @@ class Denoiser(nn.Module):
         return features, encode_radiance(divisor)
 
 
-def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Reconstructs a sequence frame by frame: (C, H, W) CPU tensors in, (3, H, W) linear radiance on the CPU out.
+def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
 
     Holds one frame and one hidden state, however long the sequence is. Works where the denoiser's weights are.
     """
@@ -177,7 +177,7 @@ def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[torc
     for frame in frames:
         with torch.inference_mode():  # not around the yield: the caller's code is not ours to switch
             image, state = denoiser(frame[None].to(device), state)
-        yield image[0].cpu()
+        yield frame, image[0].cpu()
 
 
 def load_checkpoint(path: Path) -> dict:

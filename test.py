@@ -95,17 +95,10 @@ def reconstruct_scene(
         output = SceneOutput(folder, exposure, columns, film)
         for sequence in sequences:
             output.start_sequence()
-            color = None
-
-            def noisy_frames(sequence=sequence) -> Iterator[torch.Tensor]:
-                nonlocal color
-                for noisy in read_frames(sequence, denoiser.inputs):
-                    color = noisy[:3]
-                    yield noisy
-
-            for frame, image in zip(sequence.frames, denoise(denoiser, noisy_frames()), strict=True):
+            reconstructed = denoise(denoiser, read_frames(sequence, denoiser.inputs))
+            for frame, (noisy, image) in zip(sequence.frames, reconstructed, strict=True):
                 target = torch.from_numpy(load_target(frame.target)) if frame.target else None
-                output.add(frame.folder.name, color, image, target)
+                output.add(frame.folder.name, noisy[:3], image, target)
                 progress.update()
     output.finish()
     return {kind: [score.frames for score in scores] for kind, scores in output.scores.items()}

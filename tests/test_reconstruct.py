@@ -72,7 +72,7 @@ def test_frames_are_the_denoisers(checkpoints, small_dataset, tmp_path):
     denoiser = load_denoiser(checkpoints["auto"])
     scene = small_dataset / "test" / "C"
     frames = [torch.from_numpy(load_noisy(f / "noisy-0.exr", denoiser.inputs)[0]) for f in sorted(scene.iterdir())]
-    for number, image in enumerate(denoise(denoiser, frames)):
+    for number, (_, image) in enumerate(denoise(denoiser, frames)):
         written = read_exr(tmp_path / "out" / "C" / f"frame-{number:04d}.exr", ("color",))["color"]
         assert np.allclose(written, image.numpy(), rtol=2e-3, atol=1e-4)
 
