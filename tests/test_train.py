@@ -15,6 +15,7 @@ from conftest import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
+from callbacks import StopCleanly
 from images import InputError
 from lightning_module import DenoisingModule, paper_schedule
 from model import load_denoiser
@@ -128,6 +129,14 @@ def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equal
     resume = said[said.rindex(sys.executable) :].splitlines()[0].split()
     run_script(*resume[1:])
     assert_same_weights(whole, last)
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    stop = StopCleanly(None, "")
+    stop._ask(signal.SIGINT, None)
+    assert stop.wanted
+    with pytest.raises(KeyboardInterrupt):
+        stop._ask(signal.SIGINT, None)
 
 
 def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
