@@ -52,8 +52,9 @@ class SequenceScore:
         self.previous: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def update(self, image: torch.Tensor, target: torch.Tensor | None) -> None:
-        """Scores the next frame against its target; None (no target) is not scored, and breaks the temporal pair."""
+        """Scores the next frame against its target; without one, its scores are None, and the temporal pair breaks."""
         if target is None:
+            self.frames.append(dict.fromkeys(NAMES))
             self.previous = None
             return
         valid = torch.isfinite(target).all(0)

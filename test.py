@@ -112,7 +112,7 @@ def summarise(scores: dict[str, dict[str, list[list[dict]]]], skip: int) -> dict
     scenes = {}
     for scene, kinds in scores.items():
         kept = {kind: [f for frames in sequences for f in frames[skip:]] for kind, sequences in kinds.items()}
-        if kept["denoised"]:
+        if any(frame["psnr"] is not None for frame in kept["denoised"]):
             scenes[scene] = {kind: mean_scores(frames) for kind, frames in kept.items()}
     means = {kind: mean_scores([scene[kind] for scene in scenes.values()]) for kind in ("noisy", "denoised")}
     return {"scenes": scenes, "mean": means}
@@ -136,7 +136,11 @@ def run(options: argparse.Namespace) -> dict:
     Raises InputError or OSError naming the file at fault.
     """
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    denoiser = load_denoiser(options.checkpoint).to(device, memory_format=torch.channels_last)
+    denoiser = load_denoiser(options.checkpoint)
+    try:
+        denoiser = denoiser.to(device, memory_format=torch.channels_last)
+    except (RuntimeError, AssertionError) as error:  # PyTorch built without, or a machine without, that device
+        raise InputError(f"--device {device}: {str(error).splitlines()[0]}; use auto or cpu") from error
     sequences, notes = find_test_sequences(options.path, denoiser.inputs)
     for note in notes:
         print(note, file=sys.stderr)

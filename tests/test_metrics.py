@@ -45,7 +45,8 @@ def test_a_frame_without_target_is_not_scored_and_breaks_the_pair():
     score.update(flat(0.5), flat(0.5))
     score.update(flat(0.5), None)
     score.update(flat(0.5), flat(0.5))
-    assert len(score.frames) == 2 and score.frames[1]["tpsnr"] is None
+    assert len(score.frames) == 3 and set(score.frames[1].values()) == {None}
+    assert score.frames[2]["psnr"] == 100 and score.frames[2]["tpsnr"] is None
 
 
 def test_ssim_is_that_of_torchmetrics():

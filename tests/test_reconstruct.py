@@ -93,6 +93,7 @@ def test_some_targets_are_scored(checkpoints, tmp_path):
         (part / f"frame-{number:04d}" / "target.exr").unlink()
     metrics = reconstruct(checkpoints["auto"], part, tmp_path / "out")
     assert metrics["scenes"]["A"]["denoised"]["psnr"] > 0
+    assert "A" not in metrics["after_warm_up"]["scenes"]  # frames 4 and 5 have no target; 1 to 3 are the warm-up
     assert len(list((tmp_path / "out" / "A").glob("frame-*.exr"))) == 6
     first = [np.array(read_exr(tmp_path / "out/A/frame-0005.exr", ("color",))["color"])]
     reconstruct(checkpoints["auto"], whole, tmp_path / "out2")
@@ -169,6 +170,9 @@ def test_errors_name_their_culprit(checkpoints, small_dataset, tmp_path):
     for checkpoint, path, output, message in cases:
         with pytest.raises((ValueError, OSError), match=message):
             reconstruct(checkpoint, path, tmp_path / output)
+    with pytest.raises(ValueError, match=r"--device abacus: .*use auto or cpu"):
+        arguments = [str(checkpoints["auto"]), str(small_dataset), "--device", "abacus"]
+        script.run(script.build_parser().parse_args(arguments))
     done = run_script("test.py", tmp_path / "none.ckpt", small_dataset, check=False)
     assert done.returncode == 1 and done.stderr.startswith("test.py: ") and "Traceback" not in done.stderr
 
