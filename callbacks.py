@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-from images import exposure_for, log_luminance
 from pictures import side_by_side
+from radiance import exposure_for, log_luminance
 
 
 class Pictures(pl.Callback):

@@ -1,6 +1,6 @@
-"""EXR frames, the table of quantities in them, and the radiance transforms.
+"""EXR frames and the table of quantities in them.
 
-Shapes: C channels, H rows, W columns. Arrays and tensors are channels first. Radiance is linear, in scene units, >= 0.
+Shapes: C channels, H rows, W columns. Arrays are channels first. Radiance is linear, in scene units, >= 0.
 """
 
 import os
@@ -11,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import OpenEXR
-import torch
 
 # OpenEXR's own threads do not survive the fork that starts a data-loading worker; the workers are the parallelism.
 OpenEXR.set_global_thread_count(0)
 
-RADIANCE_POWER = 0.2  # Chaitanya et al. 2017, section 4: radiance is raised to 0.2, which compresses fireflies
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; here that is 0
-LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,13 @@ class Quantity:
     parts: tuple[str, ...]
     bare: tuple[str, ...] = ()
     loose: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def stored(self) -> list[str]:
+        """The channel names that this project writes: the first ones."""
+        if self.name == "color":
+            return self.bare[0].split()
+        return [f"{self.layers[0]}.{part}" for part in self.parts[0].split()]
 
     @property
     def accepted(self) -> str:
@@ -249,16 +253,19 @@ def replace_invalid(quantities: dict[str, np.ndarray]) -> int:
     return count
 
 
-def write_exr(path: Path, color: np.ndarray) -> None:
-    """Writes (3, H, W) linear radiance as R G B, half float, ZIP; whole or not at all.
+def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
+    """Writes quantities, each (C, H, W), under the first of their names in QUANTITIES, half float, ZIP.
 
-    Values beyond what a half float holds (65504) are clamped to it. Raises OSError where it cannot be written.
+    Whole or not at all. Values beyond what a half float holds (65504) are clamped to it. Raises OSError where it
+    cannot be written.
     """
     path = Path(path)
     limit = np.finfo(np.float16).max
-    planes = np.clip(color, -limit, limit).astype(np.float16)
+    channels = {}
+    for name, planes in quantities.items():
+        for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
+            channels[channel] = np.ascontiguousarray(np.clip(plane, -limit, limit).astype(np.float16))
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    channels = {name: np.ascontiguousarray(plane) for name, plane in zip("RGB", planes, strict=True)}
     with whole_file(path) as temporary:
         try:
             OpenEXR.File(header, channels).write(str(temporary))
@@ -275,36 +282,3 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:
-    """Linear radiance, any shape, to the compressed range that network and losses use: max(x, 0) ** 0.2."""
-    return radiance.clamp(min=0).pow(RADIANCE_POWER)
-
-
-def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
-    """The inverse of encode_radiance: max(y, 0) ** 5. Any shape."""
-    return encoded.clamp(min=0).pow(1 / RADIANCE_POWER)
-
-
-def luminance(color: torch.Tensor) -> torch.Tensor:
-    """(..., 3, H, W) linear radiance to (..., H, W) Rec. 709 luminance."""
-    weights = torch.tensor(LUMINANCE, dtype=color.dtype, device=color.device)
-    return (color * weights[:, None, None]).sum(-3)
-
-
-def exposure_for(log_average: float, key: float = 0.18) -> float:
-    """The factor that brings a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
-    return key / max(log_average, 1e-6)
-
-
-def log_luminance(color: torch.Tensor) -> torch.Tensor:
-    """Mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W); exp of it is the log-average."""
-    values = luminance(color)
-    return torch.log(values[torch.isfinite(values)].clamp(min=0) + 1e-4).mean()
-
-
-def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
-    """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, the transfer curve of IEC 61966-2-1."""
-    linear = (color * exposure).clamp(0, 1)
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8).pow(1 / 2.4) - 0.055)

@@ -8,10 +8,10 @@ import math
 import pytorch_lightning as pl
 import torch
 
-from images import decode_radiance, encode_radiance, exposure_for, log_luminance
 from losses import mask_target, total_loss
 from metrics import SequenceScore, mean_scores
 from model import Denoiser
+from radiance import decode_radiance, encode_radiance, exposure_for, log_luminance
 
 
 def paper_schedule(epoch: float, ramp_epochs: float) -> float:

@@ -10,7 +10,7 @@ import math
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from images import tone_map
+from radiance import tone_map
 
 NAMES = ("psnr", "ssim", "relmse", "tpsnr")
 RELMSE_EPSILON = 0.01

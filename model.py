@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES, InputError, decode_radiance, encode_radiance
+from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES, InputError
+from radiance import decode_radiance, encode_radiance
 
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)

@@ -9,7 +9,8 @@ import torch
 from torchvision.io import encode_png
 from torchvision.utils import make_grid
 
-from images import tone_map, whole_file
+from images import whole_file
+from radiance import tone_map
 
 GAP = 4  # pixels between pictures that stand side by side
 

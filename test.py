@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from dataset import load_noisy, load_target
 from film import Film, open_film
-from images import InputError, exposure_for, log_luminance, tone_map, whole_file, write_exr
+from images import InputError, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
 from pictures import save_png, side_by_side
+from radiance import exposure_for, log_luminance, tone_map
 from sequences import Sequence, find_test_sequences
 
 
@@ -70,7 +71,7 @@ class SceneOutput:
         """Writes a frame; color, image and target are (3, H, W) linear radiance."""
         if self.exposure is None:
             self.exposure = exposure_for(math.exp(float(log_luminance(image))))
-        write_exr(self.folder / f"{name}.exr", image.numpy())
+        write_exr(self.folder / f"{name}.exr", {"color": image.numpy()})
         save_png(self.folder / f"{name}.png", tone_map(image, self.exposure))
         self.scores["noisy"][-1].update(color, target)
         self.scores["denoised"][-1].update(image, target)

@@ -7,6 +7,7 @@ import torch
 from conftest import write_channels
 
 import images
+import radiance
 
 SIZE = (6, 9)
 RNG = np.random.default_rng(0)
@@ -167,11 +168,15 @@ def test_invalid_values_are_replaced_and_counted():
 
 
 def test_written_files_read_back_and_nothing_else_is_left(tmp_path):
-    color = RNG.random((3, *SIZE)).astype(np.float32)
-    color[0, 0, 0] = 1e9
-    images.write_exr(tmp_path / "a.exr", color)
-    back = images.read_exr(tmp_path / "a.exr", ("color",))["color"]
-    assert back[0, 0, 0] == 65504 and np.array_equal(back[1:], color[1:].astype(np.float16))
+    wanted = {name: RNG.random((q.count, *SIZE)).astype(np.float32) for name, q in images.QUANTITIES.items()}
+    wanted["color"][0, 0, 0] = 1e9
+    images.write_exr(tmp_path / "a.exr", wanted)
+    names = "B G R albedo.B albedo.G albedo.R depth.Z motion.X motion.Y normal.B normal.G normal.R"
+    assert sorted(images.read_header(tmp_path / "a.exr").channels) == names.split()
+    back = images.read_exr(tmp_path / "a.exr", tuple(wanted))
+    assert back["color"][0, 0, 0] == 65504
+    wanted["color"][0, 0, 0] = 65504
+    assert all(np.array_equal(back[name], values.astype(np.float16)) for name, values in wanted.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.exr"]
 
 
@@ -187,12 +192,12 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 def test_tone_mapping_is_srgb():
     linear = torch.tensor([0, 0.001, 0.18, 0.5, 1.0, 7.0]).reshape(1, 1, -1).expand(3, 1, -1)
     wanted = torch.tensor([0, 0.01292, 0.46135, 0.73536, 1, 1])  # IEC 61966-2-1
-    assert torch.allclose(images.tone_map(linear, 1.0)[0, 0], wanted, atol=1e-4)
+    assert torch.allclose(radiance.tone_map(linear, 1.0)[0, 0], wanted, atol=1e-4)
 
 
 def test_exposure_brings_the_log_average_to_the_key():
     color = torch.full((3, 4, 4), 0.7)
     color[:, 0, 0] = float("nan")
-    average = float(torch.exp(images.log_luminance(color)))
+    average = float(torch.exp(radiance.log_luminance(color)))
     assert average == pytest.approx(0.7, rel=1e-3)
-    assert average * images.exposure_for(average) == pytest.approx(0.18)
+    assert average * radiance.exposure_for(average) == pytest.approx(0.18)

@@ -5,9 +5,9 @@ import pickle
 import pytest
 import torch
 
-from images import decode_radiance, encode_radiance
 from lightning_module import DenoisingModule
 from model import PAPER_CHANNELS, Denoiser, denoise, load_checkpoint, load_denoiser
+from radiance import decode_radiance, encode_radiance
 
 SMALL = [8, 10, 12]
 

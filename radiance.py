@@ -1,0 +1,42 @@
+"""Radiance transforms: the range that the network sees, luminance, exposure and tone mapping.
+
+Shapes: H rows, W columns, channels first. Radiance is linear, in scene units, >= 0.
+"""
+
+import torch
+
+RADIANCE_POWER = 0.2  # Chaitanya et al. 2017, section 4: radiance is raised to 0.2, which compresses fireflies
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
+
+
+def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:
+    """Linear radiance, any shape, to the compressed range that network and losses use: max(x, 0) ** 0.2."""
+    return radiance.clamp(min=0).pow(RADIANCE_POWER)
+
+
+def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
+    """The inverse of encode_radiance: max(y, 0) ** 5. Any shape."""
+    return encoded.clamp(min=0).pow(1 / RADIANCE_POWER)
+
+
+def luminance(color: torch.Tensor) -> torch.Tensor:
+    """(..., 3, H, W) linear radiance to (..., H, W) Rec. 709 luminance."""
+    weights = torch.tensor(LUMINANCE, dtype=color.dtype, device=color.device)
+    return (color * weights[:, None, None]).sum(-3)
+
+
+def exposure_for(log_average: float, key: float = 0.18) -> float:
+    """The factor that brings a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
+    return key / max(log_average, 1e-6)
+
+
+def log_luminance(color: torch.Tensor) -> torch.Tensor:
+    """Mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W); exp of it is the log-average."""
+    values = luminance(color)
+    return torch.log(values[torch.isfinite(values)].clamp(min=0) + 1e-4).mean()
+
+
+def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
+    """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, the transfer curve of IEC 61966-2-1."""
+    linear = (color * exposure).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8).pow(1 / 2.4) - 0.055)
