@@ -1,0 +1,57 @@
+"""Runs the frames' work here, in local processes, or on a dask.distributed cluster."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from images import InputError
+
+
+def connect(stack: ExitStack, workers: int, scheduler: str | None, modules: list[Path]):
+    """A dask client for the cluster at `scheduler`, or for that many local processes; closed with `stack`.
+
+    modules: source files that the work needs, those that others import first; a cluster's workers get them, those
+    that join later too. Raises InputError where dask is not installed or the scheduler does not answer.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise InputError(f"several workers need dask.distributed ({error}); pip install distributed") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if scheduler is None:
+        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
+        cluster = LocalCluster(n_workers=workers, processes=True, silence_logs=logging.CRITICAL, **options)
+        return stack.enter_context(Client(stack.enter_context(cluster)))
+    try:
+        client = stack.enter_context(Client(scheduler, timeout=30))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
+    for module in modules:
+        client.upload_file(str(module))
+    return client
+
+
+def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
+    """The results of work(job) for every job: here and in order, or, with a dask client, as its workers finish them.
+
+    A worker that dies costs the work it was at, which another does again. `jobs` is drawn from as workers get free, so
+    it may plan while they work. What the work raises is raised here.
+    """
+    if client is None:
+        yield from map(work, jobs)
+        return
+    from distributed import KilledWorker, as_completed
+
+    pending = as_completed()
+    try:
+        for job in jobs:
+            pending.add(client.submit(work, job, pure=False))
+            if pending.count() > 2 + 3 * len(client.nthreads()):
+                yield next(pending).result()
+        for future in pending:
+            yield future.result()
+    except KilledWorker as error:
+        raise InputError(
+            f"a frame ended its worker's process again and again ({error}); render it with --workers 1 to see why"
+        ) from error

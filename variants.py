@@ -1,0 +1,38 @@
+"""Which of Mitsuba's variants works on this machine."""
+
+import subprocess
+import sys
+
+from images import InputError
+
+VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")  # the fastest first
+FASTER = (
+    "two to three times faster with llvm_ad_rgb: install LLVM 16 or newer (on Debian: apt-get install libllvm19), or "
+    "name its library in DRJIT_LIBLLVM_PATH; faster still with an NVIDIA GPU and its driver"
+)
+PROBE = """import sys, mitsuba as mi
+mi.set_variant(sys.argv[1])
+print(float(mi.TensorXf(mi.render(mi.load_dict(mi.cornell_box()), spp=1)).array[0]) >= 0)"""
+
+
+def probe(variant: str) -> str | None:
+    """Renders a little in a child process, since some LLVM versions abort it; what went wrong, or None."""
+    try:
+        done = subprocess.run([sys.executable, "-c", PROBE, variant], capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        return "no picture within three minutes"
+    if done.returncode == 0 and "True" in done.stdout:
+        return None
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"ended with status {done.returncode}"
+
+
+def choose_variant(wanted: str) -> str:
+    """`wanted` if it works here, or, for auto, the fastest that does. Raises InputError where it does not."""
+    for variant in VARIANTS if wanted == "auto" else (wanted,):
+        problem = probe(variant)
+        if problem is None:
+            return variant
+        if wanted != "auto":
+            raise InputError(f"--variant {variant} does not work here ({problem}); use --variant auto")
+    raise InputError(f"no variant of Mitsuba works here ({problem}); try: python -c 'import mitsuba'")
