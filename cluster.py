@@ -1,6 +1,7 @@
 """Runs the frames' work here, in local processes, or on a dask.distributed cluster."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,8 +21,12 @@ def connect(stack: ExitStack, workers: int, scheduler: str | None, modules: list
         raise InputError(f"several workers need dask.distributed ({error}); pip install distributed") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if scheduler is None:
-        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
-        cluster = LocalCluster(n_workers=workers, processes=True, silence_logs=logging.CRITICAL, **options)
+        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the main process to handle
+        try:
+            cluster = LocalCluster(n_workers=workers, processes=True, silence_logs=logging.CRITICAL, **options)
+        finally:
+            signal.signal(signal.SIGINT, handler)
         return stack.enter_context(Client(stack.enter_context(cluster)))
     try:
         client = stack.enter_context(Client(scheduler, timeout=30))
@@ -47,7 +52,7 @@ def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
     try:
         for job in jobs:
             pending.add(client.submit(work, job, pure=False))
-            if pending.count() > 2 + 3 * len(client.nthreads()):
+            while pending.has_ready() or pending.count() > 2 + 3 * len(client.nthreads()):
                 yield next(pending).result()
         for future in pending:
             yield future.result()

@@ -71,7 +71,7 @@ def test_reflectances_are_physical():
             if one.get("type") == "bitmap":
                 assert one["image"].min() >= 0 and one["image"].max() <= 1 and one["image"].dtype == np.float32
             if one.get("type") == "rgb" and id(one) not in lights:
-                assert 0 <= min(one["value"]) and max(one["value"]) <= 1
+                assert min(one["value"]) >= 0 and max(one["value"]) <= 1
 
 
 def test_things_stand_inside_and_apart():
