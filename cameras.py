@@ -139,19 +139,20 @@ def as_json(camera: Camera) -> dict:
 
 
 def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight: float) -> bool:
-    """Whether nothing is within `clearance` of any camera, nor within `sight` in front of it, nor on its way.
+    """Whether nothing is within `clearance` of any camera, nor on its way, and its picture is no close-up.
 
-    distances: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit.
-    At most some 32 cameras of the path are looked at.
+    sight: how far half of a grid of 3x3 rays through the picture must go. distances: how far rays go, from origins
+    (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. Some 32 cameras of the path are looked at.
     """
     around_it = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], float)
     around_it /= np.linalg.norm(around_it, axis=1, keepdims=True)
     places = path[:: max(1, len(path) // 32)]
     for camera, following in zip(places, [*places[1:], None], strict=True):
         origin = np.array(camera.origin)
-        if distances(origin[None], camera.axes()[2:])[0] < sight:
-            return False
-        if distances(np.broadcast_to(origin, around_it.shape), around_it).min() < clearance:
+        view = camera.directions((3, 3)).reshape(-1, 3)
+        view /= np.linalg.norm(view, axis=1, keepdims=True)
+        found = distances(np.broadcast_to(origin, (35, 3)), np.concatenate([view, around_it]))
+        if np.median(found[:9]) < sight or found[9:].min() < clearance:
             return False
         step = np.subtract(following.origin, origin) if following else np.zeros(3)
         length = np.linalg.norm(step)

@@ -92,7 +92,7 @@ def sphere_from_inside(radius):
 
 
 @pytest.mark.parametrize(
-    ("radius", "clearance", "sight", "clear"), [(3, 1, 2, True), (3, 2.5, 2, False), (3, 1, 3.5, False)]
+    ("radius", "clearance", "sight", "clear"), [(3, 1, 2, True), (3, 2.5, 2, False), (3, 1, 4.5, False)]
 )
 def test_a_path_keeps_clear_of_what_rays_find(radius, clearance, sight, clear):
     path = around(FRONT, 1.0, 240, 1.0)

@@ -1,0 +1,54 @@
+"""One picture of many scenes: the targets of their first frames side by side, each at its own exposure.
+
+python contact_sheet.py DATASET/train sheet.png
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dataset import load_target
+from images import InputError
+from pictures import save_png
+from radiance import exposure_for, log_luminance, tone_map
+from sequences import find_sequences
+
+
+def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
+    """(3, H, W) sRGB of the first `most` scenes of a folder, all of one size.
+
+    Raises InputError where there are none, or where their sizes differ.
+    """
+    sequences, _ = find_sequences(folder, need_target=True)
+    sequences = sequences[:most]
+    if len({sequence.size for sequence in sequences}) > 1:
+        raise InputError(f"{folder}: the scenes differ in size; a contact sheet needs them of one size")
+    pictures = []
+    for sequence in tqdm(sequences, desc="scenes", delay=1):
+        target = torch.from_numpy(load_target(sequence.frames[0].target))
+        pictures.append(tone_map(target, exposure_for(math.exp(float(log_luminance(target))))))
+    pictures += [torch.zeros_like(pictures[0])] * (-len(pictures) % columns)
+    rows = [torch.cat(pictures[start : start + columns], 2) for start in range(0, len(pictures), columns)]
+    return torch.cat(rows, 1)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a folder of scenes, such as DATASET/train")
+    parser.add_argument("picture", type=Path, help="the .png to write")
+    parser.add_argument("--columns", type=int, default=6)
+    parser.add_argument("--most", type=int, default=24, help="scenes at most, in the order of their names")
+    options = parser.parse_args()
+    try:
+        save_png(options.picture, contact_sheet(options.folder, options.columns, options.most))
+    except (InputError, OSError) as error:
+        sys.exit(f"contact_sheet.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
