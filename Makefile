@@ -4,9 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED = $(VENV)/installed
 
-.PHONY: help setup test train lint
+# make demo: seven made-up rooms, small pictures, a narrow network, and this long to train (DD:HH:MM:SS).
+DEMO_TIME ?= 00:00:06:00
+DEMO_ROOMS = --seed 7 --frames 12 --width 160 --height 128 --noisy 2 --target_spp 32 --denoise_target
+DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --channels 24 32 48 64 80 --crop_size 96 --sequence_length 5 \
+	--batch_size 4 --samples_per_epoch 80 --ramp_epochs 2 --num_workers 1 --log_dir runs-demo
+DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
+
+.PHONY: help setup demo test train lint
 
 help:
+	@echo "make demo                      set up, then render rooms, train on them and reconstruct another; 15 minutes"
 	@echo "make test                      set up, then run the tests"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
@@ -22,6 +30,15 @@ setup: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest
+
+# Each step goes on where it was stopped.
+demo: $(INSTALLED)
+	$(VENV)/bin/python render.py data-demo --procedural 6 --split train $(DEMO_ROOMS)
+	$(VENV)/bin/python render.py data-demo --procedural 1 --split test $(DEMO_ROOMS)
+	last=$(DEMO_CHECKPOINT); $(VENV)/bin/python train.py data-demo $(DEMO_TRAINING) $${last:+--checkpoint $$last}
+	$(VENV)/bin/python test.py $(DEMO_CHECKPOINT) data-demo --output_dir reconstructions-demo
+	@echo "noisy, reconstruction, target: reconstructions-demo/room-7-0000/strip.png and animation.mp4"
+	@echo "the losses in TensorBoard:     $(VENV)/bin/tensorboard --logdir runs-demo"
 
 train: $(INSTALLED)
 	@test -n "$(DATASET)" || { echo "name a dataset: make train DATASET=folder (its layout is in README.md)"; exit 2; }

@@ -15,59 +15,12 @@ import zipfile
 from pathlib import Path
 
 VARIANTS = ("scalar_rgb", "cuda_ad_rgb", "llvm_ad_rgb")
-PLUGINS = set(
-    [
-        "aov",
-        "area",
-        "bitmap",
-        "blendbsdf",
-        "box",
-        "bumpmap",
-        "checkerboard",
-        "conductor",
-        "constant",
-        "cube",
-        "cylinder",
-        "d65",
-        "dielectric",
-        "diffuse",
-        "directional",
-        "disk",
-        "envmap",
-        "gaussian",
-        "hdrfilm",
-        "independent",
-        "instance",
-        "irregular",
-        "mask",
-        "merge",
-        "normalmap",
-        "null",
-        "obj",
-        "path",
-        "perspective",
-        "plastic",
-        "ply",
-        "point",
-        "principled",
-        "principledthin",
-        "rectangle",
-        "regular",
-        "roughconductor",
-        "roughdielectric",
-        "roughplastic",
-        "shapegroup",
-        "specfilm",
-        "sphere",
-        "spot",
-        "srgb",
-        "sunsky",
-        "thindielectric",
-        "twosided",
-        "uniform",
-        "volpath",
-    ]
-)
+PLUGINS = """
+aov area bitmap blendbsdf box bumpmap checkerboard conductor constant cube cylinder d65 dielectric diffuse directional
+disk envmap gaussian hdrfilm independent instance irregular mask merge normalmap null obj path perspective plastic ply
+point principled principledthin rectangle regular roughconductor roughdielectric roughplastic shapegroup specfilm sphere
+spot srgb sunsky thindielectric twosided uniform volpath
+"""
 LEFT_OUT = ("*/include/*", "*/cmake/*", "*/pkgconfig/*", "*.pyi")
 
 
@@ -77,7 +30,7 @@ def is_needed(name: str, variants: tuple[str, ...]) -> bool:
         return False
     stem = Path(name).name.partition(".")[0]
     if name.startswith("mitsuba/plugins/"):
-        return stem in PLUGINS
+        return stem in PLUGINS.split()
     is_variant = stem.startswith(("scalar_", "llvm_", "cuda_")) and name.endswith(".so")
     return not is_variant or stem in variants
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 import pytest
-from conftest import ROOT, run_script
+from conftest import REAL_DATASET, ROOT, needs_real_dataset, run_script
 
 mi = pytest.importorskip("mitsuba")
 
 import render  # noqa: E402
 import variants  # noqa: E402
-from cameras import Camera  # noqa: E402
+from cameras import Camera, along, read_key_frames  # noqa: E402
 from images import InputError, read_exr  # noqa: E402
 from jobs import Job, Settings  # noqa: E402
 from sequences import find_sequences  # noqa: E402
@@ -350,6 +350,21 @@ def test_motion_warps_the_frame_before_onto_this_one(scene, tmp_path):
     half_pixel = max(error(bilinear(second["color"], x + 0.5, y)), error(bilinear(second["color"], x, y + 0.5)))
     warped, unwarped = error(bilinear(first["color"], x0, y0)), error(first["color"])
     assert warped < half_pixel + 1 / 255 and warped < 0.3 * unwarped
+
+
+@needs_real_dataset
+def test_the_same_conventions_as_a_published_dataset(tmp_path):
+    """The same camera path, 256x144: depth, normal, albedo and motion to within noise and half floats."""
+    folder = REAL_DATASET.parent / "scenes" / "dining-room"
+    path = along(read_key_frames(folder / "camera.json"), 2, 0.25, start=8)
+    source = ("file", str(folder / "scene.xml"), None, 1.0, 0.0)
+    small = settings(width=256, height=144, aux_spp=16, target_spp=8, noisy=1)
+    render.render_frame(Job(str(tmp_path / "s"), source, 1, path[1], path[0], small))
+    ours = read_exr(tmp_path / "s" / "frame-0001" / "target.exr", EVERYTHING)
+    theirs = read_exr(REAL_DATASET / "test" / "dining-room" / "frame-0001" / "target.exr", EVERYTHING)
+    for name, limit in {"depth": 0.03, "normal": 0.01, "albedo": 0.01, "motion": 0.01}.items():
+        assert np.abs(ours[name] - theirs[name]).mean() < limit, name
+    assert ours["color"].mean() == pytest.approx(theirs["color"].mean(), rel=0.1)
 
 
 def test_a_sky_of_ours_is_where_mitsuba_looks_for_it(tmp_path):

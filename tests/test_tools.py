@@ -1,0 +1,78 @@
+"""Runs the demo, the contact sheet and the benchmarks once, tiny, by their command lines."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+import torch
+from conftest import ROOT, make_scene, run_script
+from torchvision.io import read_image
+
+TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant scalar_rgb --workers 1"
+
+
+def test_the_demo_from_nothing_to_pictures_and_again(tmp_path):
+    pytest.importorskip("mitsuba")
+    for file in [*ROOT.glob("*.py"), ROOT / "Makefile", ROOT / "requirements.txt"]:
+        shutil.copy(file, tmp_path)
+    training = "--max_epochs 1 --channels 8 10 --crop_size 16 --sequence_length 2 --num_workers 0 --samples_per_epoch 4"
+    settings = [f"VENV={sys.prefix}", f"DEMO_ROOMS=--seed 7 {TINY}", f"DEMO_TRAINING={training} --log_dir runs-demo"]
+    command = ["make", "-o", f"{sys.prefix}/installed", "demo", *settings]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "psnr" in done.stdout and "room-7-0000" in done.stdout and "tensorboard --logdir runs-demo" in done.stdout
+    assert len(list((tmp_path / "data-demo" / "train").iterdir())) >= 2
+    for name in ("strip.png", "animation.mp4"):
+        assert (tmp_path / "reconstructions-demo" / "room-7-0000" / name).stat().st_size > 0
+    assert [p.name for p in (tmp_path / "runs-demo").iterdir()] == ["version_0"], "the second time resumed the first"
+
+
+def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
+    for name in "ABC":
+        make_scene(tmp_path / "train" / name, frames=1)
+    run_script("contact_sheet.py", tmp_path / "train", tmp_path / "sheet.png", "--columns", "2")
+    sheet = read_image(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (3, 48, 64)
+    assert (sheet[:, 24:, 32:] == 0).all() and (sheet[:, 24:, :32].float().mean() > 20)
+    assert torch.equal(sheet[:, :24, :32], sheet[:, :24, 32:])
+
+
+def test_a_contact_sheet_of_different_sizes_is_refused(tmp_path):
+    make_scene(tmp_path / "A", frames=1)
+    make_scene(tmp_path / "B", frames=1, size=(16, 16))
+    done = run_script("contact_sheet.py", tmp_path, tmp_path / "sheet.png", check=False)
+    assert done.returncode == 1 and "differ in size" in done.stderr and not (tmp_path / "sheet.png").exists()
+
+
+def test_the_rendering_benchmark_prints_a_ratio():
+    pytest.importorskip("mitsuba")
+    done = run_script("benchmarks/rendering.py", "--procedural", "1", *TINY.split())
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (
+        result["ratio"] == pytest.approx(result["render_py_s"] / result["bare_s"]) and result["variant"] == "scalar_rgb"
+    )
+
+
+def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
+    inside = ["mitsuba/plugins/path.so", "mitsuba/plugins/ptracer.so", "mitsuba/scalar_rgb.cpython-312.so"]
+    inside += ["mitsuba/cuda_ad_spectral.cpython-312.so", "mitsuba/libmitsuba.so", "mitsuba/include/a.h"]
+    with zipfile.ZipFile(tmp_path / "mitsuba-3-any.whl", "w") as wheel:
+        for name in inside:
+            wheel.writestr(name, name)
+    with zipfile.ZipFile(tmp_path / "other-1-any.whl", "w") as wheel:
+        wheel.writestr("other/include/kept.h", "x")
+    run_script("benchmarks/pack_mitsuba.py", tmp_path, tmp_path / "out.tar.xz")
+    with tarfile.open(tmp_path / "out.tar.xz") as archive:
+        names = sorted(archive.getnames())
+    kept = [
+        "mitsuba/libmitsuba.so",
+        "mitsuba/plugins/path.so",
+        "mitsuba/scalar_rgb.cpython-312.so",
+        "other/include/kept.h",
+    ]
+    assert names == [f"packed/{name}" for name in kept]
