@@ -27,7 +27,7 @@ import rooms
 from cameras import Camera
 from cluster import connect, run_jobs
 from images import InputError, write_exr
-from jobs import Job, Settings, open_sequence, read_record, whole_folder
+from jobs import Job, Settings, open_sequence, read_record, remove_leftovers, whole_folder
 from render_options import parse, sources
 from shapes import write_ply
 from variants import FASTER, choose_variant
@@ -46,20 +46,7 @@ MOTION_GRID = 4  # motion is averaged over 4x4 points of each pixel: positions c
 HORIZON = 256  # frames for which a path is checked to keep clear, so that a longer sequence begins as a shorter one
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # values that several shapes have in common
 # Modules that workers of a cluster need, those that others import first.
-MODULES = (
-    "images",
-    "cameras",
-    "shapes",
-    "textures",
-    "materials",
-    "furniture",
-    "walls",
-    "rooms",
-    "jobs",
-    "cluster",
-    "render_options",
-    "render",
-)
+MODULES = "images cameras shapes textures materials furniture walls rooms variants jobs cluster render_options render"
 
 
 def to_mitsuba(value, folder: str, made: dict):
@@ -109,7 +96,7 @@ def load_scene(source: tuple, variant: str, max_depth: int | None):
         raise InputError(f"{source[1]}: Mitsuba {mi.__version__} cannot load it ({error})") from error
     integrator = scene.integrator() or mi.load_dict({"type": "path"})
     if max_depth is not None:
-        kind = "volpath" if "Vol" in type(integrator).__name__ + str(integrator) else "path"
+        kind = "volpath" if str(integrator).startswith("Vol") else "path"
         integrator = mi.load_dict({"type": kind, "max_depth": max_depth})
     return scene, integrator
 
@@ -125,7 +112,7 @@ def make_sensor(camera: Camera, size: tuple[int, int], scene):
             "type": "perspective",
             "fov": camera.fov,
             "fov_axis": "x",
-            "near_clip": 1e-4 * reach,
+            "near_clip": 1e-6 * reach,  # depth is measured from there
             "far_clip": 1e3 * reach,
             "to_world": mi.ScalarTransform4f().look_at(
                 origin=list(camera.origin), target=list(camera.target), up=list(camera.up)
@@ -247,11 +234,9 @@ def plan(source: tuple, frames: int) -> list[Camera]:
     if source[0] == "room":
         return plan_room(source, frames)
     _, _, path, speed, start = source
-    return (
-        cameras.along(cameras.read_key_frames(path), frames, speed, start)
-        if path
-        else plan_scene(source, frames, speed)
-    )
+    if path is None:
+        return plan_scene(source, frames, speed)
+    return cameras.along(cameras.read_key_frames(path), frames, speed, start)
 
 
 def find_variant(options: argparse.Namespace, client) -> str:
@@ -259,7 +244,12 @@ def find_variant(options: argparse.Namespace, client) -> str:
     records = [read_record(folder) for folder, _ in sources(options)]
     found = {record["variant"] for record in records if record}
     wanted = found.pop() if options.variant == "auto" and len(found) == 1 else options.variant
-    variant = client.submit(choose_variant, wanted).result() if options.scheduler else choose_variant(wanted)
+    try:
+        variant = client.submit(choose_variant, wanted).result() if client else choose_variant(wanted)
+    except InputError as error:
+        if wanted == options.variant:
+            raise
+        raise InputError(f"the frames that are there need that variant, but {error}, in another folder") from error
     print(f"Mitsuba {mi.__version__}, variant {variant}")
     if variant == "scalar_rgb":
         print(f"  {FASTER}")
@@ -274,7 +264,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("--denoise_target needs Open Image Denoise: pip install pyoidn")
     with ExitStack() as stack:
         here = Path(__file__).resolve().parent
-        modules = [here / f"{name}.py" for name in MODULES]
+        modules = [here / f"{name}.py" for name in MODULES.split()]
         client = connect(stack, 0, options.scheduler, modules) if options.scheduler else None
         variant = find_variant(options, client)
         workers = options.workers or (1 if variant.startswith("cuda") else len(os.sched_getaffinity(0)))
@@ -297,6 +287,8 @@ def run(options: argparse.Namespace) -> None:
             samples += traced
             progress.set_postfix_str(f"{samples / 1e6 / (time.monotonic() - start):.2f} M samples/s", refresh=False)
             progress.update()
+        for folder, _ in found:
+            remove_leftovers(folder)  # of workers that died
 
 
 def main() -> None:
@@ -307,9 +299,7 @@ def main() -> None:
     except (InputError, OSError) as error:
         sys.exit(f"render.py: {error}")
     except KeyboardInterrupt:
-        print(
-            "\nrender.py: interrupted; the frames finished so far are whole; the same command goes on", file=sys.stderr
-        )
+        print("\nrender.py: interrupted; the finished frames are whole; the same command goes on", file=sys.stderr)
         sys.exit(130)
     print(f"{options.dataset / options.split}: {options.frames} frames a sequence, all there")
 

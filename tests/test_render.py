@@ -101,6 +101,16 @@ def test_a_scene_by_the_command_line_is_a_dataset(scene, tmp_path):
     assert not notes and len(found) == 1 and found[0].albedo and found[0].size == (16, 24)
 
 
+def test_every_option_is_in_the_record(scene, tmp_path):
+    asked = {"width": 20, "height": 12, "spp": 2, "target_spp": 3, "aux_spp": 5, "noisy": 1, "max_depth": 3, "seed": 9}
+    arguments = [a for name, value in asked.items() for a in (f"--{name}", value)]
+    arguments += ["--split", "val", "--name", "garden", "--frames", 2, "--speed", 0.5, "--start", 1, "--denoise_target"]
+    run_script(*command(scene, tmp_path / "data", *arguments))
+    record = json.loads((tmp_path / "data" / "val" / "garden" / "sequence.json").read_text())
+    assert asked.items() <= record.items() and record["denoise_target"] is True and record["frames"] == 2
+    assert [c["origin"][0] for c in record["cameras"]] == pytest.approx([0.1, 0.15])
+
+
 def test_units_and_conventions(scene, tmp_path):
     render.render_frame(job(scene, tmp_path / "s", aux_spp=64, target_spp=64))
     noisy, other, target = (
@@ -303,6 +313,14 @@ def test_a_frame_that_cannot_be_written_leaves_nothing(scene, tmp_path, monkeypa
     assert len(written) == 3 and not list((tmp_path / "s").iterdir())
 
 
+def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tmp_path, monkeypatch):
+    run_script(*command(scene, tmp_path / "data"))
+    monkeypatch.setattr(render, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
+    options = render.parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
+    with pytest.raises(InputError, match="the frames that are there need that variant, but no scalar_rgb"):
+        render.run(options)
+
+
 def test_another_version_of_mitsuba_on_a_worker_is_refused(scene, tmp_path):
     with pytest.raises(InputError, match=r"0\.1\.2 where the run began"):
         render.render_frame(job(scene, tmp_path / "s", mitsuba="0.1.2"))
@@ -397,17 +415,29 @@ def test_made_up_rooms_by_the_command_line(tmp_path):
 
 
 def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path):
-    distributed = pytest.importorskip("distributed")
+    """A scheduler and two workers by dask's command line, elsewhere, without this project's modules on their path."""
+    pytest.importorskip("distributed")
     more = ("--frames", "8", "--target_spp", "64")
     run_script(*command(scene, tmp_path / "one", *more))
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        process = start(command(scene, tmp_path / "many", *more, "--scheduler", cluster.scheduler_address))
-        wait_for("train/yard/.frame-*", tmp_path / "many", process)
-        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", address, "--port", 0]
+    dask_worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address, "--nthreads", 1]
+    commands = [[*dask, "--dashboard-address", ":0"]] + [[*dask_worker, "--no-dashboard", "--no-nanny"]] * 2
+    cluster = []
+    try:
+        for arguments in commands:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+            cluster.append(subprocess.Popen([str(a) for a in arguments], **quiet))
+        while not address.is_file():
+            time.sleep(0.05)
+        url = json.loads(address.read_text())["address"]
+        process = start(command(scene, tmp_path / "many", *more, "--scheduler", url))
+        wait_for(f"train/yard/.frame-*-{cluster[1].pid}", tmp_path / "many", process)
+        cluster[1].kill()
         said = process.communicate(timeout=300)[0].decode()
+    finally:
+        for part in cluster:
+            part.kill()
     assert process.returncode == 0, said
     assert pixels(tmp_path / "many") == pixels(tmp_path / "one")
 
