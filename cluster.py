@@ -9,6 +9,15 @@ from pathlib import Path
 from images import InputError
 
 
+def default_workers() -> int:
+    """As many as this process may use cores, inside a container or a batch job too; 1 where dask is not installed."""
+    try:
+        from dask.system import CPU_COUNT
+    except ImportError:
+        return 1
+    return CPU_COUNT
+
+
 def connect(stack: ExitStack, workers: int, scheduler: str | None, modules: list[Path]):
     """A dask client for the cluster at `scheduler`, or for that many local processes; closed with `stack`.
 

@@ -8,7 +8,6 @@ Killed and started again with the same command, it goes on where it was.
 
 import argparse
 import math
-import os
 import socket
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from tqdm import tqdm
 import cameras
 import rooms
 from cameras import Camera
-from cluster import connect, run_jobs
+from cluster import connect, default_workers, run_jobs
 from images import InputError, write_exr
 from jobs import Job, Settings, open_sequence, read_record, remove_leftovers, whole_folder
 from render_options import parse, sources
@@ -267,7 +266,7 @@ def run(options: argparse.Namespace) -> None:
         modules = [here / f"{name}.py" for name in MODULES.split()]
         client = connect(stack, 0, options.scheduler, modules) if options.scheduler else None
         variant = find_variant(options, client)
-        workers = options.workers or (1 if variant.startswith("cuda") else len(os.sched_getaffinity(0)))
+        workers = options.workers or (1 if variant.startswith("cuda") else default_workers())
         if client is None and workers > 1:
             client = connect(stack, workers, None, modules)
         kept = {name: getattr(options, name) for name in Settings.__annotations__ if hasattr(options, name)}
