@@ -101,25 +101,26 @@ def _key_frame(values: dict, label: str) -> Camera:
     return Camera(**vectors, fov=float(values["fov"]))
 
 
+def catmull_rom(points: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The smooth curve through points (N, D), N >= 2, at positions (M,) from 0 to N - 1: (M, D)."""
+    ends = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    index = np.minimum(at.astype(int), len(points) - 2)
+    t = (at - index)[:, None]
+    p0, p1, p2, p3 = (ends[index + k] for k in range(4))
+    return 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+
+
 def along(keys: list[Camera], frames: int, speed: float, start: float = 0.0) -> list[Camera]:
-    """`frames` cameras along the key frames, `speed` of them per frame, by Catmull and Rom's curve through them.
+    """`frames` cameras along the key frames, `speed` of them per frame, on a smooth curve through them.
 
     start: the number of the key frame to begin at. At the last one the camera turns back: it never stands still.
     """
     if len(keys) == 1:
         return keys * frames
-    values = np.array([[*k.origin, *k.target, *k.up, k.fov] for k in keys])
-    values = np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
     last = len(keys) - 1
-    cameras = []
-    for frame in range(frames):
-        at = last - abs((start + frame * speed) % (2 * last) - last)
-        index = min(int(at), last - 1)
-        t, (p0, p1, p2, p3) = at - index, values[index : index + 4]
-        v = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-        v = [float(x) for x in v]
-        cameras.append(Camera((v[0], v[1], v[2]), (v[3], v[4], v[5]), (v[6], v[7], v[8]), min(max(v[9], 1.0), 179.0)))
-    return cameras
+    at = last - np.abs((start + np.arange(frames) * speed) % (2 * last) - last)
+    values = catmull_rom(np.array([[*k.origin, *k.target, *k.up, k.fov] for k in keys]), at).tolist()
+    return [Camera(tuple(v[:3]), tuple(v[3:6]), tuple(v[6:9]), min(max(v[9], 1.0), 179.0)) for v in values]
 
 
 def around(camera: Camera, radius: float, frames: int, speed: float) -> list[Camera]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cameras import catmull_rom
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -51,20 +53,11 @@ def revolve(profile: np.ndarray, segments: int = 40) -> Mesh:
     return lattice(np.stack([radius * np.cos(angle), ring, -radius * np.sin(angle)], -1), closed=True)
 
 
-def curve(points: np.ndarray, count: int = 24) -> np.ndarray:
-    """A smooth curve through points (N, D), by Catmull and Rom, sampled at `count` places."""
-    ends = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    at = np.linspace(0, len(points) - 1, count)
-    i = np.minimum(at.astype(int), len(points) - 2)
-    t = (at - i)[:, None]
-    p0, p1, p2, p3 = (ends[i + k] for k in range(4))
-    return 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-
-
 def vase(rng: np.random.Generator, height: float, radius: float, wall: float = 0.0) -> Mesh:
     """A turned vessel of random outline; wall > 0 makes it hollow, so that it works in glass."""
     stations = np.linspace(0, height, int(rng.integers(4, 7)))
-    outer = curve(np.stack([radius * rng.uniform(0.35, 1, len(stations)), stations], 1))
+    stations = np.stack([radius * rng.uniform(0.35, 1, len(stations)), stations], 1)
+    outer = catmull_rom(stations, np.linspace(0, len(stations) - 1, 24))
     outer[:, 0] = np.maximum(outer[:, 0], 0.2 * radius)
     if wall == 0:
         return revolve(np.concatenate([[[1e-4, 0]], outer, [[1e-4, height]]]))

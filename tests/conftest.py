@@ -65,6 +65,14 @@ def small_dataset(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """The scene of yard.py, in a folder `yard`."""
+    from yard import write_scene  # here, since it skips where Mitsuba is not installed
+
+    return write_scene(tmp_path / "yard")
+
+
 def run_script(*arguments, cwd: Path = ROOT, check: bool = True) -> subprocess.CompletedProcess:
     """Runs `python ARGUMENTS` with the project's scripts; stdout and stderr come back as text."""
     arguments = [str(a) for a in arguments]
