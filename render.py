@@ -229,9 +229,10 @@ def plan_scene(source: tuple, frames: int, speed: float) -> list[Camera]:
 
 
 def plan(source: tuple, frames: int) -> list[Camera]:
-    """The cameras of a sequence."""
+    """The cameras of a sequence. Loads the scene, so that one with an error is told of before anything is written."""
     if source[0] == "room":
         return plan_room(source, frames)
+    load_scene(source, PLANNER, None)
     _, _, path, speed, start = source
     if path is None:
         return plan_scene(source, frames, speed)
