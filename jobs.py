@@ -71,7 +71,7 @@ class Job:
     def seed(self, rendering: str, part: int = 0) -> int:
         """The 32-bit seed of one rendering of this frame: of (seed, sequence, frame, rendering, part) and no other.
 
-        rendering: noisy-0, noisy-1 ..., target, aux or motion; part: of a rendering that is made in several calls.
+        rendering: noisy-0, noisy-1 ..., target, aux, aux-rest; part: of a rendering that is made in several calls.
         """
         text = f"{self.settings.seed}/{Path(self.folder).name}/{self.frame}/{rendering}/{part}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")

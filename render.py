@@ -29,7 +29,7 @@ from images import InputError, write_exr
 from jobs import Job, Settings, open_sequence, read_record, remove_leftovers, whole_folder
 from render_options import parse, sources
 from shapes import write_ply
-from variants import FASTER, choose_variant
+from variants import FASTER, find_variant
 
 try:
     import drjit
@@ -41,7 +41,7 @@ except ImportError as missing:
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
 PASS_SAMPLES = 2**23  # of one call of the renderer, which keeps some hundred bytes for each
-MOTION_GRID = 4  # motion is averaged over 4x4 points of each pixel: positions cannot be averaged before projection
+MOTION_GRID = 4  # motion is averaged over at most 4x4 samples of each pixel
 HORIZON = 256  # frames for which a path is checked to keep clear, so that a longer sequence begins as a shorter one
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # values that several shapes have in common
 # Modules that workers of a cluster need, those that others import first.
@@ -136,26 +136,35 @@ def render(scene, integrator, sensor, spp: int, job: Job, rendering: str) -> np.
 
 
 def render_auxiliary(scene, sensor, job: Job) -> dict[str, np.ndarray]:
-    """depth, normal, albedo and motion, each (C, H, W), averaged over aux_spp samples (motion: MOTION_GRID squared)."""
-    settings = job.settings
-    aovs = mi.load_dict({"type": "aov", "aovs": "depth:depth,normal:sh_normal,albedo:albedo"})
-    values = render(scene, aovs, sensor, settings.aux_spp, job, "aux").transpose(2, 0, 1)
-    moved = np.zeros((2, settings.height, settings.width), np.float32)
+    """depth, normal, albedo and motion, each (C, H, W), averaged over aux_spp samples per pixel.
+
+    The first of them, one for each cell of a grid of at most MOTION_GRID squared, have their position recorded, for the
+    motion: a position must be projected before it is averaged.
+    """
+    settings, size = job.settings, (job.settings.height, job.settings.width)
+    grid = min(MOTION_GRID, math.isqrt(settings.aux_spp), max(1, math.isqrt(PASS_SAMPLES // math.prod(size))))
+    fine = make_sensor(job.camera, (size[0] * grid, size[1] * grid), scene)
+    kinds = "depth:depth,normal:sh_normal,albedo:albedo"
+    first = render(scene, mi.load_dict({"type": "aov", "aovs": f"{kinds},position:position"}), fine, 1, job, "aux")
+    moved = np.zeros((*first.shape[:2], 2), np.float32)
     if job.before is not None:
-        grid = min(MOTION_GRID, math.isqrt(settings.aux_spp))
-        fine = make_sensor(job.camera, (settings.height * grid, settings.width * grid), scene)
-        seen = mi.load_dict({"type": "aov", "aovs": "position:position,depth:depth"})
-        position = render(scene, seen, fine, 1, job, "motion")
-        vectors = cameras.motion(position[..., :3], position[..., 3] > 0, job.camera, job.before) / grid
-        moved = vectors.reshape(settings.height, grid, settings.width, grid, 2).mean((1, 3)).transpose(2, 0, 1)
-    return {"depth": values[:1], "normal": values[1:4], "albedo": np.clip(values[4:], 0, 1), "motion": moved}
+        moved = cameras.motion(first[..., 7:], first[..., 0] > 0, job.camera, job.before) / grid
+    cells = np.concatenate([first[..., :7], moved], -1).reshape(size[0], grid, size[1], grid, 9)
+    values = cells.mean((1, 3)).transpose(2, 0, 1)
+    if rest := settings.aux_spp - grid**2:
+        others = render(scene, mi.load_dict({"type": "aov", "aovs": kinds}), sensor, rest, job, "aux-rest")
+        values[:7] = (grid**2 * values[:7] + rest * others.transpose(2, 0, 1)) / settings.aux_spp
+    return {"depth": values[:1], "normal": values[1:4], "albedo": np.clip(values[4:7], 0, 1), "motion": values[7:]}
 
 
 def denoise_target(color: np.ndarray, auxiliary: dict[str, np.ndarray]) -> np.ndarray:
     """(3, H, W) through Open Image Denoise with clean auxiliary buffers."""
     import pyoidn
 
-    planes = [np.ascontiguousarray(p.transpose(1, 2, 0)) for p in (color, auxiliary["albedo"], auxiliary["normal"])]
+    planes = [
+        np.ascontiguousarray(p.transpose(1, 2, 0), np.float32)
+        for p in (color, auxiliary["albedo"], auxiliary["normal"])
+    ]
     clean = pyoidn.denoise(planes[0], albedo=planes[1], normal=planes[2], hdr=True, quality="high", clean_aux=True)
     return clean.transpose(2, 0, 1)
 
@@ -239,23 +248,6 @@ def plan(source: tuple, frames: int) -> list[Camera]:
     return cameras.along(cameras.read_key_frames(path), frames, speed, start)
 
 
-def find_variant(options: argparse.Namespace, client) -> str:
-    """The variant to render with: as asked for; for auto, that of the frames already there, else the fastest."""
-    records = [read_record(folder) for folder, _ in sources(options)]
-    found = {record["variant"] for record in records if record}
-    wanted = found.pop() if options.variant == "auto" and len(found) == 1 else options.variant
-    try:
-        variant = client.submit(choose_variant, wanted).result() if client else choose_variant(wanted)
-    except InputError as error:
-        if wanted == options.variant:
-            raise
-        raise InputError(f"the frames that are there need that variant, but {error}, in another folder") from error
-    print(f"Mitsuba {mi.__version__}, variant {variant}")
-    if variant == "scalar_rgb":
-        print(f"  {FASTER}")
-    return variant
-
-
 def run(options: argparse.Namespace) -> None:
     """Renders all that is not there yet. Raises InputError or OSError naming what is at fault."""
     from render import render_frame
@@ -266,13 +258,17 @@ def run(options: argparse.Namespace) -> None:
         here = Path(__file__).resolve().parent
         modules = [here / f"{name}.py" for name in MODULES.split()]
         client = connect(stack, 0, options.scheduler, modules) if options.scheduler else None
-        variant = find_variant(options, client)
+        found = sources(options)
+        records = [read_record(folder) for folder, _ in found]
+        variant = find_variant(options.variant, {record["variant"] for record in records if record}, client)
+        print(f"Mitsuba {mi.__version__}, variant {variant}")
+        if variant == "scalar_rgb":
+            print(f"  {FASTER}")
         workers = options.workers or (1 if variant.startswith("cuda") else default_workers())
         if client is None and workers > 1:
             client = connect(stack, workers, None, modules)
         kept = {name: getattr(options, name) for name in Settings.__annotations__ if hasattr(options, name)}
         settings = Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
-        found = sources(options)
         progress = stack.enter_context(tqdm(total=len(found) * options.frames, unit="frame", smoothing=0.05))
 
         def jobs() -> Iterator[Job]:

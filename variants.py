@@ -36,3 +36,19 @@ def choose_variant(wanted: str) -> str:
         if wanted != "auto":
             raise InputError(f"--variant {variant} does not work here ({problem}); use --variant auto")
     raise InputError(f"no variant of Mitsuba works here ({problem}); try: python -c 'import mitsuba'")
+
+
+def find_variant(wanted: str, recorded: set[str], client=None) -> str:
+    """The variant to render with: `wanted`; for auto, that of the frames already there, else the fastest that works.
+
+    recorded: the variants of those frames. client: of a dask cluster, whose workers are then asked.
+    Raises InputError where it does not work.
+    """
+    continued = recorded.pop() if wanted == "auto" and len(recorded) == 1 else None
+    try:
+        asked = continued or wanted
+        return client.submit(choose_variant, asked).result() if client else choose_variant(asked)
+    except InputError as error:
+        if continued is None:
+            raise
+        raise InputError(f"the frames that are there need that variant, but {error}, in another folder") from error

@@ -157,7 +157,7 @@ def test_a_frame_that_cannot_be_written_leaves_nothing(scene, tmp_path, monkeypa
 
 def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tmp_path, monkeypatch):
     run_script(*command(scene, tmp_path / "data"))
-    monkeypatch.setattr(render, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
+    monkeypatch.setattr(variants, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
     options = render.parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
     with pytest.raises(InputError, match="the frames that are there need that variant, but no scalar_rgb"):
         render.run(options)
