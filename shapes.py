@@ -13,11 +13,24 @@ from cameras import catmull_rom
 
 @dataclass(frozen=True)
 class Mesh:
-    """vertices (N, 3), faces (M, 3), uv (N, 2); shading normals are made by the renderer from the faces' angles."""
+    """vertices (N, 3), faces (M, 3), uv (N, 2)."""
 
     vertices: np.ndarray
     faces: np.ndarray
     uv: np.ndarray
+
+
+def vertex_normals(mesh: Mesh) -> np.ndarray:
+    """(N, 3) unit shading normals: the mean of the faces about a vertex, by area; up where those have none.
+
+    Renderers make their own, but some of them NaN at poles, where faces are degenerate.
+    """
+    a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(np.float64) for i in range(3))
+    normals = np.zeros(mesh.vertices.shape)
+    for i in range(3):
+        np.add.at(normals, mesh.faces[:, i], np.cross(b - a, c - a))
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 1e-14, normals / np.maximum(length, 1e-14), [0.0, 1.0, 0.0]).astype(np.float32)
 
 
 def lattice(points: np.ndarray, closed: bool = False) -> Mesh:
@@ -134,13 +147,11 @@ def leaves(rng: np.random.Generator, count: int, length: float) -> Mesh:
 
 def write_ply(path: Path, mesh: Mesh) -> None:
     """Writes a mesh as binary PLY, which every renderer loads."""
-    vertices = np.zeros(len(mesh.vertices), [(name, "<f4") for name in "xyzuv"])
-    for index, name in enumerate("xyz"):
-        vertices[name] = mesh.vertices[:, index]
-    vertices["u"], vertices["v"] = mesh.uv.T
+    names = ["x", "y", "z", "nx", "ny", "nz", "u", "v"]
+    values = np.concatenate([mesh.vertices, vertex_normals(mesh), mesh.uv], 1).astype("<f4")
     faces = np.zeros(len(mesh.faces), [("count", "u1"), ("index", "<i4", 3)])
     faces["count"], faces["index"] = 3, mesh.faces
-    properties = "".join(f"property float {name}\n" for name in "xyzuv")
-    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\n{properties}"
+    properties = "".join(f"property float {name}\n" for name in names)
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(values)}\n{properties}"
     header += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    path.write_bytes(header.encode() + vertices.tobytes() + faces.tobytes())
+    path.write_bytes(header.encode() + values.tobytes() + faces.tobytes())

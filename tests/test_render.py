@@ -192,6 +192,8 @@ def test_made_up_rooms_by_the_command_line(tmp_path):
     run_script("render.py", tmp_path / "a", *arguments)
     folders = sorted(p.name for p in (tmp_path / "a" / "test").iterdir())
     assert folders == ["room-3-0000", "room-3-0001"]
+    for file in (tmp_path / "a").rglob("*.exr"):
+        assert all(np.isfinite(values).all() for values in read_exr(file, EVERYTHING).values()), file
     target = read_exr(tmp_path / "a" / "test" / folders[0] / "frame-0001" / "target.exr", EVERYTHING)
     assert target["depth"].max() > 0.5 and target["color"].mean() > 0 and np.abs(target["motion"]).max() > 0
 

@@ -120,6 +120,13 @@ def test_meshes_are_whole():
     for mesh in meshes:
         assert np.isfinite(mesh.vertices).all() and mesh.faces.max() == len(mesh.vertices) - 1
         assert mesh.uv.min() >= 0 and mesh.uv.max() <= 1 and len(mesh.uv) == len(mesh.vertices)
+        assert np.allclose(np.linalg.norm(shapes.vertex_normals(mesh), axis=1), 1, atol=1e-5)
+
+
+def test_shading_normals_of_a_ball_point_away_from_its_middle():
+    ball = shapes.blob(np.random.default_rng(0), (2.0, 2.0, 2.0), 0.0)
+    inner = np.abs(ball.vertices[:, 1]) < 1.9
+    assert np.allclose(shapes.vertex_normals(ball)[inner], ball.vertices[inner] / 2, atol=0.15)
 
 
 def test_a_sky_has_its_sun_where_it_was_asked_for():
