@@ -111,6 +111,9 @@ def lighting(room: Room, style: Style, daylight: bool) -> None:
         kind, colour = style.pick(["panel", "spots", "lamp", "pendant", "tube"], [2, 2, 2, 2, 1]), light_colour(style)
         power = 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20  # radiance times square metre
         x, z = rng.uniform(-0.35, 0.35, 2) * (width, depth)
+        spot = free_place(room, style, (0.35, 0.35), 0.1) if kind == "lamp" else None
+        if kind == "lamp" and spot is None:
+            kind = "pendant"  # it needs no floor, so that no room stays dark
         if kind == "panel":
             a, b = rng.uniform(0.2, 1.5, 2)
             light = emitter(colour, power / (a * b))
@@ -122,9 +125,7 @@ def lighting(room: Room, style: Style, daylight: bool) -> None:
             for at in np.linspace(-0.4, 0.4, count):
                 room.shapes.append(ball((at * width, height - radius, z), radius, BLACK, emitter=light))
         elif kind == "lamp":
-            spot = free_place(room, style, (0.35, 0.35), 0.1)
-            if spot:
-                room.shapes.extend(moved(lamp(style, colour, power, rng.uniform(1.1, 1.7)), (spot[0], 0, spot[1])))
+            room.shapes.extend(moved(lamp(style, colour, power, rng.uniform(1.1, 1.7)), (spot[0], 0, spot[1])))
         elif kind == "pendant":
             drop = height - rng.uniform(0.4, 1.0)
             hanging = lamp(style, colour, power, 0.2)[:2]
