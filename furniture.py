@@ -250,7 +250,7 @@ def lamp(style: Style, colour: np.ndarray, power: float, height: float) -> list[
     shade = shapes.lampshade(rng.uniform(0.15, 0.3), rng.uniform(0.14, 0.26), rng.uniform(0.06, 0.14))
     cloth = {"type": "rgb", "value": [float(c) for c in rng.uniform(0.4, 0.9) * np.asarray(colour) / max(colour)]}
     thin = {"type": "principledthin", "base_color": cloth, "roughness": 0.8, "diff_trans": float(rng.uniform(0.3, 1.2))}
-    paper = thin if style.chance(0.5) else style.matt(cloth)
+    paper = thin if style.chance(0.3) else style.matt(cloth)
     bulb = ball((0, height, 0), radius, BLACK, emitter=emitter(colour, power / (4 * np.pi * radius**2)))
     stand = [disc(0, 0.02, 0.13, style.metal), rod((0, 0.02, 0), (0, height - radius, 0), 0.012, style.metal)]
     return [body(shade, paper, (0, height - 0.1, 0)), bulb, *stand]

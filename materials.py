@@ -21,18 +21,22 @@ def make_palette(rng: np.random.Generator) -> np.ndarray:
     colours = [[rng.uniform(0.65, 0.9)] * 3, [10 ** rng.uniform(-2, -0.5)] * 3]
     for _ in range(4):
         tone = (hue if rng.random() < 0.65 else other) + rng.normal(0, 0.03)
-        colours.append(colorsys.hsv_to_rgb(tone % 1, rng.beta(1.2, 2.2), rng.uniform(0.08, 0.95)))
+        colours.append(colorsys.hsv_to_rgb(tone % 1, rng.beta(1.2, 2.2), rng.uniform(0.15, 0.95)))
     return np.clip(np.array(colours), 0.004, 0.93)
 
 
 @dataclass
 class Style:
-    """What the things of one room have in common: its random generator, palette, and a few materials used again."""
+    """What the things of one room have in common: its random generator, palette, and a few materials used again.
+
+    brightness: the factor on every light of the room; scenes differ in unit and exposure.
+    """
 
     rng: np.random.Generator
     palette: np.ndarray = field(init=False)
 
     def __post_init__(self):
+        self.brightness = 10 ** self.rng.uniform(0.4, 1.6)
         self.palette = make_palette(self.rng)
         self.timber = self.coated(self.texture(textures.wood))
         self.metal = conductor(self.rng)
@@ -57,10 +61,10 @@ class Style:
 
     def pale(self) -> dict:
         """What walls are painted with: mostly nearly white, else a colour of the palette."""
-        if self.chance(0.4):
+        if self.chance(0.2):
             return self.colour()
-        hue, saturation = self.rng.random(), self.rng.beta(1, 6)
-        return {"type": "rgb", "value": list(colorsys.hsv_to_rgb(hue, saturation, self.rng.uniform(0.4, 0.92)))}
+        hue, saturation = self.rng.random(), self.rng.beta(1, 8)
+        return {"type": "rgb", "value": list(colorsys.hsv_to_rgb(hue, saturation, self.rng.uniform(0.55, 0.93)))}
 
     def texture(self, pattern=None, repeat: float = 1.0, repeat_v: float | None = None) -> dict:
         """An image of this pattern (any, if None), repeated that often across a surface."""

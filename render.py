@@ -210,7 +210,7 @@ def plan_room(source: tuple, frames: int) -> list[Camera]:
     scene, _ = load_scene(source, PLANNER, None)
     horizon = HORIZON * math.ceil(frames / HORIZON)
     shots = [rooms.shot(room, generator, horizon) for _ in range(rooms.SHOTS)]
-    for clearance, sight in ((0.2, 1.8), (0.1, 1.0), (0.03, 0.1)):
+    for clearance, sight in ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1)):
         for path in shots:
             if cameras.keeps_clear(distances(scene), path, clearance, sight):
                 return path[:frames]

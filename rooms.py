@@ -61,7 +61,7 @@ def generator(seed: int, split: str, number: int) -> np.random.Generator:
 def make_room(rng: np.random.Generator) -> Room:
     """A room; the same for a generator in the same state."""
     style = Style(rng)
-    size = (rng.uniform(2.8, 8.5), rng.uniform(2.3, 4.0), rng.uniform(2.8, 8.5))
+    size = (rng.uniform(3.0, 11.0), rng.uniform(2.4, 4.5), rng.uniform(3.0, 11.0))
     room = Room(size, [], [], [], [np.array([0, 0.9, 0])])
     daylight = style.chance(0.6)
     shell(room, style, daylight)
@@ -99,17 +99,21 @@ def shell(room: Room, style: Style, daylight: bool) -> None:
         turn = wall_frames(room.size)[min(sunny)][2]
         sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
         sun = sun if style.chance(0.7) else None
-        room.lights.append({"type": "envmap", "image": textures.sky(style.rng, sun)})
+        room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(style.rng, sun)})
         room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(style.colour())))
 
 
 def lighting(room: Room, style: Style, daylight: bool) -> None:
-    """Lamps: by day often none, else one to three groups of one kind each."""
+    """Lamps: by day mostly none, else one to three groups of one kind each.
+
+    Much of the light is indirect, or reaches a place past shades and edges: as in real rooms, most paths find none.
+    """
     rng, (width, height, depth) = style.rng, room.size
-    groups = int(rng.integers(0, 3)) if daylight else int(rng.integers(1, 4))
+    groups = int(rng.integers(1, 3)) * int(style.chance(0.3)) if daylight else int(rng.integers(1, 4))
     for _ in range(groups):
-        kind, colour = style.pick(["panel", "spots", "lamp", "pendant", "tube"], [2, 2, 2, 2, 1]), light_colour(style)
-        power = 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20  # radiance times square metre
+        kind = style.pick(["panel", "spots", "lamp", "pendant", "tube", "cove"], [1.5, 2, 2, 2.5, 0.7, 2])
+        colour = light_colour(style)
+        power = style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20  # radiance times square metre
         x, z = rng.uniform(-0.35, 0.35, 2) * (width, depth)
         spot = free_place(room, style, (0.35, 0.35), 0.1) if kind == "lamp" else None
         if kind == "lamp" and spot is None:
@@ -131,10 +135,24 @@ def lighting(room: Room, style: Style, daylight: bool) -> None:
             hanging = lamp(style, colour, power, 0.2)[:2]
             room.shapes.extend(moved(hanging, (x, drop - 0.2, z)))
             room.shapes.append(rod((x, drop, z), (x, height, z), 0.006, BLACK))
+        elif kind == "cove":
+            cove(room, style, emitter(colour, 3 * power / (0.04 * width)))
         else:
             start, end = np.array([x - 0.6, height - 0.08, z]), np.array([x + 0.6, height - 0.08, z])
             light = emitter(colour, power / (np.pi * 0.04 * 1.2))
             room.shapes.append(rod(start, end, 0.02, BLACK) | {"emitter": light})
+
+
+def cove(room: Room, style: Style, light: dict) -> None:
+    """Indirect light: a strip behind a ledge below the ceiling, along one wall, unseen from below."""
+    width, height, depth = room.size
+    way, y = style.pick([-1, 1]), height - style.rng.uniform(0.2, 0.6)
+    near, far = sorted((way * depth / 2, way * (depth / 2 - 0.25)))
+    lip = way * (depth / 2 - 0.25)
+    room.shapes.append(box((-width / 2, y - 0.02, near), (width / 2, y, far), style.paint))
+    room.shapes.append(box((-width / 2, y, lip - 0.01), (width / 2, y + 0.1, lip + 0.01), style.paint))
+    strip = sorted((way * (depth / 2 - 0.1), way * (depth / 2 - 0.14)))
+    room.shapes.append(box((-width / 2, y + 0.01, strip[0]), (width / 2, y + 0.03, strip[1]), BLACK, emitter=light))
 
 
 def free_place(room: Room, style: Style, size: tuple[float, float], margin: float) -> tuple[float, float] | None:
@@ -222,7 +240,7 @@ def shot(room: Room, rng: np.random.Generator, frames: int) -> list[Camera]:
     place = rng.uniform(-0.5, 0.5, 3) * (width - 0.6, 0, depth - 0.6) + [0, rng.uniform(0.7, min(2.0, height - 0.4)), 0]
     sight = room.sights[rng.integers(len(room.sights))] + rng.normal(0, 0.2, 3)
     sight = place + (sight - place) * max(1.0, 1.2 / max(np.linalg.norm(sight - place), 1e-3))
-    move, fov = MOVES[rng.integers(len(MOVES))], float(rng.uniform(45, 85))
+    move, fov = MOVES[rng.integers(len(MOVES))], float(rng.uniform(40, 80))
     way, reach = rng.choice([-1, 1]), rng.uniform(0.3, 1.2)
     step = pace(rng, frames) * rng.uniform(0.004, 0.03)  # metres, or, for pan and orbit, radians over 1.5
     swing = reach * np.sin(step / reach)  # to and fro, so that long sequences stay in the room

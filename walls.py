@@ -33,7 +33,7 @@ def wall(style: Style, length: float, height: float, covering, window: bool) -> 
         count = int(rng.integers(1, max(2, int(length / 1.6)) + 1))
         sill, top = rng.uniform(0.1, 1.0), height - rng.uniform(0.15, 0.5)
         edges = np.linspace(-half + 0.15, half - 0.15, count + 1)
-        gap = rng.uniform(0.1, 0.25) * (edges[1] - edges[0])
+        gap = rng.uniform(0.1, 0.35) * (edges[1] - edges[0])
         openings = [(a + gap, b - gap, sill, top) for a, b in pairwise(edges)]
     elif style.chance(0.25) and length > 2.5:
         x = rng.uniform(-half + 0.5, half - 1.4)
@@ -59,7 +59,7 @@ def glazing(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Sh
     bars = [box((x - 0.02, y0, -0.12), (x + 0.02, y1, -0.07), frame) for x in lines_x]
     bars += [box((x0, y - 0.02, -0.12), (x1, y + 0.02, -0.07), frame) for y in lines_y]
     bars.append(box((x0 - 0.03, y0 - 0.03, -0.02), (x1 + 0.03, y0, 0.08), frame))
-    kind = style.pick(["bare", "curtains", "blinds"], [2, 1.2, 1])
+    kind = style.pick(["bare", "curtains", "blinds"], [1.5, 1.2, 1.5])
     if kind == "curtains":
         span, drop = (x1 - x0) * rng.uniform(0.15, 0.5), y1 - y0 + 0.2
         for x in (x0 - 0.1, x1 + 0.1 - span):
@@ -82,7 +82,7 @@ def corridor(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[S
     trim = [((x0 - 0.08, 0), (x0, y1)), ((x1, 0), (x1 + 0.08, y1)), ((x0 - 0.08, y1), (x1 + 0.08, y1 + 0.08))]
     result += [box((*low, 0), (*high, 0.025), style.paint) for low, high in trim]
     if style.chance(0.6):
-        light = emitter(light_colour(style), style.rng.uniform(1, 15))
+        light = emitter(light_colour(style), style.rng.uniform(1, 15) * style.brightness)
         result.append(ball(((x0 + x1) / 2, h - 0.15, end / 2), 0.09, BLACK, emitter=light))
     return result
 
