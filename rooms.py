@@ -226,10 +226,10 @@ def put(room: Room, style: Style, item: Item, at: tuple[float, float, float], tu
 
 
 def pace(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """How far along a path each frame is, (frames,), in steps of a steady walk: steady, or stopping and going."""
+    """How far along a path each frame is, (frames,), in steps of a steady walk: steady, or going and stopping."""
     if rng.random() < 0.6:
         return np.arange(frames, dtype=float)
-    period, phase = rng.uniform(12, 40), rng.uniform(0, 6.28)
+    period, phase = rng.uniform(12, 40), rng.uniform(0, 1.57)  # going at first, for short sequences
     speed = np.clip(0.5 + 1.2 * np.sin(2 * np.pi * np.arange(max(frames, 1)) / period + phase), 0, 1)
     return np.concatenate([[0], np.cumsum(speed)[:-1]])
 
