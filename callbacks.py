@@ -1,6 +1,5 @@
 """What happens around training: pictures and frames per second in TensorBoard, and a clean stop on Ctrl-C."""
 
-import math
 import signal
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from pictures import side_by_side
-from radiance import exposure_for, log_luminance
+from radiance import exposure_of
 
 
 class Pictures(pl.Callback):
@@ -24,7 +23,7 @@ class Pictures(pl.Callback):
         """Writes the picture of a scene's first window; `outputs` is the reconstruction, (1, T, 3, H, W)."""
         if trainer.sanity_checking or not batch["first"][0] or not isinstance(trainer.logger, TensorBoardLogger):
             return
-        exposure = exposure_for(math.exp(float(log_luminance(batch["target"]))))
+        exposure = exposure_of(batch["target"])
         frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]
         picture = side_by_side(frames, exposure)
         trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", picture, trainer.global_step)

@@ -18,27 +18,37 @@ def default_workers() -> int:
     return CPU_COUNT
 
 
-def connect(stack: ExitStack, workers: int, scheduler: str | None, modules: list[Path]):
-    """A dask client for the cluster at `scheduler`, or for that many local processes; closed with `stack`.
-
-    modules: source files that the work needs, those that others import first; a cluster's workers get them, those
-    that join later too. Raises InputError where dask is not installed or the scheduler does not answer.
-    """
+def import_distributed():
+    """dask.distributed, without its log. Raises InputError where it is not installed."""
     try:
-        from distributed import Client, LocalCluster
+        import distributed
     except ImportError as error:
         raise InputError(f"several workers need dask.distributed ({error}); pip install distributed") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    if scheduler is None:
-        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the main process to handle
-        try:
-            cluster = LocalCluster(n_workers=workers, processes=True, silence_logs=logging.CRITICAL, **options)
-        finally:
-            signal.signal(signal.SIGINT, handler)
-        return stack.enter_context(Client(stack.enter_context(cluster)))
+    return distributed
+
+
+def start_processes(stack: ExitStack, workers: int):
+    """A dask client for that many processes of this machine, which end with `stack`. Raises as import_distributed."""
+    distributed = import_distributed()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the main process to handle
     try:
-        client = stack.enter_context(Client(scheduler, timeout=30))
+        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
+        cluster = distributed.LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **options)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return stack.enter_context(distributed.Client(stack.enter_context(cluster)))
+
+
+def join_cluster(stack: ExitStack, scheduler: str, modules: list[Path]):
+    """A dask client for the cluster at `scheduler`, closed with `stack`.
+
+    modules: source files that the work needs, those that others import first; the workers get them, those that join
+    later too. Raises as import_distributed, or InputError where the scheduler does not answer.
+    """
+    distributed = import_distributed()
+    try:
+        client = stack.enter_context(distributed.Client(scheduler, timeout=30))
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
     for module in modules:

@@ -4,17 +4,17 @@ python contact_sheet.py DATASET/train sheet.png
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
 import torch
+from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from dataset import load_target
 from images import InputError
 from pictures import save_png
-from radiance import exposure_for, log_luminance, tone_map
+from radiance import exposure_of, tone_map
 from sequences import find_sequences
 
 
@@ -30,10 +30,8 @@ def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
         target = torch.from_numpy(load_target(sequence.frames[0].target))
-        pictures.append(tone_map(target, exposure_for(math.exp(float(log_luminance(target))))))
-    pictures += [torch.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    rows = [torch.cat(pictures[start : start + columns], 2) for start in range(0, len(pictures), columns)]
-    return torch.cat(rows, 1)
+        pictures.append(tone_map(target, exposure_of(target)))
+    return make_grid(pictures, nrow=columns, padding=0)
 
 
 def main() -> None:

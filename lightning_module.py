@@ -11,7 +11,7 @@ import torch
 from losses import mask_target, total_loss
 from metrics import SequenceScore, mean_scores
 from model import Denoiser
-from radiance import decode_radiance, encode_radiance, exposure_for, log_luminance
+from radiance import decode_radiance, encode_radiance, exposure_of
 
 
 def paper_schedule(epoch: float, ramp_epochs: float) -> float:
@@ -56,7 +56,7 @@ class DenoisingModule(pl.LightningModule):
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
         """PSNR and SSIM of (T, 3, H, W) linear radiance, means over the frames; in float32, like the losses."""
         with torch.autocast(images.device.type, enabled=False):
-            score = SequenceScore(exposure_for(math.exp(float(log_luminance(targets)))))
+            score = SequenceScore(exposure_of(targets))
             for image, target in zip(images, targets, strict=True):
                 score.update(image, target)
         means = mean_scores(score.frames)

@@ -3,6 +3,8 @@
 Shapes: H rows, W columns, channels first. Radiance is linear, in scene units, >= 0.
 """
 
+import math
+
 import torch
 
 RADIANCE_POWER = 0.2  # Chaitanya et al. 2017, section 4: radiance is raised to 0.2, which compresses fireflies
@@ -34,6 +36,11 @@ def log_luminance(color: torch.Tensor) -> torch.Tensor:
     """Mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W); exp of it is the log-average."""
     values = luminance(color)
     return torch.log(values[torch.isfinite(values)].clamp(min=0) + 1e-4).mean()
+
+
+def exposure_of(color: torch.Tensor) -> float:
+    """exposure_for the log-average luminance of (..., 3, H, W)."""
+    return exposure_for(math.exp(float(log_luminance(color))))
 
 
 def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:

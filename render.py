@@ -24,7 +24,7 @@ from tqdm import tqdm
 import cameras
 import rooms
 from cameras import Camera
-from cluster import connect, default_workers, run_jobs
+from cluster import default_workers, join_cluster, run_jobs, start_processes
 from images import InputError, write_exr
 from jobs import Job, Settings, open_sequence, read_record, remove_leftovers, whole_folder
 from render_options import parse, sources
@@ -41,6 +41,7 @@ except ImportError as missing:
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
 PASS_SAMPLES = 2**23  # of one call of the renderer, which keeps some hundred bytes for each
+AUXILIARY = "depth:depth,normal:sh_normal,albedo:albedo"  # for Mitsuba's aov integrator
 MOTION_GRID = 4  # motion is averaged over at most 4x4 samples of each pixel
 HORIZON = 256  # frames for which a path is checked to keep clear, so that a longer sequence begins as a shorter one
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # values that several shapes have in common
@@ -144,15 +145,14 @@ def render_auxiliary(scene, sensor, job: Job) -> dict[str, np.ndarray]:
     settings, size = job.settings, (job.settings.height, job.settings.width)
     grid = min(MOTION_GRID, math.isqrt(settings.aux_spp), max(1, math.isqrt(PASS_SAMPLES // math.prod(size))))
     fine = make_sensor(job.camera, (size[0] * grid, size[1] * grid), scene)
-    kinds = "depth:depth,normal:sh_normal,albedo:albedo"
-    first = render(scene, mi.load_dict({"type": "aov", "aovs": f"{kinds},position:position"}), fine, 1, job, "aux")
+    first = render(scene, mi.load_dict({"type": "aov", "aovs": f"{AUXILIARY},position:position"}), fine, 1, job, "aux")
     moved = np.zeros((*first.shape[:2], 2), np.float32)
     if job.before is not None:
         moved = cameras.motion(first[..., 7:], first[..., 0] > 0, job.camera, job.before) / grid
     cells = np.concatenate([first[..., :7], moved], -1).reshape(size[0], grid, size[1], grid, 9)
     values = cells.mean((1, 3)).transpose(2, 0, 1)
     if rest := settings.aux_spp - grid**2:
-        others = render(scene, mi.load_dict({"type": "aov", "aovs": kinds}), sensor, rest, job, "aux-rest")
+        others = render(scene, mi.load_dict({"type": "aov", "aovs": AUXILIARY}), sensor, rest, job, "aux-rest")
         values[:7] = (grid**2 * values[:7] + rest * others.transpose(2, 0, 1)) / settings.aux_spp
     return {"depth": values[:1], "normal": values[1:4], "albedo": np.clip(values[4:7], 0, 1), "motion": values[7:]}
 
@@ -224,12 +224,13 @@ def plan_scene(source: tuple, frames: int, speed: float) -> list[Camera]:
         raise InputError(f"{source[1]}: the scene has no camera of its own; give --camera camera.json")
     sensor = scene.sensors()[0]
     matrix = np.array(mi.traverse(sensor)["to_world"].matrix)
-    origin, forward, up = matrix[:3, 3], matrix[:3, 2], matrix[:3, 1]
+    origin, up = matrix[:3, 3], matrix[:3, 1]
+    forward = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
     box = scene.bbox()
     size = float(np.linalg.norm(np.array(box.max) - np.array(box.min)))
-    distance = min(distances(scene)(origin[None], forward[None] / np.linalg.norm(forward))[0], size)
+    distance = min(distances(scene)(origin[None], forward[None])[0], size)
     fov = float(np.ravel(mi.traverse(sensor)["x_fov"])[0])
-    target = origin + distance * forward / np.linalg.norm(forward)
+    target = origin + distance * forward
     own = Camera(*(tuple(float(v) for v in vector) for vector in (origin, target, up)), fov)
     for radius in 0.15 * distance * 0.7 ** np.arange(12):
         if cameras.keeps_clear(distances(scene), cameras.around(own, radius, 240, 1.0), 0.2 * radius, radius):
@@ -248,6 +249,12 @@ def plan(source: tuple, frames: int) -> list[Camera]:
     return cameras.along(cameras.read_key_frames(path), frames, speed, start)
 
 
+def settings_for(options: argparse.Namespace, variant: str) -> Settings:
+    """The options that the pixels depend on, with the variant that was found to work."""
+    kept = {name: getattr(options, name) for name in Settings.__annotations__ if hasattr(options, name)}
+    return Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
+
+
 def run(options: argparse.Namespace) -> None:
     """Renders all that is not there yet. Raises InputError or OSError naming what is at fault."""
     from render import render_frame
@@ -257,7 +264,7 @@ def run(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         here = Path(__file__).resolve().parent
         modules = [here / f"{name}.py" for name in MODULES.split()]
-        client = connect(stack, 0, options.scheduler, modules) if options.scheduler else None
+        client = join_cluster(stack, options.scheduler, modules) if options.scheduler else None
         found = sources(options)
         records = [read_record(folder) for folder, _ in found]
         variant = find_variant(options.variant, {record["variant"] for record in records if record}, client)
@@ -266,9 +273,8 @@ def run(options: argparse.Namespace) -> None:
             print(f"  {FASTER}")
         workers = options.workers or (1 if variant.startswith("cuda") else default_workers())
         if client is None and workers > 1:
-            client = connect(stack, workers, None, modules)
-        kept = {name: getattr(options, name) for name in Settings.__annotations__ if hasattr(options, name)}
-        settings = Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
+            client = start_processes(stack, workers)
+        settings = settings_for(options, variant)
         progress = stack.enter_context(tqdm(total=len(found) * options.frames, unit="frame", smoothing=0.05))
 
         def jobs() -> Iterator[Job]:

@@ -230,7 +230,7 @@ def pace(rng: np.random.Generator, frames: int) -> np.ndarray:
     if rng.random() < 0.6:
         return np.arange(frames, dtype=float)
     period, phase = rng.uniform(12, 40), rng.uniform(0, 1.57)  # going at first, for short sequences
-    speed = np.clip(0.5 + 1.2 * np.sin(2 * np.pi * np.arange(max(frames, 1)) / period + phase), 0, 1)
+    speed = np.clip(0.5 + 1.2 * np.sin(2 * np.pi * np.arange(frames) / period + phase), 0, 1)
     return np.concatenate([[0], np.cumsum(speed)[:-1]])
 
 

@@ -17,7 +17,7 @@ from images import InputError, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
 from pictures import save_png, side_by_side
-from radiance import exposure_for, log_luminance, tone_map
+from radiance import exposure_for, exposure_of, log_luminance, tone_map
 from sequences import Sequence, find_test_sequences
 
 
@@ -70,7 +70,7 @@ class SceneOutput:
     def add(self, name: str, color: torch.Tensor, image: torch.Tensor, target: torch.Tensor | None) -> None:
         """Writes a frame; color, image and target are (3, H, W) linear radiance."""
         if self.exposure is None:
-            self.exposure = exposure_for(math.exp(float(log_luminance(image))))
+            self.exposure = exposure_of(image)
         write_exr(self.folder / f"{name}.exr", {"color": image.numpy()})
         save_png(self.folder / f"{name}.png", tone_map(image, self.exposure))
         self.scores["noisy"][-1].update(color, target)

@@ -8,6 +8,7 @@ folders, and Open Image Denoise if asked to. Frames alternate between the two; t
 """
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -22,7 +23,7 @@ import numpy as np
 
 import render
 from images import InputError
-from jobs import Job, Settings, open_sequence
+from jobs import Job, open_sequence
 from render_options import parse, sources
 from variants import choose_variant
 
@@ -32,11 +33,9 @@ def bare(job: Job) -> None:
     settings = job.settings
     scene, integrator = render.load_scene(job.source, settings.variant, settings.max_depth)
     sensor = render.make_sensor(job.camera, (settings.height, settings.width), scene)
-    aovs = mi.load_dict({"type": "aov", "aovs": "depth:depth,normal:sh_normal,albedo:albedo"})
-    calls = [(integrator, settings.spp)] * settings.noisy + [
-        (integrator, settings.target_spp),
-        (aovs, settings.aux_spp),
-    ]
+    aovs = mi.load_dict({"type": "aov", "aovs": render.AUXILIARY})
+    calls = [(integrator, settings.spp)] * settings.noisy
+    calls += [(integrator, settings.target_spp), (aovs, settings.aux_spp)]
     for seed, (kind, spp) in enumerate(calls):
         np.array(mi.render(scene, sensor=sensor, integrator=kind, spp=spp, seed=seed))
 
@@ -64,11 +63,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             options = parse([folder, *given])
+            if options.frames < 2:
+                raise InputError(f"--frames {options.frames}: expected 2 or more, the first warms up")
             variant = choose_variant(options.variant)
         except InputError as error:
             sys.exit(f"rendering.py: {error}")
-        kept = {name: getattr(options, name) for name in Settings.__annotations__ if hasattr(options, name)}
-        settings = Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
+        settings = render.settings_for(options, variant)
         target, source = sources(options)[0]
         jobs = open_sequence(target, source, render.plan(source, options.frames), settings)
         alone, ours = (statistics.median(t) for t in measure(jobs))
@@ -77,12 +77,7 @@ def main() -> None:
     print(f"{'mitsuba.render':<16}{1:>8.3f}{alone:>14.3f}{rate / alone:>14.3f}")
     print(f"{'render.py':<16}{ours / alone:>8.3f}{ours:>14.3f}{rate / ours:>14.3f}")
     result = {"benchmark": "rendering", "ratio": ours / alone, "bare_s": alone, "render_py_s": ours, "variant": variant}
-    result |= {
-        "options": given,
-        "frames": options.frames - 1,
-        "mitsuba": mi.__version__,
-        "machine": platform.processor(),
-    }
+    result |= {"options": given, "mitsuba": mi.__version__, "machine": platform.platform(), "cores": os.cpu_count()}
     print(json.dumps(result))
 
 
