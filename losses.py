@@ -19,13 +19,15 @@ def frame_weights(length: int, device: torch.device | None = None) -> torch.Tens
     return torch.exp(-(distance**2) / (2 * FRAME_SIGMA**2))
 
 
-def laplacian_of_gaussian(size: int = LOG_SIZE, sigma: float = LOG_SIGMA) -> torch.Tensor:
+def laplacian_of_gaussian(
+    size: int = LOG_SIZE, sigma: float = LOG_SIGMA, device: torch.device | None = None
+) -> torch.Tensor:
     """(size, size) Laplacian of a Gaussian of `sigma` pixels; sums to zero, so that flat areas give zero."""
-    axis = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    axis = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
     squared = axis[:, None] ** 2 + axis[None, :] ** 2
     gaussian = torch.exp(-squared / (2 * sigma**2))
     kernel = gaussian / gaussian.sum() * (squared - 2 * sigma**2) / sigma**4
-    return (kernel - kernel.mean()).float()
+    return kernel - kernel.mean()
 
 
 def weighted_mean(per_frame: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -45,10 +47,12 @@ def gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Takes two (B, T, 3, H, W) tensors. The border is repeated outwards, so a constant difference gives zero there too.
     """
     batch, length, channels, height, width = prediction.shape
-    difference = (prediction - target).reshape(batch * length * channels, 1, height, width)
-    kernel = laplacian_of_gaussian().to(difference)
-    padded = F.pad(difference, (LOG_SIZE // 2,) * 4, mode="replicate")
-    response = F.conv2d(padded, kernel[None, None]).reshape(batch, length, -1)
+    # Frames and colours as channels of one depthwise convolution, channels innermost: on a CPU 17 times as fast as
+    # a batch of single-channel images, which took as long as the network.
+    difference = (prediction - target).reshape(batch, length * channels, height, width)
+    kernel = laplacian_of_gaussian(device=difference.device).to(difference).expand(length * channels, 1, -1, -1)
+    padded = F.pad(difference, (LOG_SIZE // 2,) * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
+    response = F.conv2d(padded, kernel.contiguous(), groups=length * channels).reshape(batch, length, -1)
     return weighted_mean(response.abs().mean(2), frame_weights(length, prediction.device))
 
 
