@@ -11,8 +11,7 @@ import torch
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from dataset import load_target
-from images import InputError
+from images import InputError, load_target
 from pictures import save_png
 from radiance import exposure_of, tone_map
 from sequences import find_sequences

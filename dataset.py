@@ -1,14 +1,13 @@
-"""Windows of frames as training samples: decoding, cropping, augmentation, and the loaders around them.
+"""Windows of frames as training samples, and the loaders around them.
 
-Shapes: T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy": (T, C, H, W),
-"target": (T, 3, H, W)}, float32, as stored in the files; target pixels may be NaN (the loss masks them).
+Shapes: T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy": (T, H, W, C),
+"target": (T, H, W, 3)}, half floats as they lie in the cache, and what augmentation.py drew for it; everything else is
+done to whole batches on the device, by augment_batch. Target pixels may be NaN (the loss masks them).
 
 Randomness: every training sample draws from a generator seeded with (seed, epoch, position in the epoch). So streams
 differ between workers and ranks, do not depend on how many there are, and a resumed run repeats an uninterrupted one.
 """
 
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,102 +16,39 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from images import QUANTITIES, read_exr, replace_invalid
+from augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
+from cache import Entry, FrameCache, ignore_interrupt, load_half, tell_invalid, usable_cores
+from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
 from sequences import Frame, Sequence, Split
 
-AUGMENTATIONS = ("reverse", "stop", "flip", "rotate", "modulate")
-STOP_PROBABILITY = 0.2
-MODULATION = 2.0  # a colour channel is scaled by at most this, at least its inverse
-
-
-def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """The quantities `inputs` of a noisy rendering as (C, H, W), and how many NaN and Inf in them became 0."""
-    quantities = read_exr(path, inputs)
-    invalid = replace_invalid(quantities)
-    return np.concatenate([quantities[name] for name in inputs]), invalid
-
-
-def load_target(path: Path) -> np.ndarray:
-    """The (3, H, W) linear radiance of a target, NaN and Inf included."""
-    return read_exr(path, ("color",))["color"]
-
-
-def draw_order(rng: np.random.Generator, length: int, augment: tuple[str, ...]) -> list[int]:
-    """Offsets of the frames to show: in order, perhaps reversed, perhaps stopping (repeating one) to the end."""
-    order = list(range(length))
-    if "reverse" in augment and rng.random() < 0.5:
-        order.reverse()
-    if "stop" in augment and rng.random() < STOP_PROBABILITY:
-        stop = int(rng.integers(length - 1))
-        order[stop:] = [order[stop]] * (length - stop)
-    return order
-
-
-def draw_noisy(rng: np.random.Generator, order: list[int], counts: list[int]) -> list[int]:
-    """A noisy rendering for each frame shown, independently; a frame shown twice in a row gets another one.
-
-    counts: how many renderings each frame of the window has.
-    """
-    drawn = []
-    for shown, offset in enumerate(order):
-        if shown and order[shown - 1] == offset and counts[offset] > 1:
-            drawn.append(int(drawn[-1] + 1 + rng.integers(counts[offset] - 1)) % counts[offset])
-        else:
-            drawn.append(int(rng.integers(counts[offset])))
-    return drawn
-
-
-def transform(
-    rng: np.random.Generator, noisy: np.ndarray, target: np.ndarray, inputs: tuple[str, ...], augment: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """One flip, one rotation and one colour modulation for all frames of a square (T, C, H, W) window and its target.
-
-    World-space normals: rotating the picture is rolling the camera, which leaves them as they are. A flipped picture
-    is a mirrored world seen by a mirrored camera; mirrored along the world's x axis, normals change the sign of x.
-    """
-    if "flip" in augment and rng.random() < 0.5:
-        noisy, target = noisy[..., ::-1].copy(), target[..., ::-1]
-        noisy[:, first_channel(inputs, "normal")] *= -1
-    if "rotate" in augment:
-        turns = int(rng.integers(4))
-        noisy, target = np.rot90(noisy, turns, (2, 3)), np.rot90(target, turns, (2, 3))
-    if "modulate" in augment:
-        gains = MODULATION ** rng.uniform(-1, 1, (3, 1, 1)).astype(np.float32)
-        color = first_channel(inputs, "color")
-        noisy = noisy.copy()
-        noisy[:, color : color + 3] *= gains
-        target = target * gains
-    return np.ascontiguousarray(noisy), np.ascontiguousarray(target)
-
-
-def first_channel(inputs: tuple[str, ...], name: str) -> int:
-    """Where quantity `name` begins among the stacked channels of `inputs`."""
-    return sum(QUANTITIES[n].count for n in inputs[: inputs.index(name)])
+TARGET = ("color",)  # what is read of targets
 
 
 class WindowReader:
-    """Reads windows of frames; tells once per file of NaN and Inf, whichever worker finds them first."""
+    """Reads windows of frames, from `cache` or, without one, by decoding the files each time.
 
-    def __init__(self, sequences: list[Sequence], inputs: tuple[str, ...]):
-        self.inputs = inputs
+    Without a cache it tells once per file of NaN and Inf, whichever worker finds them first.
+    """
+
+    def __init__(self, sequences: list[Sequence], inputs: tuple[str, ...], cache: FrameCache | None = None):
+        self.inputs, self.cache = inputs, cache
         self.number = {p: i for i, p in enumerate(p for s in sequences for f in s.frames for p in f.noisy)}
         self.told = torch.zeros(len(self.number), dtype=torch.bool).share_memory_()
 
-    def read(self, frames: list[Frame], choice: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-        """The pixels in `box` of each frame's chosen noisy rendering, (T, C, H, W), and target, (T, 3, H, W)."""
-        noisy, targets = [], []
-        for frame, k in zip(frames, choice, strict=True):
-            values, invalid = load_noisy(frame.noisy[k], self.inputs)
-            if invalid:
-                self._tell(frame.noisy[k], invalid)
-            noisy.append(values[(slice(None), *box)])
-            targets.append(load_target(frame.target)[(slice(None), *box)])
-        return np.stack(noisy), np.stack(targets)
+    def read(self, frames: list[Frame], choice: list[int], box: tuple[slice, slice]) -> dict[str, torch.Tensor]:
+        """The pixels in `box` (rows, columns) of each frame's chosen noisy rendering, (T, h, w, C), and target."""
+        noisy = np.stack([self._pixels(f.noisy[k], self.inputs, box) for f, k in zip(frames, choice, strict=True)])
+        target = np.stack([self._pixels(f.target, TARGET, box) for f in frames])
+        return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
 
-    def _tell(self, path: Path, invalid: int) -> None:
-        if not self.told[self.number[path]]:
+    def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
+        if self.cache:
+            return self.cache.read(path, box, sum(QUANTITIES[name].count for name in names))
+        pixels, invalid = load_half(path, names)
+        if invalid and not self.told[self.number[path]]:
             self.told[self.number[path]] = True
-            print(f"{path}: {invalid} NaN or Inf values, replaced by 0", file=sys.stderr)
+            tell_invalid(path, invalid)
+        return pixels[box]
 
 
 class TrainingWindows(Dataset):
@@ -126,10 +62,11 @@ class TrainingWindows(Dataset):
         crop_size: int,
         seed: int = 0,
         augment: tuple[str, ...] = AUGMENTATIONS,
+        cache: FrameCache | None = None,
     ):
         self.sequences, self.length, self.crop_size = sequences, length, crop_size
         self.seed, self.augment = seed, tuple(augment)
-        self.reader = WindowReader(sequences, inputs)
+        self.reader = WindowReader(sequences, inputs, cache)
         self.windows = [(s, start) for s in sequences for start in range(len(s.frames) - length + 1)]
 
     def __len__(self) -> int:
@@ -153,17 +90,18 @@ class TrainingWindows(Dataset):
         choice = draw_noisy(rng, order, [len(f.noisy) for f in frames])
         top, left = (int(rng.integers(extent - self.crop_size + 1)) for extent in sequence.size)
         box = slice(top, top + self.crop_size), slice(left, left + self.crop_size)
-        noisy, target = self.reader.read([frames[i] for i in order], choice, box)
-        noisy, target = transform(rng, noisy, target, self.reader.inputs, self.augment)
-        return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
+        drawn = draw_transform(rng, self.augment)
+        return self.reader.read([frames[i] for i in order], choice, box) | drawn
 
 
 class ValidationWindows(Dataset):
     """Whole frames, first noisy rendering, in windows of `length` that cover each sequence (the last may overlap)."""
 
-    def __init__(self, sequences: list[Sequence], inputs: tuple[str, ...], length: int):
+    def __init__(
+        self, sequences: list[Sequence], inputs: tuple[str, ...], length: int, cache: FrameCache | None = None
+    ):
         self.length = length
-        self.reader = WindowReader(sequences, inputs)
+        self.reader = WindowReader(sequences, inputs, cache)
         self.windows = []
         for sequence in sequences:
             last = max(0, len(sequence.frames) - length)
@@ -176,14 +114,9 @@ class ValidationWindows(Dataset):
         """A sample as in training, with its `scene`, and whether it is that scene's `first` window."""
         sequence, start = self.windows[index]
         frames = sequence.frames[start : start + self.length]
-        noisy, target = self.reader.read(frames, [0] * len(frames), (slice(None), slice(None)))
+        whole = slice(0, sequence.size[0]), slice(0, sequence.size[1])
         first = all(other.scene != sequence.scene for other, _ in self.windows[:index])
-        return {
-            "noisy": torch.from_numpy(noisy),
-            "target": torch.from_numpy(target),
-            "scene": sequence.scene,
-            "first": first,
-        }
+        return self.reader.read(frames, [0] * len(frames), whole) | {"scene": sequence.scene, "first": first}
 
 
 class EpochSampler(Sampler):
@@ -236,13 +169,24 @@ class ResumableLoader(DataLoader):
         self.sampler.skip = state["batches_taken"] * self.batch_size
 
 
-def ignore_interrupt(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training process alone decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def cache_entries(split: Split) -> list[Entry]:
+    """Every file that training and validation read, with all that any network might want of it."""
+    entries = {}
+    for sequences, validating in ((split.training, False), (split.validation, True)):
+        for sequence in sequences:
+            names = ALBEDO_INPUTS if sequence.albedo else PLAIN_INPUTS
+            for frame in sequence.frames:
+                for path in frame.noisy[:1] if validating else frame.noisy:
+                    entries[path] = Entry(path, names, sequence.size)
+                entries[frame.target] = Entry(frame.target, TARGET, sequence.size)
+    return list(entries.values())
 
 
 class SequenceData(pl.LightningDataModule):
-    """The loaders of a split dataset. samples_per_epoch: None for as many as TrainingWindows.cover says."""
+    """The loaders of a split dataset.
+
+    samples_per_epoch: None for as many as TrainingWindows.cover says. cache: None to decode every crop anew.
+    """
 
     def __init__(
         self,
@@ -255,10 +199,12 @@ class SequenceData(pl.LightningDataModule):
         seed: int = 0,
         augment: tuple[str, ...] = AUGMENTATIONS,
         samples_per_epoch: int | None = None,
+        cache: FrameCache | None = None,
     ):
         super().__init__()
-        self.training = TrainingWindows(split.training, inputs, length, crop_size, seed, augment)
-        self.validation = ValidationWindows(split.validation, inputs, length)
+        self.cache, self.entries, self.inputs = cache, cache_entries(split), inputs
+        self.training = TrainingWindows(split.training, inputs, length, crop_size, seed, augment, cache)
+        self.validation = ValidationWindows(split.validation, inputs, length, cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.samples_per_epoch = samples_per_epoch or self.training.cover()
 
@@ -273,8 +219,22 @@ class SequenceData(pl.LightningDataModule):
             "pin_memory": torch.cuda.is_available(),
         }
 
+    def prepare_data(self) -> None:
+        """Fills the cache: Lightning calls this in one process of each machine while the others wait."""
+        if self.cache:
+            self.cache.prepare(self.entries, usable_cores())
+
+    def setup(self, stage: str) -> None:
+        """Called in every process, behind prepare_data."""
+        if self.cache:
+            self.cache.locate(self.entries)
+
+    def on_after_batch_transfer(self, batch: dict, _index: int) -> dict:
+        """What is done to batches on the device: {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} float32."""
+        return augment_batch(batch, self.inputs)
+
     def train_dataloader(self) -> DataLoader:
-        """Batches {"noisy": (B, T, C, crop, crop), "target": (B, T, 3, crop, crop)}, this rank's share of them."""
+        """This rank's share of the batches, as TrainingWindows gives their samples."""
         sampler = EpochSampler(len(self.training), self.samples_per_epoch, self.batch_size, self.seed, *self._ranks())
         return ResumableLoader(self.training, self.batch_size, sampler=sampler, **self._workers())
 

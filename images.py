@@ -4,6 +4,7 @@ Shapes: C channels, H rows, W columns. Arrays are channels first. Radiance is li
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -253,6 +254,18 @@ def replace_invalid(quantities: dict[str, np.ndarray]) -> int:
     return count
 
 
+def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, int]:
+    """The quantities `inputs` of a noisy rendering as (C, H, W), and how many NaN and Inf in them became 0."""
+    quantities = read_exr(path, inputs)
+    invalid = replace_invalid(quantities)
+    return np.concatenate([quantities[name] for name in inputs]), invalid
+
+
+def load_target(path: Path) -> np.ndarray:
+    """The (3, H, W) linear radiance of a target, NaN and Inf included."""
+    return read_exr(path, ("color",))["color"]
+
+
 def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
     """Writes quantities, each (C, H, W), under the first of their names in QUANTITIES, half float, ZIP.
 
@@ -276,7 +289,7 @@ def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside `path` to write to; renames it to `path` if all went well, else removes it."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")  # several machines may share it
     try:
         yield temporary
         os.replace(temporary, path)

@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import REAL_DATASET, make_scene, needs_real_dataset, write_channels
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
+from augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order
 from dataset import (
-    AUGMENTATIONS,
     EpochSampler,
     ResumableLoader,
     SequenceData,
     TrainingWindows,
     ValidationWindows,
-    draw_noisy,
-    draw_order,
-    transform,
 )
 from images import ALBEDO_INPUTS, PLAIN_INPUTS
 from sequences import find_sequences, split_dataset
@@ -41,11 +38,17 @@ def coordinates(tmp_path):
     return find_sequences(tmp_path, need_target=True)[0]
 
 
+def finished(windows, key):
+    """A sample as the network is trained on it: (T, C, H, W), augmented."""
+    batch = augment_batch(default_collate([windows[key]]), windows.reader.inputs)
+    return {"noisy": batch["noisy"][0], "target": batch["target"][0]}
+
+
 def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coordinates):
     windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())
     corners = set()
     for position in range(200):
-        sample = windows[0, position, 0]
+        sample = finished(windows, (0, position, 0))
         assert sample["noisy"].shape == (3, 7, 8, 8) and sample["target"].shape == (3, 3, 8, 8)
         assert torch.equal(sample["noisy"][:, 1:3], sample["target"][:, 1:3])
         assert torch.equal(sample["noisy"][0, 1:3], sample["noisy"][2, 1:3])
@@ -56,19 +59,19 @@ def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coord
 def test_a_crop_as_large_as_the_frame_works(tmp_path):
     coordinates_scene(tmp_path / "A", size=(8, 8))
     windows = TrainingWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, 3, 8)
-    assert windows[0, 0, 0]["noisy"].shape == (3, 7, 8, 8)
+    assert finished(windows, (0, 0, 0))["noisy"].shape == (3, 7, 8, 8)
 
 
 @pytest.mark.parametrize("length", [2, 3])
 def test_every_window_of_every_length_is_there(coordinates, length):
     windows = TrainingWindows(coordinates, PLAIN_INPUTS, length, 8, augment=())
-    starts = [int(windows[0, 0, i]["target"][0, 0, 0, 0]) // 1000 for i in range(len(windows))]
+    starts = [int(finished(windows, (0, 0, i))["target"][0, 0, 0, 0]) // 1000 for i in range(len(windows))]
     assert starts == list(range(4 - length))
 
 
 def test_renderings_are_drawn_independently_for_every_frame(coordinates):
     windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())
-    drawn = {tuple((windows[0, p, 0]["noisy"][:, 0, 0, 0] % 1000).int().tolist()) for p in range(60)}
+    drawn = {tuple((finished(windows, (0, p, 0))["noisy"][:, 0, 0, 0] % 1000).int().tolist()) for p in range(60)}
     assert len(drawn) == 8
 
 
@@ -90,8 +93,8 @@ def test_a_stopped_camera_shows_the_same_frame_under_another_noise(coordinates):
 
 
 def test_modulation_scales_input_and_target_alike_for_the_whole_window(coordinates):
-    plain = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())[0, 0, 0]
-    changed = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=("modulate",))[0, 0, 0]
+    plain = finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=()), (0, 0, 0))
+    changed = finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=("modulate",)), (0, 0, 0))
     gains = changed["target"][0, :, 5, 5] / plain["target"][0, :, 5, 5]
     assert ((gains >= 0.5) & (gains <= 2) & (gains != 1)).all()
     assert torch.allclose(changed["target"], plain["target"] * gains[:, None, None])
@@ -104,17 +107,12 @@ def test_flips_and_rotations_move_all_buffers_of_all_frames_alike(coordinates, a
     windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=augment)
     turned = 0
     for position in range(20):
-        sample = windows[0, position, 0]
+        sample = finished(windows, (0, position, 0))
         assert torch.equal(sample["noisy"][:, 1:3], sample["target"][:, 1:3])
         assert torch.equal(sample["noisy"][:, 1], sample["noisy"][:, 3])  # depth is the row, too
         assert torch.equal(sample["noisy"][0, 1:4], sample["noisy"][2, 1:4])
         turned += int(sample["noisy"][0, 2, 0, 0] > sample["noisy"][0, 2, 0, -1])
     assert 0 < turned < 20
-
-
-class AlwaysFlip:
-    def random(self):
-        return 0.0
 
 
 def test_flipped_world_space_normals_are_those_of_a_mirrored_world():
@@ -123,9 +121,10 @@ def test_flipped_world_space_normals_are_those_of_a_mirrored_world():
     camera = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     camera *= np.linalg.det(camera)
     view = rng.normal(size=(2, 3, 6, 6)).astype(np.float32)
-    noisy = np.zeros((2, 7, 6, 6), np.float32)
-    noisy[:, 4:] = np.einsum("ij,tjyx->tiyx", camera, view)
-    flipped, _ = transform(AlwaysFlip(), noisy, np.zeros((2, 3, 6, 6), np.float32), PLAIN_INPUTS, ("flip",))
+    noisy = torch.zeros(1, 2, 6, 6, 7)
+    noisy[0, ..., 4:] = torch.from_numpy(np.einsum("ij,tjyx->tyxi", camera, view))
+    drawn = {"flip": torch.tensor([True]), "turns": torch.tensor([0]), "gains": torch.ones(1, 3)}
+    flipped = augment_batch({"noisy": noisy, "target": noisy[..., :3]} | drawn, PLAIN_INPUTS)["noisy"][0].numpy()
     mirrored_view = view[..., ::-1] * np.array([-1, 1, 1])[:, None, None]
     mirrored_camera = np.diag([-1, 1, 1]) @ camera @ np.diag([-1, 1, 1])
     assert np.linalg.det(mirrored_camera) == pytest.approx(1)
@@ -140,7 +139,7 @@ def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
 
     def signature(windows, key):
         """What differs between no augmentation and this one, crops and renderings aside."""
-        target = windows[key]["target"]
+        target = finished(windows, key)["target"]
         order = (target[:, 0, 0, 0] / target[0, 0, 0, 0].clamp(min=1)).tolist()
         right = (target[0, 2, 0, 1] - target[0, 2, 0, 0]).item()
         return order, right, target[:, 0, 0, 0].tolist()
@@ -151,7 +150,7 @@ def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
 
 def test_samples_depend_on_seed_epoch_and_position_alone(coordinates):
     def sample(seed, epoch, position):
-        return TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, seed)[epoch, position, 0]["noisy"]
+        return finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, seed), (epoch, position, 0))["noisy"]
 
     assert torch.equal(sample(0, 1, 2), sample(0, 1, 2))
     others = [sample(*key) for key in ((0, 1, 2), (1, 1, 2), (0, 2, 2), (0, 1, 3))]
@@ -205,7 +204,7 @@ def test_a_loader_resumes_within_an_epoch(workers):
 def test_validation_windows_cover_every_frame(tmp_path):
     coordinates_scene(tmp_path / "A", frames=8)
     windows = ValidationWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, 3)
-    shown = [(windows[i]["target"][:, 0, 0, 0] // 1000).int().tolist() for i in range(len(windows))]
+    shown = [(finished(windows, i)["target"][:, 0, 0, 0] // 1000).int().tolist() for i in range(len(windows))]
     assert shown == [[0, 1, 2], [3, 4, 5], [5, 6, 7]]
     assert [windows[i]["first"] for i in range(3)] == [True, False, False]
 
@@ -218,7 +217,7 @@ def test_auxiliary_channels_come_from_the_noisy_frame(tmp_path):
         channels = {c: rows for c in (*"RGB", "depth.Z", *(f"{q}.{c}" for q in ("normal", "albedo") for c in "RGB"))}
         channels = {c: v * (value if "." in c else 1) for c, v in channels.items()}
         write_channels(path, channels)
-    sample = TrainingWindows(find_sequences(tmp_path, True)[0], ALBEDO_INPUTS, 2, 24, augment=())[0, 0, 0]
+    sample = finished(TrainingWindows(find_sequences(tmp_path, True)[0], ALBEDO_INPUTS, 2, 24, augment=()), (0, 0, 0))
     assert (sample["noisy"][0, 3:] == 77).all()
 
 
@@ -243,7 +242,7 @@ def test_real_frames_give_finite_samples():
     split = split_dataset(REAL_DATASET, 5, 128)
     assert not split.without_albedo and not split.notes and len(split.training) == len(split.validation) == 5
     data = SequenceData(split, ALBEDO_INPUTS, 5, 128, 2, samples_per_epoch=4)
-    batch = next(iter(data.train_dataloader()))
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch["noisy"].shape == (2, 5, 10, 128, 128) and torch.isfinite(batch["noisy"]).all()
     assert batch["noisy"][:, :, 7:].min() >= 0 and batch["noisy"][:, :, 7:].max() <= 1.001
     assert batch["noisy"][:, :, 4:7].norm(dim=2).max() < 1.01
