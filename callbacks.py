@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from pictures import side_by_side
-from radiance import exposure_of
+from radiance import exposure_of, tone_map
 
 
 class Pictures(pl.Callback):
@@ -25,8 +26,32 @@ class Pictures(pl.Callback):
             return
         exposure = exposure_of(batch["target"])
         frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]
-        picture = side_by_side(frames, exposure)
+        picture = side_by_side([tone_map(frame, exposure) for frame in frames])
         trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", picture, trainer.global_step)
+
+
+class AveragedWeights(WeightAveraging):
+    """Validates and saves a running mean of the weights, about that of the last tenth of the steps so far.
+
+    Single steps at a high learning rate leave the overall brightness of a reconstruction to chance; their mean does
+    not. Training itself goes on from the weights as they are; a checkpoint has both.
+    """
+
+    EVERY = 8  # steps, since counting waits for the device; the first few are all taken, for short runs
+
+    def __init__(self):
+        super().__init__(multi_avg_fn=self.approach)
+
+    @staticmethod
+    def approach(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
+        """Moves `averaged` towards `current`, the less the more there have been, as its `count` says."""
+        weight = max(0.001, 9 / (9 + float(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            mean.lerp_(value, weight)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Whether the weights behind this step count."""
+        return step_idx is not None and (step_idx < self.EVERY or step_idx % self.EVERY == 0)
 
 
 class FramesPerSecond(pl.Callback):
@@ -103,11 +128,11 @@ class FiniteLoss(pl.Callback):
     """Stops with an error, before a checkpoint is written, where an epoch's training loss is not finite."""
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        """Checks the weights' last loss once an epoch, so that the step needs no synchronisation.
+        """Checks the epoch's mean loss, once, so that the step needs no synchronisation.
 
         Raises FloatingPointError.
         """
-        loss = trainer.callback_metrics.get("loss")
+        loss = trainer.callback_metrics.get("train/loss")
         broken = loss is not None and not torch.isfinite(loss)
         if trainer.strategy.reduce_boolean_decision(bool(broken), all=False):  # all processes stop, or none
             raise FloatingPointError(

@@ -7,11 +7,13 @@ import math
 
 import pytorch_lightning as pl
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from losses import mask_target, total_loss
 from metrics import SequenceScore, mean_scores
 from model import Denoiser
 from radiance import decode_radiance, encode_radiance, exposure_of
+from speed import PLAIN, Speed
 
 
 def paper_schedule(epoch: float, ramp_epochs: float) -> float:
@@ -28,19 +30,34 @@ class DenoisingModule(pl.LightningModule):
     """Trains a Denoiser on windows of frames.
 
     denoiser: the arguments of Denoiser. learning_rate: Adam's, at its peak. ramp_epochs: see paper_schedule.
-    options: the other options of the run, kept in the checkpoint for who resumes it.
+    options: the other options of the run, kept in the checkpoint for who resumes it. speed: how, not what, is computed.
     """
 
-    def __init__(self, denoiser: dict, learning_rate: float, ramp_epochs: float = 10, options: dict | None = None):
+    def __init__(
+        self,
+        denoiser: dict,
+        learning_rate: float,
+        ramp_epochs: float = 10,
+        options: dict | None = None,
+        speed: Speed = PLAIN,
+    ):
         super().__init__()
-        self.save_hyperparameters()
-        self.denoiser = Denoiser(**denoiser).to(memory_format=torch.channels_last)
+        self.save_hyperparameters(ignore="speed")
+        self.speed = speed
+        self.denoiser = Denoiser(**denoiser)
+        if speed.channels_last:
+            self.denoiser.to(memory_format=torch.channels_last)
+        if speed.compile:
+            self.denoiser.network.compile(dynamic=False)  # in place: the weights keep their names
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """A window (B, T, C, H, W) to its (B, T, 3, H, W) encoded reconstruction, from an empty hidden state."""
         state, frames = None, []
         for frame in noisy.unbind(1):
-            encoded, state = self.denoiser.forward_encoded(frame, state)
+            if self.speed.recompute and self.training:
+                encoded, state = checkpoint(self.denoiser.forward_encoded, frame, state, use_reentrant=False)
+            else:
+                encoded, state = self.denoiser.forward_encoded(frame, state)
             frames.append(encoded.float())
         return torch.stack(frames, 1)
 
@@ -70,7 +87,8 @@ class DenoisingModule(pl.LightningModule):
 
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (B, T, 3, H, W) linear radiance."""
-        encoded = self(batch["noisy"])
+        with torch.compiler.set_stance("force_eager"):  # scenes differ in size: each would be compiled anew
+            encoded = self(batch["noisy"])
         self._log("val", self.losses(encoded, batch["target"]), 1)
         reconstruction = decode_radiance(encoded)
         self._log("val", self.scores(reconstruction[0], batch["target"][0]), 1)
@@ -79,17 +97,17 @@ class DenoisingModule(pl.LightningModule):
     def _log(self, stage: str, values: dict, batch_size: int) -> None:
         self.log_dict(
             {f"{stage}/{name}": value for name, value in values.items()},
-            on_step=False,
+            on_step=False,  # the step must not wait for its own loss
             on_epoch=True,
             batch_size=batch_size,
             sync_dist=True,
         )
-        if stage == "train":
-            self.log("loss", values["loss"], prog_bar=True, logger=False)
 
     def configure_optimizers(self) -> dict:
         """Adam with betas 0.9 and 0.99, its rate following paper_schedule step by step (section 4.4)."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99))
+        optimizer = torch.optim.Adam(
+            self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), fused=self.speed.fused
+        )
 
         def factor(step: int) -> float:
             # Asked for late, because making Lightning count the batches here would set the loaders up before their

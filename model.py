@@ -6,7 +6,7 @@ radiance, depth in scene units, world-space normals, albedo. The hidden state is
 """
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -17,12 +17,19 @@ from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES, InputError
 from radiance import decode_radiance, encode_radiance
 
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
+NETWORKS = {  # arguments of Denoiser
+    "default": {"channels": (48, 64, 96, 128, 128), "patch": 2, "means": (8, 32)},
+    "fast": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (8, 32)},
+    "paper": {"channels": PAPER_CHANNELS, "patch": 1, "means": ()},
+}
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
 ALBEDO_FEATURES = 8  # and whether albedo was divided out
+MEAN_SIZES = (4, 8, 16, 32)
 MIN_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is left as it is
 LEAK = 0.1
 
 State = list[torch.Tensor]
+Step = Callable[[torch.Tensor, State | None], tuple[torch.Tensor, State]]
 
 
 def convolution(inputs: int, outputs: int) -> nn.Conv2d:
@@ -70,53 +77,111 @@ class DecoderLevel(nn.Module):
 
 
 class RecurrentAutoencoder(nn.Module):
-    """The bare recurrent U-Net: (B, features, H, W) to 3 linear outputs; H and W divide by `multiple`."""
+    """The bare recurrent U-Net: (B, features, H, W) to 3 linear outputs; H and W divide by `multiple`.
 
-    def __init__(self, features: int, channels: tuple[int, ...]):
+    patch: each square of patch x patch pixels enters as one pixel of patch^2 times as many features, and leaves as
+    patch^2 colours (Shi et al. 2016), so that the first level has that many fewer pixels; 1 is the paper's network.
+    """
+
+    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1):
         super().__init__()
-        self.channels = tuple(channels)
-        self.multiple = 2 ** (len(channels) - 1)
+        self.channels, self.patch = tuple(channels), patch
+        self.strides = [patch << level for level in range(len(channels))]  # pixels from one to the next, per level
+        self.multiple = self.strides[-1]
+        widths = (features * patch**2, *channels)
         self.encoder = nn.ModuleList(
-            EncoderLevel(inputs, width) for inputs, width in zip((features, *channels), channels, strict=False)
+            EncoderLevel(inputs, width) for inputs, width in zip(widths, channels, strict=False)
         )
         self.decoder = nn.ModuleList(
             DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
-        self.output = convolution(channels[0], 3)
+        self.output = convolution(channels[0], 3 * patch**2)
+        if patch > 1:  # a patch's pixels begin alike, or the picture begins with a grid (Aitken et al. 2017)
+            first = self.output.weight.detach()[:: patch**2]
+            self.output.weight = nn.Parameter(first.repeat_interleave(patch**2, 0))
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many pixels to each side of a pixel its output, and the state there, may depend on."""
+        encoder, decoder = (sum(4 * s for s in self.strides), sum(2 * s for s in self.strides[:-1]))
+        return encoder + decoder + self.patch + self.multiple - 1  # behind it all, a pixel's place in its coarsest one
 
     def initial_state(self, features: torch.Tensor) -> State:
-        """The zero state for features of this shape, type and device: level l is (B, channels[l], H / 2^l, W / 2^l)."""
-        batch, _, height, width = features.shape
-        return [features.new_zeros(batch, c, height >> level, width >> level) for level, c in enumerate(self.channels)]
+        """The zero state for features of this shape, type and device: level l is (B, channels[l], H / s, W / s), where
+        s = strides[l]; channels innermost in memory if the features' are."""
+        batch, _, *size = features.shape
+        layout = torch.channels_last if features.stride(1) == 1 else torch.contiguous_format
+        state = []
+        for channels, stride in zip(self.channels, self.strides, strict=True):
+            height, width = (extent // stride for extent in size)
+            state.append(features.new_zeros(batch, channels, height, width).to(memory_format=layout))
+        return state
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """One frame: (B, features, H, W) and the state to (B, 3, H, W) and the next state."""
         new_state = []
-        x = features
+        x = F.pixel_unshuffle(features, self.patch) if self.patch > 1 else features
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
             x = level(x if index == 0 else F.max_pool2d(x, 2), hidden)
             new_state.append(x)
         for level, skip in zip(self.decoder, new_state[-2::-1], strict=True):
             x = level(x, skip)
-        return self.output(x), new_state
+        x = self.output(x)
+        return F.pixel_shuffle(x, self.patch) if self.patch > 1 else x, new_state
+
+
+def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
+    """The means of (B, 3, H, W) radiance over squares of `size` pixels, interpolated between their centres."""
+    means = F.avg_pool2d(radiance, size, ceil_mode=True, count_include_pad=False)
+    return F.interpolate(means, scale_factor=float(size), mode="bilinear")[
+        ..., : radiance.shape[2], : radiance.shape[3]
+    ]
 
 
 class Denoiser(nn.Module):
     """The autoencoder between linear radiance and linear radiance: any frame size, everything normalised inside.
 
     channels: widths of the encoder levels, full resolution first.
+    patch: see RecurrentAutoencoder; 2 halves what the first level calls full resolution.
+    means: sizes in pixels; for each, the network also sees the mean radiance of the squares of that size around a
+        pixel, and what it gives is a correction of the last. All else that it sees is raised to 0.2 before it is
+        averaged; how much less that gives depends on how few samples carry the light, so that the brightness of a
+        scene that it does not know would be guesswork.
     demodulate: divide radiance by the first hit's albedo before, multiply after (section 4.2); frames then carry
         albedo as well (10 channels instead of 7).
     Raises ValueError where `channels` is not a list of positive widths.
     """
 
-    def __init__(self, channels: tuple[int, ...] = PAPER_CHANNELS, demodulate: bool = False):
+    def __init__(
+        self,
+        channels: tuple[int, ...] = PAPER_CHANNELS,
+        demodulate: bool = False,
+        patch: int = 1,
+        means: tuple[int, ...] = (),
+    ):
         super().__init__()
         if not channels or any(not isinstance(c, int) or c < 1 for c in channels):
             raise ValueError(f"channels {channels}: expected one positive width per encoder level, like 32 43 57")
-        self.options = {"channels": list(channels), "demodulate": bool(demodulate)}
+        if patch not in (1, 2, 4):
+            raise ValueError(f"patch {patch}: expected 1, 2 or 4")
+        if any(size not in MEAN_SIZES for size in means):
+            raise ValueError(f"means {means}: expected sizes among {MEAN_SIZES}")
+        self.options = {
+            "channels": list(channels),
+            "demodulate": bool(demodulate),
+            "patch": patch,
+            "means": list(means),
+        }
         self.inputs = ALBEDO_INPUTS if demodulate else PLAIN_INPUTS
-        self.network = RecurrentAutoencoder(ALBEDO_FEATURES if demodulate else PLAIN_FEATURES, tuple(channels))
+        self.means = tuple(means)
+        features = (ALBEDO_FEATURES if demodulate else PLAIN_FEATURES) + 3 * len(means)
+        self.network = RecurrentAutoencoder(features, tuple(channels), patch)
+        self.multiple = max(self.network.multiple, *means, 1)  # all of them are powers of two
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many pixels to each side of a pixel its output, and the state there, may depend on."""
+        return self.network.receptive_radius + 2 * max(self.means, default=0)
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """One frame: (B, C, H, W) and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
@@ -131,22 +196,44 @@ class Denoiser(nn.Module):
 
         (decode_radiance has no gradient at and below 0, so a loss of linear radiance could not lift a black output.)
         """
-        features, albedo_code = self.preprocess(frame)
-        height, width = features.shape[-2:]
-        multiple = self.network.multiple
-        pad = (0, -width % multiple, 0, -height % multiple)
-        features = F.pad(features, pad, mode="replicate") if any(pad) else features
-        expected = self.network.initial_state(features) if state is None else state
-        if len(expected) != len(self.network.channels) or expected[0].shape[-2:] != features.shape[-2:]:
+        padded, (height, width) = self.pad(frame)
+        features, albedo_code, base = self.preprocess(padded)
+        expected = self.initial_state(padded) if state is None else state
+        first = [extent // self.network.patch for extent in features.shape[-2:]]
+        if len(expected) != len(self.network.channels) or list(expected[0].shape[-2:]) != first:
             raise ValueError(
                 f"a state of {len(expected)} levels, the first {tuple(expected[0].shape)}, does not fit a frame of "
                 f"{width}x{height}; pass None where a sequence begins or its frame size changes"
             )
-        encoded, state = self.network(features, expected)
-        return encoded[..., :height, :width] * albedo_code, state
+        encoded, state = self.network(features.to(self.dtype), expected)
+        return ((encoded.float() + base) * albedo_code)[..., :height, :width], state
 
-    def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C, H, W) to the (B, features, H, W) features and the encoded albedo that the output is multiplied by.
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in: float32, unless the caller made its weights half floats."""
+        return self.network.output.weight.dtype
+
+    def initial_state(self, padded: torch.Tensor) -> State:
+        """The state before the first frame, for a frame of `pad`."""
+        return self.network.initial_state(padded.to(self.dtype))
+
+    def pad(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
+        """The frame with its last rows and columns repeated until the network can halve it; and its (H, W) before.
+
+        Raises ValueError where its channels are not this network's.
+        """
+        channels = sum(QUANTITIES[name].count for name in self.inputs)
+        if frame.ndim != 4 or frame.shape[1] != channels:
+            raise ValueError(
+                f"a frame of shape {tuple(frame.shape)}: expected (B, {channels}, H, W), {', '.join(self.inputs)}"
+            )
+        height, width = frame.shape[-2:]
+        pad = (0, -width % self.multiple, 0, -height % self.multiple)
+        return F.pad(frame, pad, mode="replicate") if any(pad) else frame, (height, width)
+
+    def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
+        """(B, C, H, W) to the (B, features, H, W) features, the encoded albedo that the output is multiplied by, and
+        what is added to it before: the coarsest of the means, if there are any.
 
         Since (a x)^0.2 = a^0.2 x^0.2, multiplying by the encoded albedo is remodulation. A pixel is divided in all
         channels or in none: were only those left out that are nearly 0 (the blue of a red leaf), the network, which
@@ -154,30 +241,32 @@ class Denoiser(nn.Module):
         same for every frame, whatever its extremes.
         """
         counts = [QUANTITIES[name].count for name in self.inputs]
-        if frame.ndim != 4 or frame.shape[1] != sum(counts):
-            raise ValueError(
-                f"a frame of shape {tuple(frame.shape)}: expected (B, {sum(counts)}, H, W), {', '.join(self.inputs)}"
-            )
         color, depth, normal, *albedo = frame.split(counts, dim=1)
         divisor, flags = torch.ones_like(color), []
         if albedo:
             divided = albedo[0].amax(1, keepdim=True) > MIN_ALBEDO
             divisor = albedo[0].clamp(min=MIN_ALBEDO).where(divided, 1)
             flags = [divided.to(color.dtype)]
-        features = torch.cat((encode_radiance(color / divisor), torch.log1p(depth.clamp(min=0)), normal, *flags), 1)
-        return features, encode_radiance(divisor)
+        radiance = color / divisor
+        means = [encode_radiance(local_mean(radiance, size)) for size in self.means]
+        auxiliary = torch.log1p(depth.clamp(min=0)), normal, *flags
+        features = torch.cat((encode_radiance(radiance), *auxiliary, *means), 1)
+        return features, encode_radiance(divisor), means[-1] if means else 0.0
 
 
-def denoise(denoiser: Denoiser, frames: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def denoise(
+    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
 
     Holds one frame and one hidden state, however long the sequence is. Works where the denoiser's weights are.
+    step: a faster equivalent of the denoiser, from engines.py.
     """
     device = next(denoiser.parameters()).device
     state = None
     for frame in frames:
         with torch.inference_mode():  # not around the yield: the caller's code is not ours to switch
-            image, state = denoiser(frame[None].to(device), state)
+            image, state = (step or denoiser)(frame[None].to(device, memory_format=torch.channels_last), state)
         yield frame, image[0].cpu()
 
 

@@ -1,6 +1,7 @@
 """Trains the denoiser on a dataset of rendered sequences: `python train.py DATASET`; TensorBoard shows the progress."""
 
 import argparse
+import hashlib
 import os
 import re
 import shlex
@@ -13,12 +14,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-from callbacks import FiniteLoss, FramesPerSecond, Pictures, StopCleanly
-from dataset import AUGMENTATIONS, SequenceData
+from augmentation import AUGMENTATIONS
+from cache import FrameCache, usable_cores
+from callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
+from dataset import SequenceData
 from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
 from lightning_module import DenoisingModule
-from model import PAPER_CHANNELS, load_checkpoint
+from model import MEAN_SIZES, NETWORKS, load_checkpoint
 from sequences import Split, split_dataset
+from speed import SWITCH, choose_precision, choose_speed, positive
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
 REMEMBERED = (
@@ -29,19 +33,14 @@ REMEMBERED = (
     "augment",
     "albedo",
     "channels",
+    "patch",
+    "means",
     "learning_rate",
     "ramp_epochs",
     "precision",
     "seed",
 )
-FIXED = ("channels", "albedo")  # the network itself: no resumed run can change these
-
-
-def positive(text: str) -> int:
-    """An option's whole number from 1 up. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
+FIXED = ("channels", "patch", "means", "albedo")  # the network itself: no resumed run can change these
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,7 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("dataset", type=Path, help="folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ optional")
     add("--max_epochs", type=int, default=100, help="epochs in all, those before a resume included; -1: no limit")
-    add("--num_workers", type=int, default=min(8, (os.cpu_count() or 2) // 2), help="processes that decode frames")
+    add("--num_workers", type=int, default=min(8, usable_cores() // 2), help="processes that read crops")
+    add("--cache_dir", default="auto", help="decoded frames: a folder; auto: DATASET/.cache; none: decode every crop")
     add("--batch_size", type=positive, default=4, help="windows per step and device")
     add("--sequence_length", type=int, default=7, help="frames per window, 2 or more")
     add("--crop_size", type=positive, default=128, help="pixels, both ways")
@@ -61,11 +61,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--augment", nargs="*", choices=AUGMENTATIONS, default=list(AUGMENTATIONS), help="name those to keep; none: off"
     )
     add("--albedo", choices=("auto", "off"), default="auto", help="divide radiance by albedo where the dataset has it")
-    add("--channels", type=positive, nargs="+", default=list(PAPER_CHANNELS), help="encoder widths, full size first")
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--network", choices=NETWORKS, help="widths and patch by name; default: default")
+    network.add_argument("--channels", type=positive, nargs="+", help="encoder widths, full size first")
+    add("--patch", type=int, choices=(1, 2, 4), help="pixels that enter as one, both ways; 1 with --channels")
+    add("--means", type=int, nargs="*", choices=MEAN_SIZES, help="see mean radiance of such squares; none: --channels")
     add("--learning_rate", type=float, default=1e-3, help="of Adam, at its peak")
     add("--ramp_epochs", type=float, default=10, help="epochs from a tenth of the rate to all; then 1/sqrt(epoch)")
+    add("--average", choices=SWITCH, default="on", help="validate and save the mean of recent weights, not the last")
     add("--max_time", metavar="DD:HH:MM:SS", help="stop after this time, those before a resume included")
-    add("--precision", default="32-true", help="Lightning's: 32-true, bf16-mixed, 16-mixed ...")
+    add("--precision", default="auto", help="Lightning's: 32-true, bf16-mixed ...; auto: the latter where it is fast")
+    add("--compile", choices=("auto", *SWITCH), default="auto", help="torch.compile of the network; auto: on a GPU")
+    add("--channels_last", choices=SWITCH, default="on", help="memory format of the network")
+    add("--fused", choices=SWITCH, default="on", help="Adam in one kernel")
+    add("--recompute", choices=SWITCH, default="off", help="less memory, more time: for long sequences, large crops")
     add("--accelerator", default="auto", help="Lightning's: auto, cpu, gpu ...")
     add("--devices", default="auto", help="Lightning's: how many, or which")
     add("--num_nodes", type=positive, default=1, help="machines, under torchrun or SLURM")
@@ -77,6 +86,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def choose_network(options: argparse.Namespace) -> None:
+    """Fills in what --network, or none of the options, leaves to the table of networks."""
+    named = NETWORKS[options.network or "default"] if options.network or not options.channels else NETWORKS["paper"]
+    if options.network or not options.channels:
+        options.channels = list(named["channels"])
+    options.patch = options.patch or named["patch"]
+    options.means = list(named["means"]) if options.means is None else options.means
+
+
 def parse_options(arguments: list[str]) -> argparse.Namespace:
     """The options of a run; those of the checkpoint, if it resumes one, are the defaults. Exits on bad ones."""
     parser = build_parser()
@@ -86,20 +104,33 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
             saved = load_checkpoint(options.checkpoint)["hyper_parameters"].get("options") or {}
         except (OSError, InputError) as error:
             parser.error(str(error))
-        remembered = {name: saved[name] for name in REMEMBERED if name in saved}
+        remembered = {"patch": 1, "means": []} | {name: saved[name] for name in REMEMBERED if name in saved}
         parser.set_defaults(**remembered)
         options = parser.parse_args(arguments)
+        choose_network(options)
         for name in FIXED:
             if name in remembered and getattr(options, name) != remembered[name]:
                 parser.error(
                     f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {remembered[name]}; "
                     f"leave --{name} out, or start anew without --checkpoint"
                 )
+    choose_network(options)
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
     if options.learning_rate <= 0 or options.ramp_epochs < 0:
         parser.error("--learning_rate must be above 0, and --ramp_epochs not below")
     return options
+
+
+def frame_cache(options: argparse.Namespace) -> FrameCache | None:
+    """Where --cache_dir says. In a folder of the user's choice, each dataset gets one of its own."""
+    if options.cache_dir == "none":
+        return None
+    if options.cache_dir == "auto":
+        return FrameCache(options.dataset, options.dataset / ".cache")
+    place = options.dataset.resolve()
+    name = f"{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
+    return FrameCache(options.dataset, Path(options.cache_dir) / name)
 
 
 def run_folder(options: argparse.Namespace) -> TensorBoardLogger:
@@ -158,13 +189,15 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
         options.seed,
         tuple(options.augment),
         options.samples_per_epoch,
+        frame_cache(options),
     )
     rank_zero_info(describe(split, data, demodulate))
     module = DenoisingModule(
-        {"channels": list(options.channels), "demodulate": demodulate},
+        {"demodulate": demodulate} | {name: getattr(options, name) for name in ("channels", "patch", "means")},
         options.learning_rate,
         options.ramp_epochs,
         {name: getattr(options, name) for name in REMEMBERED},
+        choose_speed(options),
     )
     trainer, last = build_trainer(options, command)
     trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
@@ -181,6 +214,7 @@ def build_trainer(options: argparse.Namespace, command: list[str]) -> tuple[pl.T
     last = None if options.fast_dev_run else folder / "last.ckpt"
     shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     callbacks = [
+        *([AveragedWeights()] if options.average == "on" else []),  # before what saves them
         FiniteLoss(),
         FramesPerSecond(),
         Pictures(),
@@ -192,7 +226,6 @@ def build_trainer(options: argparse.Namespace, command: list[str]) -> tuple[pl.T
     passed_on = (
         "max_epochs",
         "max_time",
-        "precision",
         "accelerator",
         "devices",
         "num_nodes",
@@ -202,6 +235,7 @@ def build_trainer(options: argparse.Namespace, command: list[str]) -> tuple[pl.T
     try:
         trainer = pl.Trainer(
             **{name: getattr(options, name) for name in passed_on},
+            precision=choose_precision(options),
             use_distributed_sampler=False,  # dataset.py's samplers share the samples out themselves
             log_every_n_steps=1,
             logger=logger,

@@ -35,7 +35,7 @@ def test_any_size_keeps_its_size(size, channels):
 
 def test_padding_does_not_change_frames_that_need_none(denoiser):
     frame = random_frames(1, 16, 16)
-    features, _ = denoiser.preprocess(frame)
+    features, _, _ = denoiser.preprocess(frame)
     bare, _ = denoiser.network(features, denoiser.network.initial_state(features))
     assert torch.equal(decode_radiance(bare), denoiser(frame)[0])
 
@@ -114,9 +114,9 @@ def test_linear_output_is_the_decoded_output(denoiser):
 
 def test_depth_does_not_depend_on_the_frames_extremes(denoiser):
     frame = random_frames(1, 8, 8)
-    features, _ = denoiser.preprocess(frame)
+    features, _, _ = denoiser.preprocess(frame)
     frame[:, 3, 0, 0] = 1000
-    changed, _ = denoiser.preprocess(frame)
+    changed, _, _ = denoiser.preprocess(frame)
     assert (features != changed).sum() == 1
 
 
