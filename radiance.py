@@ -45,5 +45,6 @@ def exposure_of(color: torch.Tensor) -> float:
 
 def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
     """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, the transfer curve of IEC 61966-2-1."""
-    linear = (color * exposure).clamp(0, 1)
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8).pow(1 / 2.4) - 0.055)
+    linear = (color * exposure).clamp_(0, 1)
+    curve = linear.clamp(min=1e-8).pow_(1 / 2.4).mul_(1.055).sub_(0.055)
+    return torch.where(linear <= 0.0031308, linear.mul_(12.92), curve)

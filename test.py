@@ -5,20 +5,27 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from itertools import groupby
+from contextlib import nullcontext
+from itertools import groupby, tee
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from dataset import load_noisy, load_target
+from cache import tell_invalid
+from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
 from film import Film, open_film
-from images import InputError, whole_file, write_exr
+from images import InputError, load_noisy, load_target, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
+from overlap import Behind, ahead
 from pictures import save_png, side_by_side
 from radiance import exposure_for, exposure_of, log_luminance, tone_map
-from sequences import Sequence, find_test_sequences
+from sequences import Frame, Sequence, find_test_sequences
+from speed import SWITCH, positive
+
+WRITTEN = ("exr", "png", "film")
+Tensors = tuple[torch.Tensor | None, ...]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,6 +36,19 @@ def build_parser() -> argparse.ArgumentParser:
     add("path", type=Path, help="a dataset (its test/ is used), a folder of scenes, or one scene's folder of frames")
     add("--output_dir", type=Path, default=Path("reconstructions"), help="default: %(default)s")
     add("--device", default="auto", help="auto (cuda where there is one), cpu, cuda, cuda:1 ...")
+    add(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="auto",
+        help="of the network; auto: float16 on a GPU, bfloat16 on a CPU that has it in hardware, else float32",
+    )
+    add(
+        "--tile",
+        type=positive,
+        help="pixels: divide frames that memory does not hold; the result is the same, but slower",
+    )
+    add("--write", nargs="*", choices=WRITTEN, default=list(WRITTEN), help="of every frame or scene; default: all")
+    add("--score", choices=SWITCH, default="on", help="compare with the targets; default: on")
     return parser
 
 
@@ -42,64 +62,81 @@ def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
     return exposure_for(math.exp(sum(logs) / len(logs))) if logs else None
 
 
-def read_frames(sequence: Sequence, inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
-    """The first noisy rendering of each frame, (C, H, W), read as it is asked for; tells of NaN and Inf."""
+def read_frames(sequence: Sequence, inputs: tuple[str, ...], scored: bool) -> Iterator[tuple[Frame, Tensors]]:
+    """Each frame with its first noisy rendering, (C, H, W), and, if it has one and is to be `scored`, its target."""
     for frame in sequence.frames:
         noisy, invalid = load_noisy(frame.noisy[0], inputs)
-        if invalid:
-            tqdm.write(f"{frame.noisy[0]}: {invalid} NaN or Inf values, replaced by 0", file=sys.stderr)
-        yield torch.from_numpy(noisy)
+        tell_invalid(frame.noisy[0], invalid)
+        target = torch.from_numpy(load_target(frame.target)) if frame.target and scored else None
+        yield frame, (torch.from_numpy(noisy), target)
 
 
 class SceneOutput:
     """What is written of a scene, frame by frame: reconstructions, film, strip, and the scores.
 
     exposure: of the whole scene, or None to take the first reconstruction's. columns: 3 if every frame has a target.
+    kinds: of WRITTEN. scoring: where the scores are computed, beside the writing.
     """
 
-    def __init__(self, folder: Path, exposure: float | None, columns: int, film: Film):
-        self.folder, self.exposure, self.columns, self.film = folder, exposure, columns, film
+    def __init__(self, folder: Path, exposure: float | None, columns: int, kinds: list[str], scoring: Behind):
+        self.folder, self.exposure, self.columns, self.kinds, self.scoring = folder, exposure, columns, kinds, scoring
         self.scores: dict[str, list[SequenceScore]] = {"noisy": [], "denoised": []}
         self.strip = None
 
     def start_sequence(self) -> None:
         """Frames that follow continue nothing: the temporal metric starts anew."""
+        self.scoring.call(self._start_scores)
+
+    def _start_scores(self) -> None:
         for scores in self.scores.values():
             scores.append(SequenceScore(self.exposure or 1.0))
 
-    def add(self, name: str, color: torch.Tensor, image: torch.Tensor, target: torch.Tensor | None) -> None:
-        """Writes a frame; color, image and target are (3, H, W) linear radiance."""
+    def add(self, name: str, images: Tensors, film: Film | None) -> None:
+        """Writes a frame; images: noisy, reconstruction, and target or None, (3, H, W) linear radiance."""
         if self.exposure is None:
-            self.exposure = exposure_of(image)
-        write_exr(self.folder / f"{name}.exr", {"color": image.numpy()})
-        save_png(self.folder / f"{name}.png", tone_map(image, self.exposure))
-        self.scores["noisy"][-1].update(color, target)
-        self.scores["denoised"][-1].update(image, target)
-        shown = [color, image] if target is None else [color, image, target]
-        self.film.add(side_by_side(shown[: self.columns], self.exposure))
-        if target is not None or self.strip is None or len(self.strip) < 3:
-            self.strip = shown
+            self.exposure = exposure_of(images[1])
+        shown = [image if image is None else tone_map(image, self.exposure) for image in images]
+        self.scoring.call(self._score, images, shown)
+        if "exr" in self.kinds:
+            write_exr(self.folder / f"{name}.exr", {"color": images[1].numpy()})
+        if "png" in self.kinds:
+            save_png(self.folder / f"{name}.png", shown[1])
+        if film:
+            film.add(side_by_side(shown[: self.columns]))
+        if images[2] is not None or self.strip is None or len(self.strip) < 3:
+            self.strip = [image for image in shown if image is not None]
+
+    def _score(self, images: Tensors, shown: Tensors) -> None:
+        for scores, image, toned in zip(self.scores.values(), images, shown, strict=False):
+            scores[-1].update(image, images[2], toned, shown[2])
 
     def finish(self) -> None:
         """Writes the strip of the last frame, the last with a target if there is one."""
-        save_png(self.folder / "strip.png", side_by_side(self.strip, self.exposure))
+        save_png(self.folder / "strip.png", side_by_side(self.strip))
 
 
 def reconstruct_scene(
-    denoiser: Denoiser, sequences: list[Sequence], folder: Path, progress: tqdm
+    denoiser: Denoiser, sequences: list[Sequence], options: argparse.Namespace, progress: tqdm
 ) -> dict[str, list[list[dict]]]:
-    """Reconstructs all sequences of a scene into `folder`; returns each kind's scores, per sequence and frame."""
+    """Reconstructs all sequences of a scene; returns each kind's scores, per sequence and frame.
+
+    One thread reads ahead, one writes and one scores behind the network, which has all cores while they wait.
+    """
+    folder = options.output_dir / sequences[0].scene
     folder.mkdir(parents=True, exist_ok=True)
-    columns = 3 if all(f.target for s in sequences for f in s.frames) else 2
-    exposure = scene_exposure(sequences, progress)
-    with open_film(folder / "animation.mp4") as film:
-        output = SceneOutput(folder, exposure, columns, film)
+    scored = options.score == "on"
+    columns = 3 if scored and all(f.target for s in sequences for f in s.frames) else 2
+    exposure = scene_exposure(sequences, progress) if scored else None
+    step = fast_step(denoiser, options.tile)
+    filming = open_film(folder / "animation.mp4") if "film" in options.write else nullcontext()
+    with filming as film, Behind() as scoring, Behind() as writing:
+        output = SceneOutput(folder, exposure, columns, options.write, scoring)
         for sequence in sequences:
-            output.start_sequence()
-            reconstructed = denoise(denoiser, read_frames(sequence, denoiser.inputs))
-            for frame, (noisy, image) in zip(sequence.frames, reconstructed, strict=True):
-                target = torch.from_numpy(load_target(frame.target)) if frame.target else None
-                output.add(frame.folder.name, noisy[:3], image, target)
+            writing.call(output.start_sequence)
+            read, again = tee(ahead(read_frames(sequence, denoiser.inputs, scored)))
+            reconstructed = denoise(denoiser, (noisy for _, (noisy, _) in again), step)
+            for (frame, (_, target)), (noisy, image) in zip(read, reconstructed, strict=True):
+                writing.call(output.add, frame.folder.name, (noisy[:3].clone(), image, target), film)
                 progress.update()
     output.finish()
     return {kind: [score.frames for score in scores] for kind, scores in output.scores.items()}
@@ -136,21 +173,18 @@ def run(options: argparse.Namespace) -> dict:
 
     Raises InputError or OSError naming the file at fault.
     """
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    denoiser = load_denoiser(options.checkpoint)
-    try:
-        denoiser = denoiser.to(device, memory_format=torch.channels_last)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without, or a machine without, that device
-        raise InputError(f"--device {device}: {str(error).splitlines()[0]}; use auto or cpu") from error
+    device = choose_device(options.device)
+    denoiser = place(load_denoiser(options.checkpoint), device, choose_precision(options.precision, device))
     sequences, notes = find_test_sequences(options.path, denoiser.inputs)
     for note in notes:
         print(note, file=sys.stderr)
     frames = [f for s in sequences for f in s.frames]
     options.output_dir.mkdir(parents=True, exist_ok=True)
     scores = {}
-    with tqdm(total=len(frames) + sum(f.target is not None for f in frames), desc="frames", delay=1) as progress:
+    steps = len(frames) + sum(f.target is not None for f in frames if options.score == "on")
+    with tqdm(total=steps, desc="frames", delay=1) as progress:
         for scene, parts in groupby(sequences, lambda s: s.scene):
-            scores[scene] = reconstruct_scene(denoiser, list(parts), options.output_dir / scene, progress)
+            scores[scene] = reconstruct_scene(denoiser, list(parts), options, progress)
     metrics = summarise(scores, 0) | {"after_warm_up": {"frames_left_out": WARM_UP, **summarise(scores, WARM_UP)}}
     with whole_file(options.output_dir / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
