@@ -1,0 +1,187 @@
+"""Milliseconds per frame: our networks in each precision, the paper's in plain PyTorch, Open Image Denoise.
+
+    python benchmarks/reconstruction.py                             # 1280x720 and 1920x1080, CPU or GPU
+    python benchmarks/reconstruction.py --sizes 640x360 --end_to_end
+
+Every row runs in a process of its own, for its peak memory; rows take turns, and the best of the rounds counts.
+--end_to_end: test.py as a whole against the network alone, per frame of 1280x720.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import torch
+from reporting import ROOT, alone, peak_memory, report
+from torch.utils.flop_counter import FlopCounterMode
+
+from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
+from images import ALBEDO_INPUTS, write_exr
+from model import NETWORKS, Denoiser
+
+
+def make(network: str) -> Denoiser:
+    """An untrained network of the table, for frames with albedo."""
+    return Denoiser(demodulate=True, **NETWORKS[network]).eval().requires_grad_(False)
+
+
+def best(work, device: torch.device, repeat: int) -> float:
+    """Seconds of the fastest of `repeat` calls, after two that warm up."""
+    times = []
+    for _ in range(repeat + 2):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[2:])
+
+
+def run_network(
+    network: str, precision: str, plain: bool, size: tuple[int, int], device_name: str, repeat: int
+) -> dict:
+    """Seconds per frame and peak memory. plain: as PyTorch comes, contiguous and without CUDA graph."""
+    device, denoiser = choose_device(device_name), make(network)
+    frame = torch.rand(1, 10, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    if plain:
+        denoiser, step = denoiser.to(device), denoiser
+    else:
+        step = fast_step(place(denoiser, device, PRECISIONS[precision]))
+        frame = frame.contiguous(memory_format=torch.channels_last)
+    state = None
+
+    def work():
+        nonlocal state
+        _, state = step(frame, state)
+
+    with torch.inference_mode():
+        seconds = best(work, device, repeat)
+    return {"seconds": seconds, "memory": peak_memory(device)}
+
+
+def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int) -> dict:
+    """The same of Open Image Denoise, with albedo and normal."""
+    import pyoidn
+
+    device = choose_device(device_name)
+    color, albedo, normal = np.random.default_rng(0).random((3, *size, 3), np.float32)
+    options = {"hdr": True, "quality": quality, "clean_aux": True}
+    seconds = best(lambda: pyoidn.denoise(color, albedo=albedo, normal=normal, **options), torch.device("cpu"), repeat)
+    return {"seconds": seconds, "memory": peak_memory(torch.device("cpu")) if device.type == "cpu" else None}
+
+
+def gflop(network: str, size: tuple[int, int]) -> float:
+    """Of a frame: two for each multiplication and addition of the convolutions."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
+        make(network)(torch.empty(1, 10, *size))
+    return counter.get_total_flops() / 1e9
+
+
+def peaks(device_name: str, precision: str) -> dict:
+    """What the device reaches in a large matrix product, GFLOP/s, and a large copy, GB/s read and written."""
+    device = choose_device(device_name)
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = torch.rand(2, size, size, device=device).to(PRECISIONS[precision])
+    big = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)
+    other = torch.empty_like(big)
+    product, copy = best(lambda: a @ b, device, 5), best(lambda: other.copy_(big), device, 5)
+    return {"gflops": 2 * size**3 / product / 1e9, "gb_per_s": 2 * big.nbytes / copy / 1e9}
+
+
+def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int) -> None:
+    """Prints the table of every size."""
+    half = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
+    precisions = sorted({"float32", half})
+    reached = {precision: alone(peaks, device, precision) for precision in precisions}
+    networks = [(n, p, False) for n in NETWORKS for p in precisions] + [("paper", "float32", True)]
+    for size in sizes:
+        jobs = {}
+        for network, precision, plain in networks:
+            name = "paper, plain PyTorch" if plain else f"{network} {precision}"
+            jobs[name] = run_network, (network, precision, plain, size, device, repeat)
+        for quality in ("high", "balanced", "fast"):
+            jobs[f"Open Image Denoise {quality}"] = run_oidn, (quality, size, device, repeat)
+        found = [{name: alone(work, *arguments) for name, (work, arguments) in jobs.items()} for _ in range(rounds)]
+        seconds = {name: min(f[name]["seconds"] for f in found) for name in jobs}
+        rows = []
+        for name, (work, arguments) in jobs.items():
+            row = {f"{size[1]}x{size[0]}": name}
+            row |= {f"of OIDN {q}": seconds[name] / seconds[f"Open Image Denoise {q}"] for q in ("high", "fast")}
+            row |= {"ms": seconds[name] * 1e3, "MiB": found[0][name]["memory"]}
+            if work is run_network:
+                flops = gflop(arguments[0], size)
+                row |= {"GFLOP": flops, "of peak": flops / seconds[name] / reached[arguments[1]]["gflops"]}
+            rows.append(row)
+        report("reconstruction", rows, size=size, device=device, peaks=reached)
+
+
+def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
+    """test.py against its network alone: seconds per frame are those of the frames by which two runs differ."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder, size = Path(name), (720, 1280)
+        for network in ("default", "fast"):
+            options = {"denoiser": make(network).options}
+            weights = {f"denoiser.{k}": v for k, v in make(network).state_dict().items()}
+            torch.save({"hyper_parameters": options, "state_dict": weights}, folder / f"{network}.ckpt")
+        smooth = np.linspace(0.1, 1, size[1], dtype=np.float32) * np.ones((size[0], 1), np.float32)
+        for frame in range(max(frames)):
+            pixels = {q: np.stack([smooth] * c) for q, c in (("color", 3), ("depth", 1), ("normal", 3), ("albedo", 3))}
+            pixels["color"] = pixels["color"] * rng.exponential(size=(3, *size)).astype(np.float32)
+            for count in frames:
+                if frame < count:
+                    place_in = folder / f"{count}" / f"frame-{frame:04d}"
+                    place_in.mkdir(parents=True)
+                    write_exr(place_in / "noisy-0.exr", {q: pixels[q] for q in ALBEDO_INPUTS})
+                    write_exr(place_in / "target.exr", {"color": np.stack([smooth] * 3)})
+        rows = []
+        for network in ("default", "fast"):
+            precision = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
+            bare = alone(run_network, network, precision, False, size, device, 5)["seconds"]
+            for label, more in (
+                ("exr", ["--write", "exr", "--score", "off"]),
+                ("exr, png, film", ["--score", "off"]),
+                ("exr, png, film, scores", []),
+            ):
+                times = [run_script(folder, network, count, device, more) for count in frames]
+                seconds = (times[1] - times[0]) / (frames[1] - frames[0])
+                rows.append({"test.py": f"{network}, {label}", "of network": seconds / bare, "ms": seconds * 1e3})
+            rows.append({"test.py": f"{network}, network alone", "of network": 1.0, "ms": bare * 1e3})
+        report("end_to_end", rows, size=size, device=device)
+
+
+def run_script(folder: Path, network: str, count: int, device: str, more: list[str]) -> float:
+    """Seconds of test.py over the sequence of `count` frames; the better of two."""
+    command = ["test.py", str(folder / f"{network}.ckpt"), str(folder / f"{count}"), "--device", device, *more]
+    command += ["--output_dir", str(folder / "out")]
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="*", default=["1280x720", "1920x1080"], help="pixels; none: no table")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=3, help="frames per round, the best counts")
+    parser.add_argument("--end_to_end", action="store_true")
+    options = parser.parse_args()
+    sizes = [tuple(int(n) for n in reversed(text.split("x"))) for text in options.sizes]
+    compare(sizes, options.device, options.rounds, options.repeat)
+    if options.end_to_end:
+        end_to_end(options.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What the benchmarks share: the machine in words, tables, and processes of their own."""
+
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def machine() -> dict:
+    """Processor, accelerator, versions and commit, for the JSON line."""
+    cpu = next((line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), "")
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return {
+        "cpu": cpu or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": git.stdout.strip(),
+    }
+
+
+def cpu_lines() -> list[str]:
+    """What Linux says of the processor."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: of the GPU's memory, or of this process, at most so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def alone(work: Callable, *arguments):
+    """work(*arguments) in a process of its own, so that its peak memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def report(name: str, rows: list[dict], **more) -> None:
+    """Prints `rows` as a table, ratios first as they are given, and everything as one line of JSON."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns] + [[show(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for line in cells:
+        first, *others = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join([first, *(cell.strip().rjust(len(cell)) for cell in others)]))
+    print(json.dumps({"benchmark": name, "rows": rows} | more | machine()), flush=True)
+
+
+def show(value) -> str:
+    """A cell: three digits of a number."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return "-" if value is None else str(value)
