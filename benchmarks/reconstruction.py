@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -44,17 +45,26 @@ def best(work, device: torch.device, repeat: int) -> float:
 
 
 def run_network(
-    network: str, precision: str, plain: bool, size: tuple[int, int], device_name: str, repeat: int
+    network: str, precision: str, engine: str, size: tuple[int, int], device_name: str, repeat: int
 ) -> dict:
-    """Seconds per frame and peak memory. plain: as PyTorch comes, contiguous and without CUDA graph."""
+    """Seconds per frame and peak memory.
+
+    engine: test.py's own; compiled, by torch.compile; openvino; or plain, as PyTorch comes: contiguous, without CUDA
+    graph.
+    """
     device, denoiser = choose_device(device_name), make(network)
     frame = torch.rand(1, 10, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    if plain:
-        denoiser, step = denoiser.to(device), denoiser
-    else:
-        step = fast_step(place(denoiser, device, PRECISIONS[precision]))
-        frame = frame.contiguous(memory_format=torch.channels_last)
     state = None
+    if engine == "plain":
+        step = denoiser.to(device)
+    elif engine == "openvino":
+        step, state = openvino_step(denoiser, precision, frame)
+    else:
+        place(denoiser, device, PRECISIONS[precision])
+        frame = frame.contiguous(memory_format=torch.channels_last)
+        step = fast_step(denoiser)
+    if engine == "compiled":
+        denoiser.network.compile(dynamic=False)
 
     def work():
         nonlocal state
@@ -63,6 +73,31 @@ def run_network(
     with torch.inference_mode():
         seconds = best(work, device, repeat)
     return {"seconds": seconds, "memory": peak_memory(device)}
+
+
+def openvino_step(denoiser: Denoiser, precision: str, frame: torch.Tensor):
+    """A step computed by OpenVINO, and the state before the first frame."""
+    import openvino
+
+    class Flat(torch.nn.Module):
+        def forward(self, frame, *state):
+            image, state = denoiser(frame, list(state))
+            return image, *state
+
+    state = denoiser.initial_state(denoiser.pad(frame)[0])
+    converted = openvino.convert_model(Flat(), example_input=(frame, *state))
+    hints = {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = openvino.Core().compile_model(converted, "CPU", hints).create_infer_request()
+
+    def step(frame, state):
+        found = request.infer([frame.numpy(), *(h.numpy() for h in state)], share_inputs=True, share_outputs=True)
+        image, *state = (torch.from_numpy(found[i]) for i in range(len(state) + 1))
+        return image, [hidden.clone() for hidden in state]
+
+    return step, state
 
 
 def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int) -> dict:
@@ -94,25 +129,31 @@ def peaks(device_name: str, precision: str) -> dict:
     return {"gflops": 2 * size**3 / product / 1e9, "gb_per_s": 2 * big.nbytes / copy / 1e9}
 
 
-def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int) -> None:
-    """Prints the table of every size."""
+def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
+    """Prints the table of every size. only: rows by name, None for all."""
     half = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
     precisions = sorted({"float32", half})
     reached = {precision: alone(peaks, device, precision) for precision in precisions}
-    networks = [(n, p, False) for n in NETWORKS for p in precisions] + [("paper", "float32", True)]
+    networks = [(n, p, "eager") for n in NETWORKS for p in precisions] + [("paper", "float32", "plain")]
+    networks += [("default", half, "compiled")]
+    if find_spec("openvino") and choose_device(device).type == "cpu":
+        networks += [("default", p, "openvino") for p in precisions]
     for size in sizes:
         jobs = {}
-        for network, precision, plain in networks:
-            name = "paper, plain PyTorch" if plain else f"{network} {precision}"
-            jobs[name] = run_network, (network, precision, plain, size, device, repeat)
+        for network, precision, engine in networks:
+            name = f"{network} {precision}" + (f" {engine}" if engine != "eager" else "")
+            jobs[name] = run_network, (network, precision, engine, size, device, repeat)
         for quality in ("high", "balanced", "fast"):
             jobs[f"Open Image Denoise {quality}"] = run_oidn, (quality, size, device, repeat)
+        jobs = {name: job for name, job in jobs.items() if only is None or name in only}
         found = [{name: alone(work, *arguments) for name, (work, arguments) in jobs.items()} for _ in range(rounds)]
         seconds = {name: min(f[name]["seconds"] for f in found) for name in jobs}
         rows = []
         for name, (work, arguments) in jobs.items():
             row = {f"{size[1]}x{size[0]}": name}
-            row |= {f"of OIDN {q}": seconds[name] / seconds[f"Open Image Denoise {q}"] for q in ("high", "fast")}
+            for quality in ("high", "fast"):
+                reference = seconds.get(f"Open Image Denoise {quality}")
+                row[f"of OIDN {quality}"] = seconds[name] / reference if reference else None
             row |= {"ms": seconds[name] * 1e3, "MiB": found[0][name]["memory"]}
             if work is run_network:
                 flops = gflop(arguments[0], size)
@@ -143,7 +184,7 @@ def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
         rows = []
         for network in ("default", "fast"):
             precision = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
-            bare = alone(run_network, network, precision, False, size, device, 5)["seconds"]
+            bare = alone(run_network, network, precision, "eager", size, device, 5)["seconds"]
             for label, more in (
                 ("exr", ["--write", "exr", "--score", "off"]),
                 ("exr, png, film", ["--score", "off"]),
@@ -175,10 +216,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3, help="frames per round, the best counts")
+    parser.add_argument("--only", nargs="*", help="rows by name, as the table has them; default: all")
     parser.add_argument("--end_to_end", action="store_true")
     options = parser.parse_args()
     sizes = [tuple(int(n) for n in reversed(text.split("x"))) for text in options.sizes]
-    compare(sizes, options.device, options.rounds, options.repeat)
+    compare(sizes, options.device, options.rounds, options.repeat, options.only)
     if options.end_to_end:
         end_to_end(options.device)
 

@@ -31,7 +31,7 @@ def pixels(device: str) -> None:
     rows = []
     precision = choose_half(device)
     for size in ((180, 320), (360, 640), (720, 1280), (1080, 1920), (1440, 2560)):
-        found = alone(run_network, "default", precision, False, size, device, 3)
+        found = alone(run_network, "default", precision, "eager", size, device, 3)
         per_pixel = found["seconds"] / size[0] / size[1]
         rows.append({"size": f"{size[1]}x{size[0]}", "per pixel": per_pixel, "ms": found["seconds"] * 1e3})
         rows[-1] |= {"MiB": found["memory"]}

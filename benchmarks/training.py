@@ -129,7 +129,9 @@ def measure(arguments: list[str], seconds: float, steps: int) -> dict[str, float
 
 def main() -> None:
     """The command line; what it does not know goes to train.py."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--enlarge", type=int, default=1)
     parser.add_argument("--frames", type=int, default=10, help="of each scene, with --enlarge")

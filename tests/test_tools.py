@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import ROOT, make_scene, run_script
+from conftest import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
 TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant scalar_rgb --workers 1"
@@ -76,3 +76,21 @@ def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
         "other/include/kept.h",
     ]
     assert names == [f"packed/{name}" for name in kept]
+
+
+def test_the_reconstruction_benchmark_prints_ratios():
+    rows = ["paper float32 plain", "fast float32"]
+    done = run_script("benchmarks/reconstruction.py", "--sizes", "64x48", "--rounds", 1, "--repeat", 1, "--only", *rows)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert {row["64x48"] for row in result["rows"]} == set(rows)
+    paper, fast = sorted(result["rows"], key=lambda row: -row["GFLOP"])
+    assert paper["GFLOP"] == pytest.approx(2.42 * 64 * 64 / 720 / 1280 * 100, rel=0.05)  # padded to 64x64
+    assert fast["ms"] > 0 and fast["MiB"] > 50 and 0 < fast["of peak"] < 1.5
+
+
+def test_the_training_benchmark_prints_ratios(small_dataset):
+    quick = [*QUICK, "--samples_per_epoch", 4, "--seconds", 0.5, "--steps", 1]
+    done = run_script("benchmarks/training.py", small_dataset, *quick)
+    rows = {row[""]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
+    for name in ("loader", "step", "epoch"):
+        assert rows[name]["ratio"] == pytest.approx(rows[name]["ours"] / rows[name]["plain"])
