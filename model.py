@@ -177,6 +177,8 @@ class Denoiser(nn.Module):
         features = (ALBEDO_FEATURES if demodulate else PLAIN_FEATURES) + 3 * len(means)
         self.network = RecurrentAutoencoder(features, tuple(channels), patch)
         self.multiple = max(self.network.multiple, *means, 1)  # all of them are powers of two
+        if means:
+            nn.init.zeros_(self.network.output.weight)  # training begins with no correction
 
     @property
     def receptive_radius(self) -> int:

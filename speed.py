@@ -43,6 +43,7 @@ def choose_speed(options: argparse.Namespace) -> Speed:
     if options.compile == "auto":
         compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
         chosen["compile"] = on_gpu(options.accelerator) and any(c and shutil.which(c) for c in compilers)
+    chosen["fused"] = chosen["fused"] and options.precision != "16-mixed"  # Lightning cannot clip its gradients
     return Speed(**chosen)
 
 

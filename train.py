@@ -37,6 +37,7 @@ REMEMBERED = (
     "means",
     "learning_rate",
     "ramp_epochs",
+    "clip",
     "precision",
     "seed",
 )
@@ -66,7 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--channels", type=positive, nargs="+", help="encoder widths, full size first")
     add("--patch", type=int, choices=(1, 2, 4), help="pixels that enter as one, both ways; 1 with --channels")
     add("--means", type=int, nargs="*", choices=MEAN_SIZES, help="see mean radiance of such squares; none: --channels")
-    add("--learning_rate", type=float, default=1e-3, help="of Adam, at its peak")
+    add("--learning_rate", type=float, default=5e-4, help="of Adam, at its peak; the paper's is 1e-3")
+    add("--clip", type=float, default=0.5, help="largest norm of a step's gradient; 0: any")
     add("--ramp_epochs", type=float, default=10, help="epochs from a tenth of the rate to all; then 1/sqrt(epoch)")
     add("--average", choices=SWITCH, default="on", help="validate and save the mean of recent weights, not the last")
     add("--max_time", metavar="DD:HH:MM:SS", help="stop after this time, those before a resume included")
@@ -117,8 +119,8 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     choose_network(options)
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
-    if options.learning_rate <= 0 or options.ramp_epochs < 0:
-        parser.error("--learning_rate must be above 0, and --ramp_epochs not below")
+    if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
+        parser.error("--learning_rate must be above 0, --ramp_epochs and --clip not below")
     return options
 
 
@@ -236,6 +238,7 @@ def build_trainer(options: argparse.Namespace, command: list[str]) -> tuple[pl.T
         trainer = pl.Trainer(
             **{name: getattr(options, name) for name in passed_on},
             precision=choose_precision(options),
+            gradient_clip_val=options.clip or None,
             use_distributed_sampler=False,  # dataset.py's samplers share the samples out themselves
             log_every_n_steps=1,
             logger=logger,

@@ -51,7 +51,7 @@ def test_the_command_line_trains_logs_and_keeps_best_and_last(small_dataset, tmp
     pictures = events.Images("val/A")
     assert len(pictures) == 2 and pictures[0].width == 3 * 32 + 2 * 4 and pictures[0].height == 24
     rates = [e.value for e in events.Scalars("lr-Adam")]
-    assert rates[0] == pytest.approx(1e-4) and rates == sorted(rates)
+    assert rates[0] == pytest.approx(5e-5) and rates == sorted(rates)
 
 
 def test_seven_channel_datasets_train(tmp_path):
