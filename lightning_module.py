@@ -117,6 +117,12 @@ class DenoisingModule(pl.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        """Limits the norm of the gradient. (Lightning's own refuses a fused optimiser under any mixed precision,
+        though only 16-mixed scales the gradients, and that is never fused here.)"""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Lets a resumed run change the peak learning rate: the checkpoint's optimiser and schedule have their own."""
         rate = self.hparams.learning_rate

@@ -4,9 +4,10 @@ import argparse
 import json
 import math
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import groupby, tee
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -71,6 +72,13 @@ def read_frames(sequence: Sequence, inputs: tuple[str, ...], scored: bool) -> It
         yield frame, (torch.from_numpy(noisy), target)
 
 
+def remember(items: Iterator, passed: deque) -> Iterator:
+    """The same items, each put into `passed` as well. (itertools.tee keeps dozens.)"""
+    for item in items:
+        passed.append(item)
+        yield item
+
+
 class SceneOutput:
     """What is written of a scene, frame by frame: reconstructions, film, strip, and the scores.
 
@@ -133,9 +141,10 @@ def reconstruct_scene(
         output = SceneOutput(folder, exposure, columns, options.write, scoring)
         for sequence in sequences:
             writing.call(output.start_sequence)
-            read, again = tee(ahead(read_frames(sequence, denoiser.inputs, scored)))
-            reconstructed = denoise(denoiser, (noisy for _, (noisy, _) in again), step)
-            for (frame, (_, target)), (noisy, image) in zip(read, reconstructed, strict=True):
+            read = deque()
+            frames = remember(ahead(read_frames(sequence, denoiser.inputs, scored)), read)
+            for noisy, image in denoise(denoiser, (noisy for _, (noisy, _) in frames), step):
+                frame, (_, target) = read.popleft()
                 writing.call(output.add, frame.folder.name, (noisy[:3].clone(), image, target), film)
                 progress.update()
     output.finish()

@@ -144,7 +144,7 @@ def main() -> None:
             dataset = enlarge(dataset, Path(folder), options.enlarge, options.frames)
         shared = [str(dataset), "--cache_dir", f"{folder}/cache", "--samples_per_epoch", "32", *given]
         ours = measure(shared, options.seconds, options.steps)
-        plain = measure([*shared, *PLAIN.split()], options.seconds, options.steps)
+        plain = measure([*shared, *PLAIN], options.seconds, options.steps)
         free = shutil.disk_usage(folder).free / 1e9
     rows = [{"": name, "ratio": ours[name] / plain[name], "ours": ours[name], "plain": plain[name]} for name in ours]
     rows.append({"": "epoch of step", "ours": ours["epoch"] / ours["step"], "plain": plain["epoch"] / plain["step"]})

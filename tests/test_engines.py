@@ -142,6 +142,9 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
         def on_train_batch_start(self, *_):
             waiting.__enter__()
 
+        def on_exception(self, *_):
+            waiting.__exit__(None, None, None)
+
         def on_train_batch_end(self, *_):
             nonlocal steps
             waiting.__exit__(None, None, None)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_module import DenoisingModule
-from model import PAPER_CHANNELS, Denoiser, denoise, load_checkpoint, load_denoiser
+from model import PAPER_CHANNELS, Denoiser, denoise, load_checkpoint, load_denoiser, local_mean
 from radiance import decode_radiance, encode_radiance
 
 SMALL = [8, 10, 12]
@@ -137,7 +137,7 @@ def test_no_albedo_leaves_radiance_as_it_is():
     black = random_frames(1, 16, 16, albedo=True)
     white = black.clone()
     black[:, 7:], white[:, 7:] = 0, 1
-    (black_features, black_code), (white_features, white_code) = map(denoiser.preprocess, (black, white))
+    (black_features, black_code, _), (white_features, white_code, _) = map(denoiser.preprocess, (black, white))
     assert torch.equal(black_features[:, :7], white_features[:, :7]) and torch.equal(black_code, white_code)
     assert (black_features[:, 7] == 0).all() and (white_features[:, 7] == 1).all()
 
@@ -205,3 +205,38 @@ def test_bad_checkpoints_are_named(tmp_path):
     torch.save(wrong, tmp_path / "wrong.ckpt")
     with pytest.raises(ValueError, match=r"wrong.ckpt: weights do not fit"):
         load_denoiser(tmp_path / "wrong.ckpt")
+
+
+def test_with_means_training_begins_at_the_coarsest_mean_and_the_brightness_of_sparse_light_is_kept():
+    """One pixel in 64 carries all the light: the mean of its 0.2nd power says nothing of that, the mean does."""
+    denoiser = Denoiser(SMALL, means=(8, 32), patch=2)
+    frame = torch.zeros(1, 7, 64, 64)
+    frame[:, :3, 3::8, 5::8] = 64.0
+    image, _ = denoiser(frame)
+    assert torch.allclose(image, torch.ones_like(image), atol=1e-4)
+    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)
+    assert not torch.allclose(denoiser(frame)[0], image, atol=1e-2)
+
+
+def test_local_means_are_means_at_the_centres_of_their_squares():
+    radiance = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    means = local_mean(radiance, 8)
+    assert means.shape == radiance.shape
+    centre = means[..., 3:5, 3:5].mean((2, 3))  # between the four pixels around the first square's centre
+    assert torch.allclose(centre, radiance[..., :8, :8].mean((2, 3)), atol=0.05)
+    assert torch.allclose(local_mean(torch.ones(1, 3, 9, 13), 8), torch.ones(1, 3, 9, 13))
+
+
+def test_a_patch_begins_without_a_grid():
+    denoiser = Denoiser(SMALL, patch=2)
+    image = denoiser.network(torch.ones(1, 7, 32, 32), denoiser.network.initial_state(torch.ones(1, 7, 32, 32)))[0]
+    assert torch.equal(image[..., 0::2, 0::2], image[..., 1::2, 1::2])
+
+
+def test_the_papers_network_is_what_its_widths_alone_give():
+    assert Denoiser(PAPER_CHANNELS).options == {
+        "channels": list(PAPER_CHANNELS),
+        "demodulate": False,
+        "patch": 1,
+        "means": [],
+    }

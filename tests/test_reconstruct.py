@@ -36,7 +36,8 @@ def checkpoints(tmp_path_factory):
 
 def reconstruct(checkpoint, path, output):
     """Runs test.py's work in this process; returns what metrics.json holds."""
-    return script.run(script.build_parser().parse_args([str(checkpoint), str(path), "--output_dir", str(output)]))
+    options = [str(checkpoint), str(path), "--output_dir", str(output), "--precision", "float32"]
+    return script.run(script.build_parser().parse_args(options))
 
 
 def count_frames(film):
@@ -141,15 +142,25 @@ def test_frames_do_not_pile_up_in_memory(checkpoints, tmp_path, monkeypatch):
     assert 2 <= most <= 20  # a few being read, a few being written, a few being scored; two files each
 
 
-def test_what_is_not_wanted_is_not_written(checkpoints, small_dataset, tmp_path):
-    chosen = ["--write", "png", "--score", "off", "--precision", "float32", "--tile", "8"]
+@pytest.mark.parametrize(("kind", "names"), [("png", ["frame-{:04d}.png"]), ("exr", ["frame-{:04d}.exr"])])
+def test_what_is_not_wanted_is_not_written(checkpoints, small_dataset, tmp_path, kind, names):
+    chosen = ["--write", kind, "--score", "off", "--precision", "float32", "--tile", "8"]
     options = [str(checkpoints["auto"]), str(small_dataset), "--output_dir", str(tmp_path / "out"), *chosen]
     metrics = script.run(script.build_parser().parse_args(options))
-    names = {p.name for p in (tmp_path / "out" / "C").iterdir()}
-    assert names == {"strip.png", *(f"frame-{n:04d}.png" for n in range(6))} and not metrics["scenes"]
-    reconstruct(checkpoints["auto"], small_dataset, tmp_path / "all")
-    images = [read_image(str(tmp_path / where / "C" / "frame-0005.png")).int() for where in ("out", "all")]
-    assert (images[0] - images[1]).abs().max() <= 6  # tiles and float32 against whole frames in half precision
+    found = {p.name for p in (tmp_path / "out" / "C").iterdir()}
+    assert found == {"strip.png", *(n.format(i) for n in names for i in range(6))} and not metrics["scenes"]
+
+
+def test_tiles_and_half_precision_reach_the_files(checkpoints, small_dataset, tmp_path):
+    def last(name, *more):
+        options = [str(checkpoints["auto"]), str(small_dataset), "--output_dir", str(tmp_path / name), *more]
+        script.run(script.build_parser().parse_args(options))
+        return read_exr(tmp_path / name / "C" / "frame-0005.exr", ("color",))["color"]
+
+    plain, tiled = last("plain", "--precision", "float32"), last("tiled", "--precision", "float32", "--tile", "8")
+    half = last("half", "--precision", "bfloat16")
+    assert np.allclose(tiled, plain, rtol=2e-3, atol=1e-4)  # the files are half floats
+    assert np.abs(half - plain).max() < 0.1 * plain.max() and not np.array_equal(half, plain)
 
 
 def test_invalid_inputs_are_reported(checkpoints, tmp_path, capsys):

@@ -7,15 +7,17 @@ from model import PAPER_CHANNELS, Denoiser
 from tiling import boxes, denoise_in_tiles
 
 
-def small(patch, levels=3, demodulate=False):
+def small(patch, levels=3, means=()):
     torch.manual_seed(0)
-    return Denoiser([4, 6, 5, 7][:levels], demodulate, patch).eval().requires_grad_(False)
+    denoiser = Denoiser([4, 6, 5, 7][:levels], False, patch, means).eval().requires_grad_(False)
+    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)
+    return denoiser
 
 
-@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize(("patch", "means"), [(1, ()), (2, ()), (2, (4, 16))])
 @pytest.mark.parametrize(("size", "tile"), [((100, 131), 32), ((64, 200), 64), ((70, 70), 1), ((40, 50), 500)])
-def test_tiles_give_the_image_and_the_state_of_the_whole_frame(patch, size, tile):
-    denoiser = small(patch, levels=2 if tile == 1 else 3)
+def test_tiles_give_the_image_and_the_state_of_the_whole_frame(patch, means, size, tile):
+    denoiser = small(patch, 2 if tile == 1 else 3, means)
     state = tiled_state = None
     for frame in torch.rand(4, 1, 7, *size):
         image, state = denoiser(frame, state)

@@ -174,7 +174,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
     options = train.parse_options(arguments)
     broken = tmp_path / "broken.ckpt"
     checkpoint = torch.load(good, weights_only=True)
-    checkpoint["state_dict"]["denoiser.network.output.bias"][:] = math.nan
+    checkpoint["current_model_state"]["denoiser.network.output.bias"][:] = math.nan
     torch.save(checkpoint, broken)
     options.checkpoint = broken
     with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
@@ -272,3 +272,13 @@ def test_the_schedule_is_the_papers():
 def test_real_frames_train(tmp_path):
     last = run_training(REAL_DATASET, tmp_path / "runs", "--max_epochs", 1, "--crop_size", 64)
     assert load_denoiser(last).options["demodulate"]
+
+
+def test_networks_by_name_and_by_widths():
+    def chosen(*arguments):
+        options = train.parse_options(["data", *arguments])
+        return options.channels, options.patch, options.means
+
+    assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
+    assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
+    assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
