@@ -132,10 +132,9 @@ class RecurrentAutoencoder(nn.Module):
 
 def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
     """The means of (B, 3, H, W) radiance over squares of `size` pixels, interpolated between their centres."""
+    height, width = radiance.shape[2:]
     means = F.avg_pool2d(radiance, size, ceil_mode=True, count_include_pad=False)
-    return F.interpolate(means, scale_factor=float(size), mode="bilinear")[
-        ..., : radiance.shape[2], : radiance.shape[3]
-    ]
+    return F.interpolate(means, scale_factor=float(size), mode="bilinear")[..., :height, :width]
 
 
 class Denoiser(nn.Module):
@@ -235,7 +234,7 @@ class Denoiser(nn.Module):
 
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
         """(B, C, H, W) to the (B, features, H, W) features, the encoded albedo that the output is multiplied by, and
-        what is added to it before: the coarsest of the means, if there are any.
+        what is added to it before: the last of the means, if there are any.
 
         Since (a x)^0.2 = a^0.2 x^0.2, multiplying by the encoded albedo is remodulation. A pixel is divided in all
         channels or in none: were only those left out that are nearly 0 (the blue of a red leaf), the network, which
