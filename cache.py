@@ -28,12 +28,13 @@ BLOCK = 32  # pixels
 HEADER = 128  # bytes in front of the pixels of such a NumPy file
 MAPPED_FILES = 1024  # per process; a map costs address space only
 ELSEWHERE = "name another folder with --cache_dir, or decode every crop anew with --cache_dir none"
+TARGET = ("color",)  # what is read of targets
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An EXR file of (H, W) pixels, and the quantities to keep of it; a target's are ("color",)."""
+    """An EXR file of (H, W) pixels, and the quantities to keep of it; TARGET of a target."""
 
     source: Path
     names: tuple[str, ...]
@@ -52,8 +53,8 @@ class Entry:
 
 
 def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """An EXR file as (H, W, C) float16, and how many NaN and Inf became 0. A target's, ("color",), stay, as NaN."""
-    if names == ("color",):
+    """An EXR file as (H, W, C) float16, and how many NaN and Inf became 0. A target's stay, as NaN."""
+    if names == TARGET:
         planes, invalid = load_target(source), 0
         planes[~np.isfinite(planes)] = np.nan
     else:

@@ -17,11 +17,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
-from cache import Entry, FrameCache, ignore_interrupt, load_half, tell_invalid, usable_cores
+from cache import TARGET, Entry, FrameCache, ignore_interrupt, load_half, tell_invalid, usable_cores
 from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
 from sequences import Frame, Sequence, Split
-
-TARGET = ("color",)  # what is read of targets
 
 
 class WindowReader:

@@ -44,8 +44,8 @@ def place(denoiser: Denoiser, device: torch.device, precision: torch.dtype) -> D
 def fast_step(denoiser: Denoiser, tile: int | None = None) -> Step:
     """The fastest step for where the denoiser is: on a GPU as a CUDA graph, in tiles where `tile` pixels are given.
 
-    On a CPU the denoiser itself is, as benchmarks/README.md shows. A frame that does not fit into a GPU's memory is
-    divided into smaller and smaller tiles until it does.
+    On a CPU the denoiser itself is: compiled or in OpenVINO it was no faster (benchmarks/reconstruction.py). A frame
+    that does not fit into a GPU's memory is divided into smaller and smaller tiles until it does.
     """
     if tile:
         return lambda frame, state: denoise_in_tiles(denoiser, frame, state, tile)

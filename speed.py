@@ -37,7 +37,7 @@ PLAIN = Speed()
 def choose_speed(options: argparse.Namespace) -> Speed:
     """What train.py's options say; `auto` compiles on a GPU, if there is the compiler that torch.compile needs.
 
-    (On CPUs the compiled training step came out slower than the eager one; benchmarks/README.md has the numbers.)
+    (On the CPUs tried, the compiled training step was slower than the eager one.)
     """
     chosen = {name: getattr(options, name) == "on" for name in ("channels_last", "compile", "fused", "recompute")}
     if options.compile == "auto":

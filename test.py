@@ -209,7 +209,7 @@ def main() -> None:
         sys.exit(f"test.py: {error}")
     except KeyboardInterrupt:
         sys.exit(f"\ntest.py: interrupted; the frames finished so far are whole: {options.output_dir}")
-    print(table(metrics) if metrics["scenes"] else "no frame has a target.exr: nothing was scored")
+    print(table(metrics) if metrics["scenes"] else "nothing was scored: no frame has a target.exr, or --score is off")
     print(f"pictures, films and metrics.json: {options.output_dir}")
 
 

@@ -14,8 +14,8 @@ from torch.utils.data import default_collate
 import cache as cache_module
 import train
 from augmentation import augment_batch
-from cache import BLOCK, Entry, FrameCache, from_blocks, load_half, to_blocks
-from dataset import TARGET, TrainingWindows, ValidationWindows, cache_entries
+from cache import BLOCK, TARGET, Entry, FrameCache, from_blocks, load_half, to_blocks
+from dataset import TrainingWindows, ValidationWindows, cache_entries
 from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
 from sequences import find_sequences, split_dataset
 
