@@ -88,7 +88,8 @@ def load_scene(source: tuple, variant: str, max_depth: int | None):
     drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
     try:
         if source[0] == "file":
-            scene = mi.load_file(source[1])
+            # Merging meshes orders lights by chance, anew in each process: the same seed would give another noise.
+            scene = mi.load_file(source[1], optimize=False)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 scene = mi.load_dict(to_mitsuba(rooms.make_room(rooms.generator(*source[1:])).scene(), folder, {}))

@@ -208,3 +208,16 @@ def test_llvm_renders_what_scalar_does(scene, tmp_path):
     limits = {"color": 0.02, "depth": 0.05, "normal": 0.02, "albedo": 0.01, "motion": 0.05}
     for name, limit in limits.items():
         assert np.abs(scalar[name] - llvm[name]).mean() < limit, name
+
+
+@needs_real_dataset
+def test_a_scene_with_many_lamps_has_the_same_noise_each_time_it_is_loaded():
+    folder = REAL_DATASET.parent / "scenes" / "staircase2"
+    camera = along(read_key_frames(folder / "camera.json"), 1, 1.0)[0]
+    pictures = []
+    for _ in range(4):
+        render.load_scene.cache_clear()
+        scene, integrator = render.load_scene(("file", str(folder / "scene.xml")), "scalar_rgb", None)
+        sensor = render.make_sensor(camera, (12, 16), scene)
+        pictures.append(np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1, seed=3)))
+    assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
