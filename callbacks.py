@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-from pictures import side_by_side
+from pictures import side_by_side, to_bytes
 from radiance import exposure_of, tone_map
 
 
@@ -26,7 +26,7 @@ class Pictures(pl.Callback):
             return
         exposure = exposure_of(batch["target"])
         frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]
-        picture = side_by_side([tone_map(frame, exposure) for frame in frames])
+        picture = side_by_side([to_bytes(tone_map(frame, exposure)) for frame in frames])
         trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", picture, trainer.global_step)
 
 

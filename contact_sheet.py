@@ -12,13 +12,13 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from images import InputError, load_target
-from pictures import save_png
+from pictures import save_png, to_bytes
 from radiance import exposure_of, tone_map
 from sequences import find_sequences
 
 
 def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
-    """(3, H, W) sRGB of the first `most` scenes of a folder, all of one size.
+    """(3, H, W) sRGB bytes of the first `most` scenes of a folder, all of one size.
 
     Raises InputError where there are none, or where their sizes differ.
     """
@@ -29,7 +29,7 @@ def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
         target = torch.from_numpy(load_target(sequence.frames[0].target))
-        pictures.append(tone_map(target, exposure_of(target)))
+        pictures.append(to_bytes(tone_map(target, exposure_of(target))))
     return make_grid(pictures, nrow=columns, padding=0)
 
 

@@ -1,6 +1,6 @@
 """Films of reconstructed sequences. Of the project, only test.py needs PyAV: training does without.
 
-Shapes: (3, H, W) images, sRGB in [0, 1].
+Shapes: (3, H, W) images, uint8 sRGB.
 """
 
 from collections.abc import Iterator
@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import numpy as np
 import torch
-import torch.nn.functional as F
 
 from images import whole_file
-from pictures import to_bytes
 
 FRAMES_PER_SECOND = 12
 ENCODER = {"crf": "16", "preset": "veryfast", "tune": "zerolatency"}  # the encoder holds no frames back
@@ -39,15 +38,15 @@ class Film:
         self.path = path
         self.container = self.stream = None
 
-    def add(self, srgb: torch.Tensor) -> None:
-        """The next frame, (3, H, W) sRGB; all of a film have one size."""
-        srgb = F.pad(srgb, (0, srgb.shape[2] % 2, 0, srgb.shape[1] % 2), mode="replicate")
+    def add(self, image: torch.Tensor) -> None:
+        """The next frame; all of a film have one size."""
+        bottom, right = (extent % 2 for extent in image.shape[1:])
+        pixels = np.pad(image.permute(1, 2, 0).numpy(), ((0, bottom), (0, right), (0, 0)), mode="edge")
         if self.container is None:
             self.container = av.open(str(self.path), "w", format="mp4")
             self.stream = self.container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=ENCODER)
-            self.stream.height, self.stream.width = srgb.shape[1:]
+            self.stream.height, self.stream.width = pixels.shape[:2]
             self.stream.pix_fmt = "yuv420p"
-        pixels = to_bytes(srgb).permute(1, 2, 0).contiguous().numpy()
         self.container.mux(self.stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
 
     def close(self) -> None:

@@ -218,7 +218,12 @@ def require_channels(header: Header, names: tuple[str, ...]) -> dict[str, tuple[
 
 
 def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The quantities `names` of an EXR file, each (C, H, W) float32, as they are stored, NaN and Inf included.
+    """The quantities `names` of an EXR file, each (C, H, W) float32: see read_planes."""
+    return split_planes(read_planes(path, names), names)
+
+
+def read_planes(path: Path, names: tuple[str, ...]) -> np.ndarray:
+    """The quantities `names` of an EXR file one behind the other, (C, H, W) float32, as stored, NaN and Inf included.
 
     The picture is the file's data window, wherever that starts. Depths of 1e9 and more (a miss in Blender) become 0.
     Raises FileNotFoundError, or InputError where the file is damaged or a quantity is not in it.
@@ -230,40 +235,43 @@ def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             pixels[_qualified(index, part.name() if index else "", channel.name)] = channel.pixels
     low, high = file.header()["dataWindow"]
     header = Header(Path(path), tuple(pixels), (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
-    quantities = {}
-    for name, channels in require_channels(header, names).items():
-        if any(pixels[c] is None or pixels[c].shape != header.size for c in channels):
-            raise InputError(
-                f"{path}: {name} has no pixels of size {header.size} (subsampled or deep channels are not supported)"
-            )
-        quantities[name] = np.stack([pixels[c] for c in channels]).astype(np.float32)
-    if "depth" in quantities:
-        depth = quantities["depth"]
-        depth[np.isfinite(depth) & (np.abs(depth) >= MISS_DEPTH)] = 0
-    return quantities
+    found = require_channels(header, names)
+    planes = np.empty((sum(QUANTITIES[name].count for name in names), *header.size), np.float32)
+    for name, quantity in split_planes(planes, names).items():
+        for plane, channel in zip(quantity, found[name], strict=True):
+            if pixels[channel] is None or pixels[channel].shape != header.size:
+                reason = "subsampled or deep channels are not supported"
+                raise InputError(f"{path}: {name} has no pixels of size {header.size} ({reason})")
+            plane[:] = pixels[channel]  # converted as it is copied: this is read more often than anything
+        if name == "depth":
+            quantity[np.isfinite(quantity) & (np.abs(quantity) >= MISS_DEPTH)] = 0
+    return planes
 
 
-def replace_invalid(quantities: dict[str, np.ndarray]) -> int:
+def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Views of (C, H, W) planes, one for each of the quantities `names`."""
+    ends = np.cumsum([QUANTITIES[name].count for name in names])
+    return dict(zip(names, np.split(planes, ends[:-1]), strict=True))
+
+
+def replace_invalid(values: np.ndarray) -> int:
     """Replaces NaN and Inf by 0, in place; returns how many values that were."""
-    count = 0
-    for values in quantities.values():
-        invalid = ~np.isfinite(values)
-        if found := int(invalid.sum()):
-            values[invalid] = 0
-            count += found
+    valid = np.isfinite(values)
+    count = valid.size - int(np.count_nonzero(valid))
+    if count:
+        values[~valid] = 0
     return count
 
 
 def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, int]:
     """The quantities `inputs` of a noisy rendering as (C, H, W), and how many NaN and Inf in them became 0."""
-    quantities = read_exr(path, inputs)
-    invalid = replace_invalid(quantities)
-    return np.concatenate([quantities[name] for name in inputs]), invalid
+    planes = read_planes(path, inputs)
+    return planes, replace_invalid(planes)
 
 
 def load_target(path: Path) -> np.ndarray:
     """The (3, H, W) linear radiance of a target, NaN and Inf included."""
-    return read_exr(path, ("color",))["color"]
+    return read_planes(path, ("color",))
 
 
 def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
@@ -277,7 +285,7 @@ def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
     channels = {}
     for name, planes in quantities.items():
         for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
-            channels[channel] = np.ascontiguousarray(np.clip(plane, -limit, limit).astype(np.float16))
+            channels[channel] = np.ascontiguousarray(np.clip(plane, -limit, limit), np.float16)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with whole_file(path) as temporary:
         try:

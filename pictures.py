@@ -1,6 +1,6 @@
-"""Pictures for people: noisy, reconstruction and target side by side, as arrays and PNG files.
+"""Pictures for people: sRGB bytes of images, side by side, as arrays and PNG files.
 
-Shapes: (3, H, W) images, sRGB in [0, 1].
+Shapes: (3, H, W) images, uint8 sRGB but for what `to_bytes` takes.
 """
 
 from pathlib import Path
@@ -15,21 +15,18 @@ PNG_COMPRESSION = 1  # of 9; 6, the usual, takes ten times as long for a file 15
 GAP = 4  # pixels between pictures that stand side by side
 
 
-def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
-    """(3, H, W) sRGB images of one size in a row: (3, H, W'). NaN is black."""
-    shown = [torch.nan_to_num(image.float().cpu(), 0.0) for image in images]
-    return make_grid(shown, nrow=len(shown), padding=GAP, pad_value=1.0)[:, GAP:-GAP, GAP:-GAP]
-
-
 def to_bytes(srgb: torch.Tensor) -> torch.Tensor:
-    """(3, H, W) sRGB in [0, 1] to uint8."""
-    return (srgb.clamp(0, 1) * 255).round().to(torch.uint8)
+    """(3, H, W) sRGB in [0, 1] to uint8, on the CPU. NaN is black."""
+    return srgb.float().nan_to_num(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8).cpu()
 
 
-def save_png(path: Path, srgb: torch.Tensor) -> None:
-    """Writes a (3, H, W) sRGB image as PNG; whole or not at all. Raises OSError where it cannot be written."""
-    content = (
-        encode_png(to_bytes(srgb), PNG_COMPRESSION).numpy().tobytes()
-    )  # torchvision's write_png is silent about a full disk
+def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
+    """Images of one size in a row, (3, H, W'), with white between them."""
+    return make_grid(images, nrow=len(images), padding=GAP, pad_value=255)[:, GAP:-GAP, GAP:-GAP]
+
+
+def save_png(path: Path, image: torch.Tensor) -> None:
+    """Writes an image as PNG; whole or not at all. Raises OSError where it cannot be written."""
+    content = encode_png(image.contiguous(), PNG_COMPRESSION)  # write_png would be silent about a full disk
     with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content.numpy().tobytes())

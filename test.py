@@ -20,7 +20,7 @@ from images import InputError, load_noisy, load_target, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from model import Denoiser, denoise, load_denoiser
 from overlap import Behind, ahead
-from pictures import save_png, side_by_side
+from pictures import save_png, side_by_side, to_bytes
 from radiance import exposure_for, exposure_of, log_luminance, tone_map
 from sequences import Frame, Sequence, find_test_sequences
 from speed import SWITCH, positive
@@ -103,16 +103,20 @@ class SceneOutput:
         """Writes a frame; images: noisy, reconstruction, and target or None, (3, H, W) linear radiance."""
         if self.exposure is None:
             self.exposure = exposure_of(images[1])
-        shown = [image if image is None else tone_map(image, self.exposure) for image in images]
-        self.scoring.call(self._score, images, shown)
         if "exr" in self.kinds:
             write_exr(self.folder / f"{name}.exr", {"color": images[1].numpy()})
+        scored = images[2] is not None
+        shown = [None, None, None]
+        if scored or film or "png" in self.kinds:
+            shown = [image if image is None else tone_map(image, self.exposure) for image in images]
+        self.scoring.call(self._score, images, shown)
+        pictures = [image if image is None else to_bytes(image) for image in shown]
         if "png" in self.kinds:
-            save_png(self.folder / f"{name}.png", shown[1])
+            save_png(self.folder / f"{name}.png", pictures[1])
         if film:
-            film.add(side_by_side(shown[: self.columns]))
-        if images[2] is not None or self.strip is None or len(self.strip) < 3:
-            self.strip = [image for image in shown if image is not None]
+            film.add(side_by_side(pictures[: self.columns]))
+        if scored or self.strip is None or self.strip[2] is None:
+            self.strip = images
 
     def _score(self, images: Tensors, shown: Tensors) -> None:
         for scores, image, toned in zip(self.scores.values(), images, shown, strict=False):
@@ -120,7 +124,8 @@ class SceneOutput:
 
     def finish(self) -> None:
         """Writes the strip of the last frame, the last with a target if there is one."""
-        save_png(self.folder / "strip.png", side_by_side(self.strip))
+        pictures = [to_bytes(tone_map(image, self.exposure)) for image in self.strip if image is not None]
+        save_png(self.folder / "strip.png", side_by_side(pictures))
 
 
 def reconstruct_scene(

@@ -27,9 +27,10 @@ from images import ALBEDO_INPUTS, write_exr
 from model import NETWORKS, Denoiser
 
 
-def make(network: str) -> Denoiser:
-    """An untrained network of the table, for frames with albedo."""
-    return Denoiser(demodulate=True, **NETWORKS[network]).eval().requires_grad_(False)
+def make(network: str | dict) -> Denoiser:
+    """An untrained network, by its name in the table or its arguments, for frames with albedo."""
+    arguments = NETWORKS[network] if isinstance(network, str) else network
+    return Denoiser(demodulate=True, **arguments).eval().requires_grad_(False)
 
 
 def best(work, device: torch.device, repeat: int) -> float:
@@ -45,7 +46,7 @@ def best(work, device: torch.device, repeat: int) -> float:
 
 
 def run_network(
-    network: str, precision: str, engine: str, size: tuple[int, int], device_name: str, repeat: int
+    network: str | dict, precision: str, engine: str, size: tuple[int, int], device_name: str, repeat: int
 ) -> dict:
     """Seconds per frame and peak memory.
 
@@ -111,7 +112,7 @@ def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int)
     return {"seconds": seconds, "memory": peak_memory(torch.device("cpu")) if device.type == "cpu" else None}
 
 
-def gflop(network: str, size: tuple[int, int]) -> float:
+def gflop(network: str | dict, size: tuple[int, int]) -> float:
     """Of a frame: two for each multiplication and addition of the convolutions."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
         make(network)(torch.empty(1, 10, *size))

@@ -162,9 +162,9 @@ def test_misses_far_away_become_zero_depth(tmp_path):
 
 
 def test_invalid_values_are_replaced_and_counted():
-    quantities = {"color": np.array([np.nan, np.inf, 1.0]), "depth": np.array([-np.inf, 2.0])}
-    assert images.replace_invalid(quantities) == 3
-    assert quantities["color"].tolist() == [0, 0, 1] and quantities["depth"].tolist() == [0, 2]
+    values = np.array([np.nan, np.inf, 1.0, -np.inf, 2.0])
+    assert images.replace_invalid(values) == 3
+    assert values.tolist() == [0, 0, 1, 0, 2]
 
 
 def test_written_files_read_back_and_nothing_else_is_left(tmp_path):

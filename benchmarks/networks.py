@@ -1,0 +1,103 @@
+"""What networks cost and what they are worth: each trained for the same steps on the same data, and tested.
+
+    python benchmarks/networks.py DATASET TEST_DATASET                     # an hour on two cores; goes on after Ctrl-C
+    python benchmarks/networks.py DATASET TEST_DATASET --only paper fast --seeds 0 1 2
+
+Runs and reconstructions go to --output_dir; a network that has been tested there with the same options is not trained
+again. Options that this script does not know go to train.py.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from reconstruction import gflop, run_network
+from reporting import ROOT, alone, report
+
+import engines
+from model import NETWORKS, Denoiser
+
+CANDIDATES = {  # arguments of Denoiser
+    "paper": NETWORKS["paper"],
+    "paper, means": NETWORKS["paper"] | {"means": (8, 32)},
+    "multiples of 16": {"channels": (32, 48, 64, 80, 96, 96), "patch": 1, "means": ()},
+    "narrow, means": {"channels": (16, 32, 64, 80, 96, 96), "patch": 1, "means": (8, 32)},
+    "default, no means": NETWORKS["default"] | {"means": ()},
+    "default": NETWORKS["default"],
+    "fast": NETWORKS["fast"],
+}
+SCORES = ("psnr", "ssim", "relmse", "tpsnr")
+SIZE = (720, 1280)  # of the frames that cost is measured on
+
+
+def arguments(network: dict) -> list[str]:
+    """The options of train.py that make this network."""
+    named = {f"--{option}": value for option, value in network.items()}
+    values = {k: [str(n) for n in v] if isinstance(v, list | tuple) else [str(v)] for k, v in named.items()}
+    return [text for option, value in values.items() for text in (option, *value)]
+
+
+def run(script: str, *given) -> None:
+    """Runs a script of the project; its output is shown only where it fails."""
+    done = subprocess.run([sys.executable, script, *map(str, given)], cwd=ROOT, text=True, capture_output=True)
+    if done.returncode:
+        sys.exit(f"{script} {' '.join(map(str, given))} failed:\n{done.stdout}\n{done.stderr}")
+
+
+def quality(name: str, seed: int, options: argparse.Namespace, training: list[str]) -> dict[str, float]:
+    """Trains and tests one network, unless that has been done: the mean metrics of the test dataset."""
+    given = [*arguments(CANDIDATES[name]), "--seed", str(seed), *training]
+    key = hashlib.sha256(json.dumps([str(options.dataset.resolve()), given]).encode()).hexdigest()[:8]
+    folder = options.output_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{key}"
+    if not (folder / "metrics.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        run("train.py", options.dataset, *given, "--log_dir", folder)
+        checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
+        run("test.py", checkpoint, options.test_dataset, "--output_dir", folder, "--write", "exr", "png")
+    mean = json.loads((folder / "metrics.json").read_text())["mean"]["denoised"]
+    print(f"{name}, seed {seed}: {mean}", file=sys.stderr, flush=True)
+    return mean
+
+
+def cost(name: str, device: str) -> dict:
+    """Parameters, GFLOP and milliseconds of a frame, as test.py computes it and in plain float32."""
+    denoiser = Denoiser(demodulate=True, **CANDIDATES[name])
+    half = str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
+    row = {"Mparameters": sum(p.numel() for p in denoiser.parameters()) / 1e6, "GFLOP": gflop(CANDIDATES[name], SIZE)}
+    for title, precision, engine in ((f"ms {half}", half, "eager"), ("ms plain", "float32", "plain")):
+        seconds = alone(run_network, CANDIDATES[name], precision, engine, SIZE, device, 3)["seconds"]
+        row[title] = seconds * 1e3
+    return row
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("test_dataset", type=Path)
+    parser.add_argument("--output_dir", type=Path, default=ROOT / "runs-networks")
+    parser.add_argument("--only", nargs="*", choices=CANDIDATES, default=list(CANDIDATES))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="a training for each; the mean is shown")
+    parser.add_argument("--epochs", type=int, default=25, help="of 24 steps of two windows")
+    parser.add_argument("--device", default="auto", help="for the milliseconds")
+    options, given = parser.parse_known_args()
+    training = ["--max_epochs", str(options.epochs), "--batch_size", "2", "--samples_per_epoch", "48"]
+    training += ["--ramp_epochs", str(options.epochs / 5), "--num_workers", "1", *given]
+    rows = []
+    for name in options.only:
+        found = [quality(name, seed, options, training) for seed in options.seeds]
+        means = {score: sum(f[score] for f in found) / len(found) for score in SCORES}
+        rows.append({"network": name} | means | cost(name, options.device))
+    report("networks", rows, training=training, seeds=options.seeds)
+
+
+if __name__ == "__main__":
+    main()
