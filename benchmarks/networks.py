@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from reconstruction import gflop, run_network
-from reporting import ROOT, alone, report
+from reporting import ROOT, alone, parse_size, report
 
 import engines
 from model import NETWORKS, Denoiser
@@ -33,7 +33,6 @@ CANDIDATES = {  # arguments of Denoiser
     "fast": NETWORKS["fast"],
 }
 SCORES = ("psnr", "ssim", "relmse", "tpsnr")
-SIZE = (720, 1280)  # of the frames that cost is measured on
 
 
 def arguments(network: dict) -> list[str]:
@@ -65,13 +64,13 @@ def quality(name: str, seed: int, options: argparse.Namespace, training: list[st
     return mean
 
 
-def cost(name: str, device: str) -> dict:
+def cost(name: str, size: tuple[int, int], device: str) -> dict:
     """Parameters, GFLOP and milliseconds of a frame, as test.py computes it and in plain float32."""
     denoiser = Denoiser(demodulate=True, **CANDIDATES[name])
     half = str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
-    row = {"Mparameters": sum(p.numel() for p in denoiser.parameters()) / 1e6, "GFLOP": gflop(CANDIDATES[name], SIZE)}
+    row = {"Mparameters": sum(p.numel() for p in denoiser.parameters()) / 1e6, "GFLOP": gflop(CANDIDATES[name], size)}
     for title, precision, engine in ((f"ms {half}", half, "eager"), ("ms plain", "float32", "plain")):
-        seconds = alone(run_network, CANDIDATES[name], precision, engine, SIZE, device, 3)["seconds"]
+        seconds = alone(run_network, CANDIDATES[name], precision, engine, size, device, 3)["seconds"]
         row[title] = seconds * 1e3
     return row
 
@@ -88,6 +87,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="a training for each; the mean is shown")
     parser.add_argument("--epochs", type=int, default=25, help="of 24 steps of two windows")
     parser.add_argument("--device", default="auto", help="for the milliseconds")
+    parser.add_argument("--size", default="1280x720", help="for GFLOP and milliseconds")
     options, given = parser.parse_known_args()
     training = ["--max_epochs", str(options.epochs), "--batch_size", "2", "--samples_per_epoch", "48"]
     training += ["--ramp_epochs", str(options.epochs / 5), "--num_workers", "1", *given]
@@ -95,8 +95,8 @@ def main() -> None:
     for name in options.only:
         found = [quality(name, seed, options, training) for seed in options.seeds]
         means = {score: sum(f[score] for f in found) / len(found) for score in SCORES}
-        rows.append({"network": name} | means | cost(name, options.device))
-    report("networks", rows, training=training, seeds=options.seeds)
+        rows.append({"network": name} | means | cost(name, parse_size(options.size), options.device))
+    report("networks", rows, training=training, seeds=options.seeds, size=options.size)
 
 
 if __name__ == "__main__":

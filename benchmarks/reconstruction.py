@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import torch
-from reporting import ROOT, alone, peak_memory, report
+from made_up import write_sequence
+from reporting import ROOT, alone, best, parse_size, peak_memory, peaks, report
 from torch.utils.flop_counter import FlopCounterMode
 
 from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
-from images import ALBEDO_INPUTS, write_exr
 from model import NETWORKS, Denoiser
 
 
@@ -31,18 +31,6 @@ def make(network: str | dict) -> Denoiser:
     """An untrained network, by its name in the table or its arguments, for frames with albedo."""
     arguments = NETWORKS[network] if isinstance(network, str) else network
     return Denoiser(demodulate=True, **arguments).eval().requires_grad_(False)
-
-
-def best(work, device: torch.device, repeat: int) -> float:
-    """Seconds of the fastest of `repeat` calls, after two that warm up."""
-    times = []
-    for _ in range(repeat + 2):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[2:])
 
 
 def run_network(
@@ -119,17 +107,6 @@ def gflop(network: str | dict, size: tuple[int, int]) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def peaks(device_name: str, precision: str) -> dict:
-    """What the device reaches in a large matrix product, GFLOP/s, and a large copy, GB/s read and written."""
-    device = choose_device(device_name)
-    size = 8192 if device.type == "cuda" else 2048
-    a, b = torch.rand(2, size, size, device=device).to(PRECISIONS[precision])
-    big = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)
-    other = torch.empty_like(big)
-    product, copy = best(lambda: a @ b, device, 5), best(lambda: other.copy_(big), device, 5)
-    return {"gflops": 2 * size**3 / product / 1e9, "gb_per_s": 2 * big.nbytes / copy / 1e9}
-
-
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
     """Prints the table of every size. only: rows by name, None for all."""
     half = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
@@ -165,23 +142,14 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
 
 def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
     """test.py against its network alone: seconds per frame are those of the frames by which two runs differ."""
-    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder, size = Path(name), (720, 1280)
         for network in ("default", "fast"):
             options = {"denoiser": make(network).options}
             weights = {f"denoiser.{k}": v for k, v in make(network).state_dict().items()}
             torch.save({"hyper_parameters": options, "state_dict": weights}, folder / f"{network}.ckpt")
-        smooth = np.linspace(0.1, 1, size[1], dtype=np.float32) * np.ones((size[0], 1), np.float32)
-        for frame in range(max(frames)):
-            pixels = {q: np.stack([smooth] * c) for q, c in (("color", 3), ("depth", 1), ("normal", 3), ("albedo", 3))}
-            pixels["color"] = pixels["color"] * rng.exponential(size=(3, *size)).astype(np.float32)
-            for count in frames:
-                if frame < count:
-                    place_in = folder / f"{count}" / f"frame-{frame:04d}"
-                    place_in.mkdir(parents=True)
-                    write_exr(place_in / "noisy-0.exr", {q: pixels[q] for q in ALBEDO_INPUTS})
-                    write_exr(place_in / "target.exr", {"color": np.stack([smooth] * 3)})
+        for count in frames:
+            write_sequence(folder / f"{count}", size, count)
         rows = []
         for network in ("default", "fast"):
             precision = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
@@ -220,7 +188,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="rows by name, as the table has them; default: all")
     parser.add_argument("--end_to_end", action="store_true")
     options = parser.parse_args()
-    sizes = [tuple(int(n) for n in reversed(text.split("x"))) for text in options.sizes]
+    sizes = [parse_size(text) for text in options.sizes]
     compare(sizes, options.device, options.rounds, options.repeat, options.only)
     if options.end_to_end:
         end_to_end(options.device)

@@ -6,10 +6,16 @@ import os
 import platform
 import resource
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import torch
+
+from engines import PRECISIONS, choose_device
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,6 +51,35 @@ def alone(work: Callable, *arguments):
     """work(*arguments) in a process of its own, so that its peak memory is its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
+
+
+def best(work: Callable, device: torch.device, repeat: int) -> float:
+    """Seconds of the fastest of `repeat` calls, after two that warm up."""
+    times = []
+    for _ in range(repeat + 2):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[2:])
+
+
+def peaks(device_name: str, precision: str) -> dict:
+    """What the device reaches in a large matrix product, GFLOP/s, and a large copy, GB/s read and written."""
+    device = choose_device(device_name)
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = torch.rand(2, size, size, device=device).to(PRECISIONS[precision])
+    big = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)
+    other = torch.empty_like(big)
+    product, copy = best(lambda: a @ b, device, 5), best(lambda: other.copy_(big), device, 5)
+    return {"gflops": 2 * size**3 / product / 1e9, "gb_per_s": 2 * big.nbytes / copy / 1e9}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(H, W) of WxH."""
+    width, height = text.split("x")
+    return int(height), int(width)
 
 
 def report(name: str, rows: list[dict], **more) -> None:

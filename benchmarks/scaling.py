@@ -1,12 +1,11 @@
 """How time and memory grow: with pixels, with the length of training windows, with the dataset, with processes.
 
-    python benchmarks/scaling.py DATASET
+    python benchmarks/scaling.py                # on frames that it makes up
 
-Every row runs in a process of its own. The dataset gives frames for the last two tables; the sizes are made up.
+Every row of the first two tables runs in a process of its own.
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time
@@ -16,125 +15,104 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from reconstruction import run_network
-from reporting import alone, peak_memory, report
-from training import epoch_rate, loader_rate, make_data
+from reporting import alone, best, parse_size, peak_memory, report
+from training import epoch_rate, loader_rate, made_up_dataset, make_data, make_module
 
 import engines
 import train
-from lightning_module import DenoisingModule
-from model import NETWORKS
-from speed import Speed, choose_precision
+from speed import choose_precision, choose_speed
 
 
-def pixels(device: str) -> None:
-    """Reconstruction: seconds and memory per frame size, and per pixel, relative to the smallest."""
+def pixels(sizes: list[tuple[int, int]], device: str) -> None:
+    """Reconstruction: time per pixel, relative to the first size, and time and memory per frame."""
     rows = []
-    precision = choose_half(device)
-    for size in ((180, 320), (360, 640), (720, 1280), (1080, 1920), (1440, 2560)):
+    precision = str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
+    for size in sizes:
         found = alone(run_network, "default", precision, "eager", size, device, 3)
         per_pixel = found["seconds"] / size[0] / size[1]
+        first = rows[0]["per pixel"] if rows else per_pixel
         rows.append({"size": f"{size[1]}x{size[0]}", "per pixel": per_pixel, "ms": found["seconds"] * 1e3})
         rows[-1] |= {"MiB": found["memory"]}
-    first = rows[0]["per pixel"]
     report("scaling with pixels", [row | {"per pixel": row["per pixel"] / first} for row in rows], precision=precision)
 
 
-def choose_half(device: str) -> str:
-    """The precision that test.py would take."""
-    return str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
-
-
-def train_window(length: int, recompute: bool) -> dict:
-    """Seconds and peak memory of a training step on one window of 128x128 pixels."""
+def train_window(length: int, crop: int, recompute: bool) -> dict:
+    """Seconds and peak memory of a training step on one window, as train.py takes it."""
+    options = train.build_parser().parse_args(["-", "--recompute", "on" if recompute else "off"])
+    train.choose_network(options)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    speed = Speed(channels_last=True, fused=True, recompute=recompute)
-    module = DenoisingModule({"demodulate": True} | NETWORKS["default"], 1e-3, speed=speed)
-    module.to(device).train()
-    half = choose_precision(train.build_parser().parse_args(["-"])).startswith("bf16")
-    noisy, target = (
-        torch.rand(1, length, 10, 128, 128, device=device),
-        torch.rand(1, length, 3, 128, 128, device=device),
-    )
+    module = make_module(options, choose_speed(options)).to(device)
+    half = choose_precision(options).startswith("bf16")
+    noisy, target = (torch.rand(1, length, channels, crop, crop, device=device) for channels in (10, 3))
     before = peak_memory(device)
-    for _ in range(3):
-        start = time.perf_counter()
+
+    def work() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             module.losses(module(noisy), target)["loss"].backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - start
+
+    seconds = best(work, device, 2)
     return {"ms": seconds * 1e3, "MiB": peak_memory(device) - before}
 
 
-def lengths() -> None:
+def lengths(frames: list[int], crop: int) -> None:
     """Training: a step's time and memory by the number of frames, activations kept and recomputed."""
     rows = []
-    for length in (2, 4, 8, 16, 32):
-        kept, recomputed = (alone(train_window, length, recompute) for recompute in (False, True))
+    for length in frames:
+        kept, recomputed = (alone(train_window, length, crop, recompute) for recompute in (False, True))
         row = {"frames": str(length), "time, recomputed of kept": recomputed["ms"] / kept["ms"]}
-        row |= {
-            "memory, recomputed of kept": recomputed["MiB"] / max(kept["MiB"], 1),
-            "ms per frame": kept["ms"] / length,
-        }
-        row["ms per frame"] = kept["ms"] / length
-        rows.append(row | {"MiB": kept["MiB"], "MiB recomputed": recomputed["MiB"]})
-    report("scaling with window length", rows)
+        row |= {"memory, recomputed of kept": recomputed["MiB"] / max(kept["MiB"], 1)}
+        row |= {"ms per frame": kept["ms"] / length, "MiB": kept["MiB"], "MiB recomputed": recomputed["MiB"]}
+        rows.append(row)
+    report("scaling with window length", rows, crop=crop)
 
 
-def copies(dataset: Path, folder: Path, times: int) -> Path:
-    """A dataset of `times` copies of each training scene."""
-    for scene in sorted((dataset / "train").iterdir()):
-        for copy in range(times):
-            shutil.copytree(scene, folder / "train" / f"{scene.name}-{copy}")
-    return folder
-
-
-def dataset_size(dataset: Path) -> None:
-    """Preparing and loading: seconds of decoding per file, windows per second, by the number of scenes."""
+def dataset_sizes(size: tuple[int, int], scenes: list[int], seconds: float, given: list[str]) -> None:
+    """Preparing and loading, by the number of scenes: milliseconds of decoding per file, windows per second."""
     rows = []
-    for times in (1, 4, 16):
-        with tempfile.TemporaryDirectory() as name:
-            options = train.parse_options([str(copies(dataset, Path(name), times)), "--num_workers", "1"])
+    for count in scenes:
+        with tempfile.TemporaryDirectory() as folder:
+            dataset = made_up_dataset(Path(folder), size, count)
+            options = train.parse_options([str(dataset), "--num_workers", "1", *given])
             start = time.perf_counter()
-            data = make_data(options)
-            seconds = time.perf_counter() - start
-            size = sum(entry.bytes for entry in data.entries) / 2**20
-            row = {"files": str(len(data.entries)), "ms to prepare each": seconds / len(data.entries) * 1e3}
-            rows.append(row | {"windows per second": loader_rate(options, 8), "cache MiB": size})
-    report("scaling with the dataset", rows)
+            entries = make_data(options).entries
+            preparing = time.perf_counter() - start
+            rate = loader_rate(options, seconds)
+        mebibytes = sum(entry.bytes for entry in entries) / 2**20
+        row = {"scenes": str(count), "files": str(len(entries)), "ms to prepare each": preparing / len(entries) * 1e3}
+        rows.append(row | {"cache MiB": mebibytes, "windows per second": rate})
+    report("scaling with the dataset", rows, size=size)
 
 
-def processes(dataset: Path) -> None:
-    """Windows per second of train.py with one and two processes, on the CPU."""
+def processes(size: tuple[int, int], given: list[str]) -> None:
+    """Windows per second of train.py with one and two processes, on the CPU, each with its share of the cores."""
     rows = []
-    shared = [
-        str(dataset),
-        "--accelerator",
-        "cpu",
-        "--num_workers",
-        "0",
-        "--samples_per_epoch",
-        "32",
-        "--batch_size",
-        "2",
-    ]
-    for count in (1, 2):
-        rate = epoch_rate([*shared, "--devices", str(count), "--strategy", "ddp"], 7)
-        rows.append({"processes": str(count), "ratio": rate / (rows[0]["windows per second"] if rows else rate)})
-        rows[-1] |= {"windows per second": rate}
-    report("scaling with processes", rows)
+    with tempfile.TemporaryDirectory() as folder:
+        shared = [str(made_up_dataset(Path(folder), size)), "--accelerator", "cpu", "--num_workers", "0", *given]
+        for count in (1, 2):
+            rate = epoch_rate([*shared, "--devices", str(count), "--strategy", "ddp"])
+            ratio = rate / (rows[0]["windows per second"] if rows else rate)
+            rows.append({"processes": str(count), "ratio": ratio, "windows per second": rate})
+    report("scaling with processes", rows, options=given)
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args()
-    pixels(options.device)
-    lengths()
-    dataset_size(options.dataset)
-    processes(options.dataset)
+    """The command line; what it does not know goes to train.py, for the last two tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--device", default="auto", help="of the first table")
+    add("--sizes", nargs="*", default=["320x180", "640x360", "1280x720", "1920x1080", "2560x1440"])
+    add("--lengths", nargs="*", type=int, default=[2, 4, 8, 16, 32], help="frames of a window")
+    add("--crop", type=int, default=128, help="pixels of a window")
+    add("--frame_size", default="256x144", help="of the datasets")
+    add("--scenes", nargs="*", type=int, default=[1, 4, 16])
+    add("--seconds", type=float, default=8, help="for each loader")
+    options, given = parser.parse_known_args()
+    pixels([parse_size(size) for size in options.sizes], options.device)
+    lengths(options.lengths, options.crop)
+    dataset_sizes(parse_size(options.frame_size), options.scenes, options.seconds, given)
+    processes(parse_size(options.frame_size), ["--samples_per_epoch", "32", "--batch_size", "2", *given])
 
 
 if __name__ == "__main__":

@@ -94,3 +94,24 @@ def test_the_training_benchmark_prints_ratios(small_dataset):
     rows = {row[""]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
     for name in ("loader", "step", "epoch"):
         assert rows[name]["ratio"] == pytest.approx(rows[name]["ours"] / rows[name]["plain"])
+    assert 0 < rows["step of the matrix peak"]["ours"] < 1.5
+
+
+def test_the_scaling_benchmark_prints_its_four_tables():
+    quick = ["--sizes", "64x48", "--lengths", 2, "--crop", 32, "--frame_size", "32x32", "--scenes", 1, "--seconds", 0.5]
+    train = [*QUICK, "--samples_per_epoch", 4, "--batch_size", 2]
+    done = run_script("benchmarks/scaling.py", *quick, *train)
+    tables = {t["benchmark"]: t["rows"] for t in map(json.loads, (x for x in done.stdout.splitlines() if x[0] == "{"))}
+    assert list(tables) == [f"scaling with {x}" for x in ("pixels", "window length", "the dataset", "processes")]
+    assert [row["processes"] for row in tables["scaling with processes"]] == ["1", "2"]
+    for rows in tables.values():
+        assert all(value > 0 for row in rows for value in row.values() if isinstance(value, float))
+
+
+def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_dataset, tmp_path):
+    command = ["benchmarks/networks.py", small_dataset, small_dataset, "--output_dir", tmp_path, "--only", "fast"]
+    command += ["--epochs", 1, "--size", "64x48", "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
+    for _ in range(2):
+        (row,) = json.loads(run_script(*command).stdout.splitlines()[-1])["rows"]
+        assert row["network"] == "fast" and row["psnr"] > 0 and row["Mparameters"] > 1 and row["GFLOP"] > 0
+    assert len(list(tmp_path.glob("*/version_*"))) == 1

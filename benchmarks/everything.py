@@ -1,0 +1,44 @@
+"""Runs all benchmarks that need no dataset; what they print goes to the terminal, and their JSON lines to a file.
+
+python benchmarks/everything.py results.jsonl       # half an hour on two cores; uses a GPU if there is one
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from reporting import ROOT
+
+BATCH = "64" if torch.cuda.is_available() else "4"  # windows per training step; few leave a GPU idle
+SCRIPTS = (
+    ("reconstruction.py", "--end_to_end"),
+    ("training.py", "--batch_size", BATCH, "--samples", str(8 * int(BATCH))),
+    ("training.py", "--batch_size", BATCH, "--samples", str(8 * int(BATCH)), "--size", "256x144"),
+    ("scaling.py",),
+)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="a .jsonl file, to which lines are added as they come")
+    results = parser.parse_args().results
+    failed = []
+    for script, *options in SCRIPTS:
+        command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            for line in running.stdout:
+                print(line, end="", flush=True)
+                if line.startswith("{"):
+                    with results.open("a") as file:
+                        file.write(line)
+        if running.returncode:
+            failed.append(script)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
