@@ -107,10 +107,27 @@ def gflop(network: str | dict, size: tuple[int, int]) -> float:
     return counter.get_total_flops() / 1e9
 
 
+def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> float:
+    """Of a frame: what its convolutions read and write, weights included, if each value moves once."""
+    values = 0
+
+    def count(layer, inputs, output):
+        nonlocal values
+        values += inputs[0].numel() + output.numel() + layer.weight.numel()
+
+    with torch.device("meta"), torch.inference_mode():
+        denoiser = make(network)
+        for layer in denoiser.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.register_forward_hook(count)
+        denoiser(torch.empty(1, 10, *size))
+    return values * PRECISIONS[precision].itemsize / 1e9
+
+
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
     """Prints the table of every size. only: rows by name, None for all."""
     half = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
-    precisions = sorted({"float32", half})
+    precisions = ["float32", *(["float16", "bfloat16"] if half == "float16" else [half] if half != "float32" else [])]
     reached = {precision: alone(peaks, device, precision) for precision in precisions}
     networks = [(n, p, "eager") for n in NETWORKS for p in precisions] + [("paper", "float32", "plain")]
     networks += [("default", half, "compiled")]
@@ -121,7 +138,7 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
         for network, precision, engine in networks:
             name = f"{network} {precision}" + (f" {engine}" if engine != "eager" else "")
             jobs[name] = run_network, (network, precision, engine, size, device, repeat)
-        for quality in ("high", "balanced", "fast"):
+        for quality in ("high", "balanced", "fast") if find_spec("pyoidn") else ():
             jobs[f"Open Image Denoise {quality}"] = run_oidn, (quality, size, device, repeat)
         jobs = {name: job for name, job in jobs.items() if only is None or name in only}
         found = [{name: alone(work, *arguments) for name, (work, arguments) in jobs.items()} for _ in range(rounds)]
@@ -134,8 +151,10 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
                 row[f"of OIDN {quality}"] = seconds[name] / reference if reference else None
             row |= {"ms": seconds[name] * 1e3, "MiB": found[0][name]["memory"]}
             if work is run_network:
-                flops = gflop(arguments[0], size)
-                row |= {"GFLOP": flops, "of peak": flops / seconds[name] / reached[arguments[1]]["gflops"]}
+                flops, moved = gflop(arguments[0], size), gigabytes(arguments[0], size, arguments[1])
+                peak = reached[arguments[1]]
+                row |= {"GFLOP": flops, "of product": flops / seconds[name] / peak["gflops"]}
+                row |= {"GB": moved, "of copy": moved / seconds[name] / peak["gb_per_s"]}
             rows.append(row)
         report("reconstruction", rows, size=size, device=device, peaks=reached)
 
