@@ -17,7 +17,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
 import torch
 from made_up import write_sequence
 from reporting import ROOT, alone, best, parse_size, peak_memory, peaks, report
@@ -94,10 +93,10 @@ def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int)
     import pyoidn
 
     device = choose_device(device_name)
-    color, albedo, normal = np.random.default_rng(0).random((3, *size, 3), np.float32)
+    color, albedo, normal = torch.rand(3, *size, 3, generator=torch.Generator().manual_seed(0)).to(device)
     options = {"hdr": True, "quality": quality, "clean_aux": True}
-    seconds = best(lambda: pyoidn.denoise(color, albedo=albedo, normal=normal, **options), torch.device("cpu"), repeat)
-    return {"seconds": seconds, "memory": peak_memory(torch.device("cpu")) if device.type == "cpu" else None}
+    seconds = best(lambda: pyoidn.denoise(color, albedo=albedo, normal=normal, **options), device, repeat)
+    return {"seconds": seconds, "memory": peak_memory(device) if device.type == "cpu" else None}
 
 
 def gflop(network: str | dict, size: tuple[int, int]) -> float:
