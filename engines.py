@@ -99,7 +99,7 @@ class GraphedStep:
 
     def _capture(self, frame: torch.Tensor) -> None:
         self.graph = None  # frees the memory of the size before
-        self.frame = frame.clone(memory_format=torch.channels_last)
+        self.frame = frame.clone()
         self.state = self.denoiser.initial_state(self.denoiser.pad(self.frame)[0])
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())

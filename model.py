@@ -7,6 +7,7 @@ radiance, depth in scene units, world-space normals, albedo. The hidden state is
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -45,19 +46,35 @@ def activate(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, LEAK, inplace=True)
 
 
-class EncoderLevel(nn.Module):
-    """A convolution and a recurrent block of three, in which the hidden state joins behind the first (figure 3)."""
+def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Tensor:
+    """`layer` of a (B, C, H, W) picture whose squares of patch x patch pixels are one pixel of C patch^2 channels each.
 
-    def __init__(self, inputs: int, width: int):
+    On a CPU as one convolution of wider stride, which is the same sum: there, the shuffle takes longer than it does.
+    """
+    if patch == 1:
+        return layer(x)
+    if x.is_cuda:
+        return layer(F.pixel_unshuffle(x, patch))
+    return F.conv2d(x, F.pixel_shuffle(layer.weight, patch), layer.bias, stride=patch, padding=patch)
+
+
+class EncoderLevel(nn.Module):
+    """A convolution and a recurrent block of three, in which the hidden state joins behind the first (figure 3).
+
+    patch: see RecurrentAutoencoder.
+    """
+
+    def __init__(self, inputs: int, width: int, patch: int = 1):
         super().__init__()
-        self.entry = convolution(inputs, width)
+        self.patch = patch
+        self.entry = convolution(inputs * patch**2, width)
         self.before = convolution(width, width)
         self.join = convolution(2 * width, width)
         self.after = convolution(width, width)
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) and the (B, width, H, W) hidden state to the new hidden state, which is also the skip."""
-        x = activate(self.before(activate(self.entry(x))))
+        """(B, inputs, H, W) and the (B, width, H / patch, W / patch) hidden state to the new one, also the skip."""
+        x = activate(self.before(activate(convolve_patches(self.entry, x, self.patch))))
         x = activate(self.join(torch.cat((x, hidden), 1)))
         return activate(self.after(x))
 
@@ -88,10 +105,8 @@ class RecurrentAutoencoder(nn.Module):
         self.channels, self.patch = tuple(channels), patch
         self.strides = [patch << level for level in range(len(channels))]  # pixels from one to the next, per level
         self.multiple = self.strides[-1]
-        widths = (features * patch**2, *channels)
-        self.encoder = nn.ModuleList(
-            EncoderLevel(inputs, width) for inputs, width in zip(widths, channels, strict=False)
-        )
+        self.encoder = nn.ModuleList([EncoderLevel(features, channels[0], patch)])
+        self.encoder.extend(EncoderLevel(above, width) for above, width in pairwise(channels))
         self.decoder = nn.ModuleList(
             DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
@@ -101,6 +116,12 @@ class RecurrentAutoencoder(nn.Module):
             self.output.weight = nn.Parameter(first.repeat_interleave(patch**2, 0))
 
     @property
+    def memory_format(self) -> torch.memory_format:
+        """That of the weights, which the activations take on."""
+        last = self.output.weight.is_contiguous(memory_format=torch.channels_last)
+        return torch.channels_last if last else torch.contiguous_format
+
+    @property
     def receptive_radius(self) -> int:
         """How many pixels to each side of a pixel its output, and the state there, may depend on."""
         encoder, decoder = (sum(4 * s for s in self.strides), sum(2 * s for s in self.strides[:-1]))
@@ -108,10 +129,9 @@ class RecurrentAutoencoder(nn.Module):
 
     def initial_state(self, features: torch.Tensor) -> State:
         """The zero state for features of this shape, type and device: level l is (B, channels[l], H / s, W / s), where
-        s = strides[l]; channels innermost in memory if the features' are."""
+        s = strides[l], in the memory format of the weights."""
         batch, _, *size = features.shape
-        layout = torch.channels_last if features.stride(1) == 1 else torch.contiguous_format
-        state = []
+        layout, state = self.memory_format, []
         for channels, stride in zip(self.channels, self.strides, strict=True):
             height, width = (extent // stride for extent in size)
             state.append(features.new_zeros(batch, channels, height, width).to(memory_format=layout))
@@ -119,8 +139,7 @@ class RecurrentAutoencoder(nn.Module):
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """One frame: (B, features, H, W) and the state to (B, 3, H, W) and the next state."""
-        new_state = []
-        x = F.pixel_unshuffle(features, self.patch) if self.patch > 1 else features
+        x, new_state = features, []
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
             x = level(x if index == 0 else F.max_pool2d(x, 2), hidden)
             new_state.append(x)
@@ -221,6 +240,7 @@ class Denoiser(nn.Module):
     def pad(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
         """The frame with its last rows and columns repeated until the network can halve it; and its (H, W) before.
 
+        Contiguous: what comes before the network takes several times as long where channels are innermost in memory.
         Raises ValueError where its channels are not this network's.
         """
         channels = sum(QUANTITIES[name].count for name in self.inputs)
@@ -230,6 +250,7 @@ class Denoiser(nn.Module):
             )
         height, width = frame.shape[-2:]
         pad = (0, -width % self.multiple, 0, -height % self.multiple)
+        frame = frame.contiguous()
         return F.pad(frame, pad, mode="replicate") if any(pad) else frame, (height, width)
 
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
@@ -267,7 +288,7 @@ def denoise(
     state = None
     for frame in frames:
         with torch.inference_mode():  # not around the yield: the caller's code is not ours to switch
-            image, state = (step or denoiser)(frame[None].to(device, memory_format=torch.channels_last), state)
+            image, state = (step or denoiser)(frame[None].to(device), state)
         yield frame, image[0].cpu()
 
 

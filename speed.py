@@ -1,13 +1,16 @@
 """How training computes: what it can switch on and off, and what is fast on the machine at hand."""
 
 import argparse
+import ctypes
 import os
+import platform
 import shutil
 from dataclasses import dataclass
 
 import torch
 
 SWITCH = ("on", "off")
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt, from malloc.h
 
 
 def positive(text: str) -> int:
@@ -56,6 +59,18 @@ def choose_precision(options: argparse.Namespace) -> str:
     else:
         fast = options.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available() and cpu_has_bfloat16()
     return "bf16-mixed" if fast else "32-true"
+
+
+def keep_freed_memory() -> None:
+    """Makes the GNU C library keep what is freed for what is allocated next, instead of giving it back to the system.
+
+    Large tensors would else be new, cleared pages every time, which takes as long as many an operation on them. To be
+    called by scripts, which have the process to themselves; no other library has such options, and nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def on_gpu(accelerator: str) -> bool:

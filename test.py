@@ -23,7 +23,7 @@ from overlap import Behind, ahead
 from pictures import save_png, side_by_side, to_bytes
 from radiance import exposure_for, exposure_of, log_luminance, tone_map
 from sequences import Frame, Sequence, find_test_sequences
-from speed import SWITCH, positive
+from speed import SWITCH, keep_freed_memory, positive
 
 WRITTEN = ("exr", "png", "film")
 Tensors = tuple[torch.Tensor | None, ...]
@@ -208,6 +208,7 @@ def run(options: argparse.Namespace) -> dict:
 def main() -> None:
     """The command line; what cannot be read or written is one clear line, not a trace."""
     options = build_parser().parse_args()
+    keep_freed_memory()
     try:
         metrics = run(options)
     except (InputError, OSError) as error:

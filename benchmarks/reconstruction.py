@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
 from model import NETWORKS, Denoiser
+from speed import keep_freed_memory
 
 
 def make(network: str | dict) -> Denoiser:
@@ -48,8 +49,8 @@ def run_network(
     elif engine == "openvino":
         step, state = openvino_step(denoiser, precision, frame)
     else:
+        keep_freed_memory()
         place(denoiser, device, PRECISIONS[precision])
-        frame = frame.contiguous(memory_format=torch.channels_last)
         step = fast_step(denoiser)
     if engine == "compiled":
         denoiser.network.compile(dynamic=False)

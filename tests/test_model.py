@@ -4,9 +4,19 @@ import pickle
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lightning_module import DenoisingModule
-from model import PAPER_CHANNELS, Denoiser, denoise, load_checkpoint, load_denoiser, local_mean
+from model import (
+    PAPER_CHANNELS,
+    Denoiser,
+    convolution,
+    convolve_patches,
+    denoise,
+    load_checkpoint,
+    load_denoiser,
+    local_mean,
+)
 from radiance import decode_radiance, encode_radiance
 
 SMALL = [8, 10, 12]
@@ -240,3 +250,10 @@ def test_the_papers_network_is_what_its_widths_alone_give():
         "patch": 1,
         "means": [],
     }
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4])
+def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch):
+    x = torch.rand(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
+    layer = convolution(3 * patch**2, 5)
+    assert torch.allclose(convolve_patches(layer, x, patch), layer(F.pixel_unshuffle(x, patch)), atol=1e-5)
