@@ -3,12 +3,16 @@
 import argparse
 import json
 import math
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
+
+# Before PyTorch: its idle threads sleep instead of spinning, since reading, writing and scoring want their cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 from tqdm import tqdm
