@@ -51,14 +51,19 @@ class DenoisingModule(pl.LightningModule):
             self.denoiser.network.compile(dynamic=False)  # in place: the weights keep their names
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        """A window (B, T, C, H, W) to its (B, T, 3, H, W) encoded reconstruction, from an empty hidden state."""
+        """A window (B, T, C, H, W) to its (B, T, 3, H, W) encoded reconstruction, from an empty hidden state.
+
+        Frame by frame where memory counts: whole frames in validation, and activations that are to be recomputed.
+        """
+        if self.training and not self.speed.recompute:
+            return self.denoiser.forward_window(noisy.transpose(0, 1))[0].transpose(0, 1)
         state, frames = None, []
         for frame in noisy.unbind(1):
-            if self.speed.recompute and self.training:
+            if self.training:
                 encoded, state = checkpoint(self.denoiser.forward_encoded, frame, state, use_reentrant=False)
             else:
                 encoded, state = self.denoiser.forward_encoded(frame, state)
-            frames.append(encoded.float())
+            frames.append(encoded)
         return torch.stack(frames, 1)
 
     def losses(self, encoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,20 +1,18 @@
-"""The recurrent denoising autoencoder of Chaitanya et al. 2017, and loading it from a checkpoint.
+"""The recurrent denoising autoencoder of Chaitanya et al. 2017.
 
 Shapes: B sequences, T frames, C input channels, H rows, W columns; `frame` is (B, C, H, W), the quantities of
 `Denoiser.inputs` one behind the other as the table in images.py counts them, as stored in the EXR files: linear
 radiance, depth in scene units, world-space normals, albedo. The hidden state is one tensor per encoder level.
 """
 
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES, InputError
+from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
 from radiance import decode_radiance, encode_radiance
 
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
@@ -72,9 +70,12 @@ class EncoderLevel(nn.Module):
         self.join = convolution(2 * width, width)
         self.after = convolution(width, width)
 
-    def forward(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) and the (B, width, H / patch, W / patch) hidden state to the new one, also the skip."""
-        x = activate(self.before(activate(convolve_patches(self.entry, x, self.patch))))
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        """What does not depend on the frame before: (B, inputs, H, W) to (B, width, H / patch, W / patch)."""
+        return activate(self.before(activate(convolve_patches(self.entry, x, self.patch))))
+
+    def remember(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """What `enter` gave, and the hidden state of the same shape, to the new one, which is also the skip."""
         x = activate(self.join(torch.cat((x, hidden), 1)))
         return activate(self.after(x))
 
@@ -138,15 +139,25 @@ class RecurrentAutoencoder(nn.Module):
         return state
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """One frame: (B, features, H, W) and the state to (B, 3, H, W) and the next state."""
-        x, new_state = features, []
+        """T frames: (T, B, features, H, W) and the state before them to (T, B, 3, H, W) and the state behind them.
+
+        Level by level, so that what does not depend on the frame before is done for all frames at once.
+        """
+        length, new_state, skips = len(features), [], []
+        x = features.flatten(0, 1)
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
-            x = level(x if index == 0 else F.max_pool2d(x, 2), hidden)
-            new_state.append(x)
-        for level, skip in zip(self.decoder, new_state[-2::-1], strict=True):
+            remembered = []
+            for frame in level.enter(x if index == 0 else F.max_pool2d(x, 2)).chunk(length):
+                hidden = level.remember(frame, hidden)
+                remembered.append(hidden)
+            x = torch.cat(remembered) if length > 1 else hidden
+            skips.append(x)
+            new_state.append(hidden)
+        for level, skip in zip(self.decoder, skips[-2::-1], strict=True):
             x = level(x, skip)
         x = self.output(x)
-        return F.pixel_shuffle(x, self.patch) if self.patch > 1 else x, new_state
+        x = F.pixel_shuffle(x, self.patch) if self.patch > 1 else x
+        return x.unflatten(0, (length, -1)), new_state
 
 
 def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
@@ -216,17 +227,25 @@ class Denoiser(nn.Module):
 
         (decode_radiance has no gradient at and below 0, so a loss of linear radiance could not lift a black output.)
         """
-        padded, (height, width) = self.pad(frame)
+        encoded, state = self.forward_window(frame[None], state)
+        return encoded[0], state
+
+    def forward_window(self, frames: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """forward_encoded of T frames that follow each other, (T, B, C, H, W) to (T, B, 3, H, W): faster, but in T
+        times the memory."""
+        length, batch = frames.shape[:2]
+        padded, (height, width) = self.pad(frames.flatten(0, 1))
         features, albedo_code, base = self.preprocess(padded)
-        expected = self.initial_state(padded) if state is None else state
+        expected = self.initial_state(padded[:batch]) if state is None else state
         first = [extent // self.network.patch for extent in features.shape[-2:]]
         if len(expected) != len(self.network.channels) or list(expected[0].shape[-2:]) != first:
             raise ValueError(
                 f"a state of {len(expected)} levels, the first {tuple(expected[0].shape)}, does not fit a frame of "
                 f"{width}x{height}; pass None where a sequence begins or its frame size changes"
             )
-        encoded, state = self.network(features.to(self.dtype), expected)
-        return ((encoded.float() + base) * albedo_code)[..., :height, :width], state
+        encoded, state = self.network(features.to(self.dtype).unflatten(0, (length, batch)), expected)
+        encoded = (encoded.flatten(0, 1).float() + base) * albedo_code
+        return encoded[..., :height, :width].unflatten(0, (length, batch)), state
 
     @property
     def dtype(self) -> torch.dtype:
@@ -290,38 +309,3 @@ def denoise(
         with torch.inference_mode():  # not around the yield: the caller's code is not ours to switch
             image, state = (step or denoiser)(frame[None].to(device), state)
         yield frame, image[0].cpu()
-
-
-def load_checkpoint(path: Path) -> dict:
-    """The contents of a checkpoint of train.py, as plain tensors and values: nothing in the file is executed.
-
-    Raises FileNotFoundError, or InputError where the file is not such a checkpoint.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; train.py writes them to <log_dir>/version_*/checkpoints/")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
-    keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
-    if "denoiser" not in keys or "state_dict" not in checkpoint:
-        raise InputError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
-    return checkpoint
-
-
-def load_denoiser(path: Path) -> Denoiser:
-    """The denoiser of a checkpoint of train.py, on the CPU, ready for inference.
-
-    Raises FileNotFoundError, or InputError where the file is no such checkpoint or its weights do not fit.
-    """
-    checkpoint = load_checkpoint(path)
-    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
-    prefix = "denoiser."
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    try:
-        denoiser.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
-    return denoiser.eval().requires_grad_(False)

@@ -18,11 +18,12 @@ import torch
 from tqdm import tqdm
 
 from cache import tell_invalid
+from checkpoints import load_denoiser
 from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
 from film import Film, open_film
 from images import InputError, load_noisy, load_target, whole_file, write_exr
 from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
-from model import Denoiser, denoise, load_denoiser
+from model import Denoiser, denoise
 from overlap import Behind, ahead
 from pictures import save_png, side_by_side, to_bytes
 from radiance import exposure_for, exposure_of, log_luminance, tone_map

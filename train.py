@@ -17,10 +17,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from augmentation import AUGMENTATIONS
 from cache import FrameCache, usable_cores
 from callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
+from checkpoints import load_checkpoint
 from dataset import SequenceData
 from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
 from lightning_module import DenoisingModule
-from model import MEAN_SIZES, NETWORKS, load_checkpoint
+from model import MEAN_SIZES, NETWORKS
 from sequences import Split, split_dataset
 from speed import SWITCH, choose_precision, choose_speed, positive
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from checkpoints import load_checkpoint, load_denoiser
 from lightning_module import DenoisingModule
 from model import (
     PAPER_CHANNELS,
@@ -13,8 +14,6 @@ from model import (
     convolution,
     convolve_patches,
     denoise,
-    load_checkpoint,
-    load_denoiser,
     local_mean,
 )
 from radiance import decode_radiance, encode_radiance
@@ -46,7 +45,7 @@ def test_any_size_keeps_its_size(size, channels):
 def test_padding_does_not_change_frames_that_need_none(denoiser):
     frame = random_frames(1, 16, 16)
     features, _, _ = denoiser.preprocess(frame)
-    bare, _ = denoiser.network(features, denoiser.network.initial_state(features))
+    (bare,), _ = denoiser.network(features[None], denoiser.network.initial_state(features))
     assert torch.equal(decode_radiance(bare), denoiser(frame)[0])
 
 
@@ -239,7 +238,8 @@ def test_local_means_are_means_at_the_centres_of_their_squares():
 
 def test_a_patch_begins_without_a_grid():
     denoiser = Denoiser(SMALL, patch=2)
-    image = denoiser.network(torch.ones(1, 7, 32, 32), denoiser.network.initial_state(torch.ones(1, 7, 32, 32)))[0]
+    features = torch.ones(1, 7, 32, 32)
+    (image,), _ = denoiser.network(features[None], denoiser.network.initial_state(features))
     assert torch.equal(image[..., 0::2, 0::2], image[..., 1::2, 1::2])
 
 
@@ -257,3 +257,22 @@ def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch):
     x = torch.rand(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
     layer = convolution(3 * patch**2, 5)
     assert torch.allclose(convolve_patches(layer, x, patch), layer(F.pixel_unshuffle(x, patch)), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"patch": 2, "means": (8, 32), "demodulate": True}])
+def test_a_window_is_its_frames_one_after_the_other(options):
+    torch.manual_seed(0)
+    denoiser = Denoiser(SMALL, **options)
+    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)  # of zeros nothing would depend
+    frames = random_frames(3, 2, 40, 48, albedo=denoiser.options["demodulate"])
+    state, images = None, []
+    for frame in frames:
+        image, state = denoiser.forward_encoded(frame, state)
+        images.append(image)
+    window, last = denoiser.forward_window(frames)
+    assert torch.allclose(window, torch.stack(images), atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(state, last, strict=True))
+    once, again = (
+        torch.autograd.grad((x**2).sum(), list(denoiser.parameters())) for x in (window, torch.stack(images))
+    )
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(once, again, strict=True))

@@ -13,8 +13,9 @@ from conftest import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
 import train
+from checkpoints import load_denoiser
 from images import load_noisy, read_exr
-from model import denoise, load_denoiser
+from model import denoise
 
 # `import test` would give the standard library's package of that name.
 spec = importlib.util.spec_from_file_location("reconstruct_script", ROOT / "test.py")

@@ -49,7 +49,7 @@ def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
     for offset in range(network.multiple):
         features = torch.rand(1, 7, size, size, dtype=torch.float64, requires_grad=True)
         at = size // 2 // network.multiple * network.multiple + offset
-        output, _ = network(features, network.initial_state(features))
+        (output,), _ = network(features[None], network.initial_state(features))
         seen = torch.autograd.grad(output[0, 0, at, at], features)[0].abs().sum((0, 1)).nonzero()
         farthest = max(farthest, int((seen - at).abs().max()))
     assert farthest <= network.receptive_radius <= farthest + network.multiple

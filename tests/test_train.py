@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from callbacks import StopCleanly
+from checkpoints import load_denoiser
 from images import InputError
 from lightning_module import DenoisingModule, paper_schedule
-from model import load_denoiser
 
 
 def run_training(dataset, log_dir, *more):
