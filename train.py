@@ -23,7 +23,7 @@ from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
 from lightning_module import DenoisingModule
 from model import MEAN_SIZES, NETWORKS
 from sequences import Split, split_dataset
-from speed import SWITCH, choose_precision, choose_speed, positive
+from speed import SWITCH, choose_precision, choose_speed, on_gpu, positive
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
 REMEMBERED = (
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("dataset", type=Path, help="folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ optional")
     add("--max_epochs", type=int, default=100, help="epochs in all, those before a resume included; -1: no limit")
-    add("--num_workers", type=int, default=min(8, usable_cores() // 2), help="processes that read crops")
+    add("--num_workers", type=int, help="processes that read crops; default: half the cores, 0 where a CPU trains")
     add("--cache_dir", default="auto", help="decoded frames: a folder; auto: DATASET/.cache; none: decode every crop")
     add("--batch_size", type=positive, default=4, help="windows per step and device")
     add("--sequence_length", type=int, default=7, help="frames per window, 2 or more")
@@ -89,6 +89,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def choose_workers(options: argparse.Namespace) -> None:
+    """Fills in --num_workers. Decoded frames cost a training CPU less than a process beside it, which takes a core from
+    its threads now and then (benchmarks/README.md); a GPU leaves the cores idle anyway."""
+    if options.num_workers is None:
+        beside = on_gpu(options.accelerator) or options.cache_dir == "none"
+        options.num_workers = min(8, usable_cores() // 2) if beside else 0
+
+
 def choose_network(options: argparse.Namespace) -> None:
     """Fills in what --network, or none of the options, leaves to the table of networks."""
     named = NETWORKS[options.network or "default"] if options.network or not options.channels else NETWORKS["paper"]
@@ -118,6 +126,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
                     f"leave --{name} out, or start anew without --checkpoint"
                 )
     choose_network(options)
+    choose_workers(options)
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:

@@ -282,3 +282,11 @@ def test_networks_by_name_and_by_widths():
     assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
     assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
     assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
+
+
+def test_workers_are_for_who_leaves_cores_idle():
+    def chosen(*more):
+        return train.parse_options(["dataset", "--accelerator", "cpu", *more]).num_workers
+
+    assert chosen() == 0 and chosen("--num_workers", "3") == 3
+    assert chosen("--cache_dir", "none") == min(8, train.usable_cores() // 2)
