@@ -56,7 +56,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
-    more = ("--frames", "6", "--target_spp", "64")
+    more = ("--frames", "24", "--target_spp", "384")
     run_script(*command(scene, tmp_path / "whole", *more))
     process = start(command(scene, tmp_path / "data", *more))
     wait_for("train/yard/frame-0001", tmp_path / "data", process)
