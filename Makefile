@@ -8,7 +8,7 @@ INSTALLED = $(VENV)/installed
 DEMO_TIME ?= 00:00:05:00
 DEMO_ROOMS = --seed 7 --frames 10 --width 160 --height 128 --noisy 2 --target_spp 32 --denoise_target
 DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_size 96 --sequence_length 5 \
-	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --num_workers 1 --log_dir runs-demo
+	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
 .PHONY: help setup demo test train lint

@@ -16,10 +16,12 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
-from cache import TARGET, Entry, FrameCache, ignore_interrupt, load_half, tell_invalid, usable_cores
-from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
-from sequences import Frame, Sequence, Split
+from frames.augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
+from frames.cache import TARGET, Entry, FrameCache, load_half
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
+from frames.exr import report_invalid
+from frames.sequences import Frame, Sequence, Split
+from machine import ignore_interrupt, usable_cores
 
 
 class WindowReader:
@@ -45,7 +47,7 @@ class WindowReader:
         pixels, invalid = load_half(path, names)
         if invalid and not self.told[self.number[path]]:
             self.told[self.number[path]] = True
-            tell_invalid(path, invalid)
+            report_invalid(path, invalid)
         return pixels[box]
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from images import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
-from radiance import decode_radiance, encode_radiance
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
+from frames.radiance import decode_radiance, encode_radiance
 
 PAPER_CHANNELS = (32, 43, 57, 76, 101, 101)  # each about 4/3 of the one before (section 4.1)
 NETWORKS = {  # arguments of Denoiser

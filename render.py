@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cameras
-import rooms
-from cameras import Camera
-from cluster import default_workers, join_cluster, run_jobs, start_processes
-from images import InputError, write_exr
-from jobs import Job, Settings, open_sequence, read_record, remove_leftovers, whole_folder
-from render_options import parse, sources
-from shapes import write_ply
-from variants import FASTER, find_variant
+from files import InputError, whole_folder
+from frames.exr import write_exr
+from rendering import cameras
+from rendering.cameras import Camera
+from rendering.cluster import default_workers, join_cluster, run_jobs, start_processes
+from rendering.jobs import Job, Settings, open_sequence, read_record, remove_leftovers
+from rendering.options import parse, sources
+from rendering.variants import FASTER, find_variant
+from rooms import room as rooms
+from rooms.meshes import write_ply
 
 try:
     import drjit

@@ -17,18 +17,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from tqdm import tqdm
 
-from cache import tell_invalid
-from checkpoints import load_denoiser
-from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
-from film import Film, open_film
-from images import InputError, load_noisy, load_target, whole_file, write_exr
-from metrics import NAMES, WARM_UP, SequenceScore, mean_scores
+from files import InputError, whole_file
+from frames.exr import load_noisy, load_target, report_invalid, write_exr
+from frames.radiance import exposure_for, exposure_of, log_luminance, tone_map
+from frames.sequences import Frame, Sequence, find_test_sequences
+from inference.engines import PRECISIONS, choose_device, choose_precision, fast_step, place
+from inference.threads import Behind, ahead
+from machine import keep_freed_memory
 from model import Denoiser, denoise
-from overlap import Behind, ahead
-from pictures import save_png, side_by_side, to_bytes
-from radiance import exposure_for, exposure_of, log_luminance, tone_map
-from sequences import Frame, Sequence, find_test_sequences
-from speed import SWITCH, keep_freed_memory, positive
+from scoring.metrics import NAMES, WARM_UP, SequenceScore, mean_scores
+from scoring.pictures import save_png, side_by_side, to_bytes
+from scoring.video import Film, open_film
+from training.checkpoints import load_denoiser
+from training.speed import SWITCH, positive
 
 WRITTEN = ("exr", "png", "film")
 Tensors = tuple[torch.Tensor | None, ...]
@@ -72,7 +73,7 @@ def read_frames(sequence: Sequence, inputs: tuple[str, ...], scored: bool) -> It
     """Each frame with its first noisy rendering, (C, H, W), and, if it has one and is to be `scored`, its target."""
     for frame in sequence.frames:
         noisy, invalid = load_noisy(frame.noisy[0], inputs)
-        tell_invalid(frame.noisy[0], invalid)
+        report_invalid(frame.noisy[0], invalid)
         target = torch.from_numpy(load_target(frame.target)) if frame.target and scored else None
         yield frame, (torch.from_numpy(noisy), target)
 

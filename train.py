@@ -14,16 +14,18 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-from augmentation import AUGMENTATIONS
-from cache import FrameCache, usable_cores
-from callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
-from checkpoints import load_checkpoint
 from dataset import SequenceData
-from images import ALBEDO_INPUTS, PLAIN_INPUTS, InputError
-from lightning_module import DenoisingModule
+from files import InputError
+from frames.augmentation import AUGMENTATIONS
+from frames.cache import FrameCache
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.sequences import Split, split_dataset
+from machine import on_gpu, usable_cores
 from model import MEAN_SIZES, NETWORKS
-from sequences import Split, split_dataset
-from speed import SWITCH, choose_precision, choose_speed, on_gpu, positive
+from training.callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
+from training.checkpoints import load_checkpoint
+from training.module import DenoisingModule
+from training.speed import SWITCH, choose_precision, choose_speed, positive
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
 REMEMBERED = (

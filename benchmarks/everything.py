@@ -1,6 +1,6 @@
 """Runs all benchmarks that need no dataset; what they print goes to the terminal, and their JSON lines to a file.
 
-python benchmarks/everything.py results.jsonl       # half an hour on two cores; uses a GPU if there is one
+python -m benchmarks.everything results.jsonl       # three quarters of an hour on two cores; uses a GPU if there is one
 """
 
 import argparse
@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 import torch
-from reporting import ROOT
+
+from benchmarks.reporting import ROOT
 
 BATCH = "64" if torch.cuda.is_available() else "4"  # windows per training step; few leave a GPU idle
 SCRIPTS = (
-    ("reconstruction.py", "--end_to_end"),
-    ("training.py", "--batch_size", BATCH, "--samples", str(8 * int(BATCH))),
-    ("training.py", "--batch_size", BATCH, "--samples", str(8 * int(BATCH)), "--size", "256x144"),
-    ("scaling.py",),
+    ("reconstruction", "--end_to_end"),
+    ("training", "--batch_size", BATCH, "--samples", str(8 * int(BATCH))),
+    ("training", "--batch_size", BATCH, "--samples", str(8 * int(BATCH)), "--size", "256x144"),
+    ("scaling",),
 )
 
 
@@ -27,8 +28,8 @@ def main() -> None:
     results = parser.parse_args().results
     failed = []
     for script, *options in SCRIPTS:
-        command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        command = [sys.executable, "-m", f"benchmarks.{script}", *options]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
             for line in running.stdout:
                 print(line, end="", flush=True)
                 if line.startswith("{"):

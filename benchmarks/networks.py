@@ -1,7 +1,7 @@
 """What networks cost and what they are worth: each trained for the same steps on the same data, and tested.
 
-    python benchmarks/networks.py DATASET TEST_DATASET                     # an hour on two cores; goes on after Ctrl-C
-    python benchmarks/networks.py DATASET TEST_DATASET --only paper fast --seeds 0 1 2
+    python -m benchmarks.networks DATASET TEST_DATASET                     # an hour on two cores; goes on after Ctrl-C
+    python -m benchmarks.networks DATASET TEST_DATASET --only paper fast --seeds 0 1 2
 
 Runs and reconstructions go to --output_dir; a network that has been tested there with the same options is not trained
 again. Options that this script does not know go to train.py.
@@ -11,16 +11,11 @@ import argparse
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from reconstruction import gflop, run_network
-from reporting import ROOT, alone, parse_size, report
-
-import engines
+from benchmarks.reconstruction import gflop, run_network
+from benchmarks.reporting import ROOT, alone, parse_size, report, run_script, usual_precision
 from model import NETWORKS, Denoiser
 
 CANDIDATES = {  # arguments of Denoiser
@@ -42,13 +37,6 @@ def arguments(network: dict) -> list[str]:
     return [text for option, value in values.items() for text in (option, *value)]
 
 
-def run(script: str, *given) -> None:
-    """Runs a script of the project; its output is shown only where it fails."""
-    done = subprocess.run([sys.executable, script, *map(str, given)], cwd=ROOT, text=True, capture_output=True)
-    if done.returncode:
-        sys.exit(f"{script} {' '.join(map(str, given))} failed:\n{done.stdout}\n{done.stderr}")
-
-
 def quality(name: str, seed: int, options: argparse.Namespace, training: list[str]) -> dict[str, float]:
     """Trains and tests one network, unless that has been done: the mean metrics of the test dataset."""
     given = [*arguments(CANDIDATES[name]), "--seed", str(seed), *training]
@@ -56,9 +44,9 @@ def quality(name: str, seed: int, options: argparse.Namespace, training: list[st
     folder = options.output_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{key}"
     if not (folder / "metrics.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        run("train.py", options.dataset, *given, "--log_dir", folder)
+        run_script("train.py", options.dataset, *given, "--log_dir", folder)
         checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
-        run("test.py", checkpoint, options.test_dataset, "--output_dir", folder, "--write", "exr", "png")
+        run_script("test.py", checkpoint, options.test_dataset, "--output_dir", folder, "--write", "exr", "png")
     mean = json.loads((folder / "metrics.json").read_text())["mean"]["denoised"]
     print(f"{name}, seed {seed}: {mean}", file=sys.stderr, flush=True)
     return mean
@@ -67,7 +55,7 @@ def quality(name: str, seed: int, options: argparse.Namespace, training: list[st
 def cost(name: str, size: tuple[int, int], device: str) -> dict:
     """Parameters, GFLOP and milliseconds of a frame, as test.py computes it and in plain float32."""
     denoiser = Denoiser(demodulate=True, **CANDIDATES[name])
-    half = str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
+    half = usual_precision(device)
     row = {"Mparameters": sum(p.numel() for p in denoiser.parameters()) / 1e6, "GFLOP": gflop(CANDIDATES[name], size)}
     for title, precision, engine in ((f"ms {half}", half, "eager"), ("ms plain", "float32", "plain")):
         seconds = alone(run_network, CANDIDATES[name], precision, engine, size, device, 3)["seconds"]

@@ -1,7 +1,7 @@
 """Packs Mitsuba for a machine without network: from wheels, only the variants and plugins that render.py uses.
 
     pip download mitsuba --only-binary :all: --python-version 3.12 --platform manylinux_2_28_x86_64 -d wheels
-    python benchmarks/pack_mitsuba.py wheels mitsuba.tar.xz
+    python -m benchmarks.pack_mitsuba wheels mitsuba.tar.xz
     tar -xf mitsuba.tar.xz && PYTHONPATH=packed python render.py ...      # there
 
 Other wheels in the folder (OpenEXR, tqdm, distributed, pyoidn ...) are packed whole.

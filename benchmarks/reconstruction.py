@@ -1,30 +1,26 @@
 """Milliseconds per frame: our networks in each precision, the paper's in plain PyTorch, Open Image Denoise.
 
-    python benchmarks/reconstruction.py                             # 1280x720 and 1920x1080, CPU or GPU
-    python benchmarks/reconstruction.py --sizes 640x360 --end_to_end
+    python -m benchmarks.reconstruction                             # 1280x720 and 1920x1080, CPU or GPU
+    python -m benchmarks.reconstruction --sizes 640x360 --end_to_end
 
 Every row runs in a process of its own, for its peak memory; rows take turns, and the best of the rounds counts.
 --end_to_end: test.py as a whole against the network alone, per frame of 1280x720.
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
-from made_up import write_sequence
-from reporting import ROOT, alone, best, parse_size, peak_memory, peaks, report
 from torch.utils.flop_counter import FlopCounterMode
 
-from engines import PRECISIONS, choose_device, choose_precision, fast_step, place
+from benchmarks.noise_frames import write_sequence
+from benchmarks.reporting import alone, best, parse_size, peak_memory, peaks, report, run_script, usual_precision
+from inference.engines import PRECISIONS, choose_device, fast_step, place
+from machine import keep_freed_memory
 from model import NETWORKS, Denoiser
-from speed import keep_freed_memory
 
 
 def make(network: str | dict) -> Denoiser:
@@ -126,7 +122,7 @@ def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> flo
 
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
     """Prints the table of every size. only: rows by name, None for all."""
-    half = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
+    half = usual_precision(device)
     precisions = ["float32", *(["float16", "bfloat16"] if half == "float16" else [half] if half != "float32" else [])]
     reached = {precision: alone(peaks, device, precision) for precision in precisions}
     networks = [(n, p, "eager") for n in NETWORKS for p in precisions] + [("paper", "float32", "plain")]
@@ -171,28 +167,26 @@ def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
             write_sequence(folder / f"{count}", size, count)
         rows = []
         for network in ("default", "fast"):
-            precision = str(choose_precision("auto", choose_device(device))).removeprefix("torch.")
-            bare = alone(run_network, network, precision, "eager", size, device, 5)["seconds"]
+            bare = alone(run_network, network, usual_precision(device), "eager", size, device, 5)["seconds"]
             for label, more in (
                 ("exr", ["--write", "exr", "--score", "off"]),
                 ("exr, png, film", ["--score", "off"]),
                 ("exr, png, film, scores", []),
             ):
-                times = [run_script(folder, network, count, device, more) for count in frames]
+                times = [time_script(folder, network, count, device, more) for count in frames]
                 seconds = (times[1] - times[0]) / (frames[1] - frames[0])
                 rows.append({"test.py": f"{network}, {label}", "of network": seconds / bare, "ms": seconds * 1e3})
             rows.append({"test.py": f"{network}, network alone", "of network": 1.0, "ms": bare * 1e3})
         report("end_to_end", rows, size=size, device=device)
 
 
-def run_script(folder: Path, network: str, count: int, device: str, more: list[str]) -> float:
+def time_script(folder: Path, network: str, count: int, device: str, more: list[str]) -> float:
     """Seconds of test.py over the sequence of `count` frames; the better of two."""
-    command = ["test.py", str(folder / f"{network}.ckpt"), str(folder / f"{count}"), "--device", device, *more]
-    command += ["--output_dir", str(folder / "out")]
+    given = [folder / f"{network}.ckpt", folder / f"{count}", "--device", device, *more, "--output_dir", folder / "out"]
     times = []
     for _ in range(2):
         start = time.perf_counter()
-        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+        run_script("test.py", *given)
         times.append(time.perf_counter() - start)
     return min(times)
 

@@ -1,7 +1,7 @@
 """What render.py costs over bare mitsuba.render calls of the same samples, side by side in one run.
 
-    python benchmarks/rendering.py                                  # a made-up room
-    python benchmarks/rendering.py --scene scene.xml --camera camera.json --denoise_target
+    python -m benchmarks.rendering                                  # a made-up room
+    python -m benchmarks.rendering --scene scene.xml --camera camera.json --denoise_target
 
 Both trace the same noisy renderings, target and auxiliary samples with one thread; render.py adds motion, EXR files,
 folders, and Open Image Denoise if asked to. Frames alternate between the two; the ratio is of the medians.
@@ -14,18 +14,15 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import mitsuba as mi
 import numpy as np
 
 import render
-from images import InputError
-from jobs import Job, open_sequence
-from render_options import parse, sources
-from variants import choose_variant
+from files import InputError
+from rendering.jobs import Job, open_sequence
+from rendering.options import parse, sources
+from rendering.variants import choose_variant
 
 
 def bare(job: Job) -> None:

@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 import torch.nn.functional as F
 
-from engines import PRECISIONS, choose_device
+from inference.engines import PRECISIONS, choose_device, choose_precision
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +39,25 @@ def cpu_lines() -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
+def usual_precision(device_name: str) -> str:
+    """What test.py computes in there."""
+    return str(choose_precision("auto", choose_device(device_name))).removeprefix("torch.")
+
+
+def run_script(script: str, *options) -> None:
+    """Runs a script of the project; where it fails, says with what output, and exits."""
+    command = [sys.executable, script, *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+
+
+def wait_for(device: torch.device) -> None:
+    """Until everything asked of it is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
 def peak_memory(device: torch.device) -> float:
     """MiB: of the GPU's memory, or of this process, at most so far."""
     if device.type == "cuda":
@@ -60,8 +77,7 @@ def best(work: Callable, device: torch.device, repeat: int) -> float:
     for _ in range(repeat + 2):
         start = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         times.append(time.perf_counter() - start)
     return min(times[2:])
 

@@ -1,32 +1,29 @@
 """How time and memory grow: with pixels, with the length of training windows, with the dataset, with processes.
 
-    python benchmarks/scaling.py                # on frames that it makes up
+    python -m benchmarks.scaling                # on frames that it makes up
 
 Every row of the first two tables runs in a process of its own.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
-from reconstruction import run_network
-from reporting import alone, best, parse_size, peak_memory, report
-from training import epoch_rate, loader_rate, made_up_dataset, make_data, make_module
 
-import engines
 import train
-from speed import choose_precision, choose_speed
+from benchmarks.reconstruction import run_network
+from benchmarks.reporting import alone, best, parse_size, peak_memory, report, usual_precision
+from benchmarks.training import epoch_rate, loader_rate, made_up_dataset, make_data, make_module
+from inference.engines import choose_device
+from training.speed import choose_precision, choose_speed
 
 
 def pixels(sizes: list[tuple[int, int]], device: str) -> None:
     """Reconstruction: time per pixel, relative to the first size, and time and memory per frame."""
     rows = []
-    precision = str(engines.choose_precision("auto", engines.choose_device(device))).removeprefix("torch.")
+    precision = usual_precision(device)
     for size in sizes:
         found = alone(run_network, "default", precision, "eager", size, device, 3)
         per_pixel = found["seconds"] / size[0] / size[1]
@@ -38,9 +35,8 @@ def pixels(sizes: list[tuple[int, int]], device: str) -> None:
 
 def train_window(length: int, crop: int, recompute: bool) -> dict:
     """Seconds and peak memory of a training step on one window, as train.py takes it."""
-    options = train.build_parser().parse_args(["-", "--recompute", "on" if recompute else "off"])
-    train.choose_network(options)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    options = train.parse_options(["-", "--recompute", "on" if recompute else "off"])
+    device = choose_device("auto")
     module = make_module(options, choose_speed(options)).to(device)
     half = choose_precision(options).startswith("bf16")
     noisy, target = (torch.rand(1, length, channels, crop, crop, device=device) for channels in (10, 3))

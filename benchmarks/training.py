@@ -1,37 +1,34 @@
 """Windows per second: train.py as a whole, its loader alone, its step alone; and a plain baseline of each.
 
-    python benchmarks/training.py                                   # frames that it makes up, of 1280x720 pixels
-    python benchmarks/training.py DATASET --batch_size 8            # your frames; what it does not know, train.py does
+    python -m benchmarks.training                                   # frames that it makes up, of 1280x720 pixels
+    python -m benchmarks.training DATASET --batch_size 8            # your frames; what it does not know, train.py does
 
 The baseline decodes whole EXR files for every crop and computes in float32, contiguous, eager, with an unfused Adam; in
 its step alone, the gradient loss is one convolution of single-channel images, as its formula reads.
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import torch
 import torch.nn.functional as F
-from made_up import write_sequence
-from reporting import ROOT, parse_size, peaks, report
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.flop_counter import FlopCounterMode
 
 import losses
 import train
+from benchmarks.noise_frames import write_sequence
+from benchmarks.reporting import parse_size, peaks, report, run_script, wait_for
 from dataset import SequenceData
-from images import ALBEDO_INPUTS
-from lightning_module import DenoisingModule
-from sequences import split_dataset
-from speed import Speed, choose_precision, choose_speed
+from frames.channels import ALBEDO_INPUTS
+from frames.sequences import split_dataset
+from inference.engines import choose_device
+from training.module import DenoisingModule
+from training.speed import Speed, choose_precision, choose_speed
 
 PLAIN = ["--cache_dir", "none", "--precision", "32-true", "--channels_last", "off"]
 PLAIN += ["--compile", "off", "--fused", "off"]
@@ -78,7 +75,7 @@ def make_module(options: argparse.Namespace, speed: Speed) -> DenoisingModule:
 
 def step_rate(options: argparse.Namespace, steps: int) -> float:
     """Windows per second of the training step alone, on batches that are on the device already."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     data = make_data(options)
     raw = [{k: v.to(device) for k, v in batch.items()} for batch in islice(data.train_dataloader(), 2)]
     module = make_module(options, choose_speed(options)).to(device)
@@ -97,13 +94,11 @@ def step_rate(options: argparse.Namespace, steps: int) -> float:
 
     for _ in range(3):
         step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait_for(device)
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait_for(device)
     return options.batch_size * steps / (time.perf_counter() - start)
 
 
@@ -128,10 +123,7 @@ def window_gflop(options: argparse.Namespace) -> float:
 def epoch_rate(arguments: list[str]) -> float:
     """Windows per second of train.py's second epoch, waiting for data included."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "train.py", *arguments, "--max_epochs", "2", "--log_dir", folder]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        run_script("train.py", *arguments, "--max_epochs", 2, "--log_dir", folder)
         events = EventAccumulator(f"{folder}/version_0")
         events.Reload()
     return events.Scalars("train/frames_per_second")[-1].value / train.parse_options(arguments).sequence_length

@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import REAL_DATASET, make_scene, needs_real_dataset, write_channels
+from support import REAL_DATASET, make_scene, needs_real_dataset, write_channels
 from torch.utils.data import DataLoader, default_collate
 
-from augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order
 from dataset import (
     EpochSampler,
     ResumableLoader,
@@ -16,8 +15,9 @@ from dataset import (
     TrainingWindows,
     ValidationWindows,
 )
-from images import ALBEDO_INPUTS, PLAIN_INPUTS
-from sequences import find_sequences, split_dataset
+from frames.augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.sequences import find_sequences, split_dataset
 
 
 def coordinates_scene(folder, frames=3, size=(10, 12), noisy=2):

@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from checkpoints import load_checkpoint, load_denoiser
-from lightning_module import DenoisingModule
+from frames.radiance import decode_radiance, encode_radiance
 from model import (
     PAPER_CHANNELS,
     Denoiser,
@@ -16,7 +15,8 @@ from model import (
     denoise,
     local_mean,
 )
-from radiance import decode_radiance, encode_radiance
+from training.checkpoints import load_checkpoint, load_denoiser
+from training.module import DenoisingModule
 
 SMALL = [8, 10, 12]
 

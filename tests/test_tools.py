@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import QUICK, ROOT, make_scene, run_script
+from support import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
 TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant scalar_rgb --workers 1"
@@ -17,8 +17,10 @@ TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant sca
 
 def test_the_demo_from_nothing_to_pictures_and_again(tmp_path):
     pytest.importorskip("mitsuba")
-    for file in [*ROOT.glob("*.py"), ROOT / "Makefile", ROOT / "requirements.txt"]:
-        shutil.copy(file, tmp_path)
+    shutil.copytree(
+        ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(".*", "data-*", "runs*", "reconstructions*")
+    )
+    tmp_path /= "clone"
     training = "--max_epochs 1 --channels 8 10 --crop_size 16 --sequence_length 2 --num_workers 0 --samples_per_epoch 4"
     settings = [f"VENV={sys.prefix}", f"DEMO_ROOMS=--seed 7 {TINY}", f"DEMO_TRAINING={training} --log_dir runs-demo"]
     command = ["make", "-o", f"{sys.prefix}/installed", "demo", *settings]
@@ -35,7 +37,7 @@ def test_the_demo_from_nothing_to_pictures_and_again(tmp_path):
 def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
     for name in "ABC":
         make_scene(tmp_path / "train" / name, frames=1)
-    run_script("contact_sheet.py", tmp_path / "train", tmp_path / "sheet.png", "--columns", "2")
+    run_script("-m", "scoring.contact_sheet", tmp_path / "train", tmp_path / "sheet.png", "--columns", "2")
     sheet = read_image(str(tmp_path / "sheet.png"))
     assert sheet.shape == (3, 48, 64)
     assert (sheet[:, 24:, 32:] == 0).all() and (sheet[:, 24:, :32].float().mean() > 20)
@@ -45,13 +47,13 @@ def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
 def test_a_contact_sheet_of_different_sizes_is_refused(tmp_path):
     make_scene(tmp_path / "A", frames=1)
     make_scene(tmp_path / "B", frames=1, size=(16, 16))
-    done = run_script("contact_sheet.py", tmp_path, tmp_path / "sheet.png", check=False)
+    done = run_script("-m", "scoring.contact_sheet", tmp_path, tmp_path / "sheet.png", check=False)
     assert done.returncode == 1 and "differ in size" in done.stderr and not (tmp_path / "sheet.png").exists()
 
 
 def test_the_rendering_benchmark_prints_a_ratio():
     pytest.importorskip("mitsuba")
-    done = run_script("benchmarks/rendering.py", "--procedural", "1", *TINY.split())
+    done = run_script("-m", "benchmarks.rendering", "--procedural", "1", *TINY.split())
     result = json.loads(done.stdout.splitlines()[-1])
     assert (
         result["ratio"] == pytest.approx(result["render_py_s"] / result["bare_s"]) and result["variant"] == "scalar_rgb"
@@ -66,7 +68,7 @@ def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
             wheel.writestr(name, name)
     with zipfile.ZipFile(tmp_path / "other-1-any.whl", "w") as wheel:
         wheel.writestr("other/include/kept.h", "x")
-    run_script("benchmarks/pack_mitsuba.py", tmp_path, tmp_path / "out.tar.xz")
+    run_script("-m", "benchmarks.pack_mitsuba", tmp_path, tmp_path / "out.tar.xz")
     with tarfile.open(tmp_path / "out.tar.xz") as archive:
         names = sorted(archive.getnames())
     kept = [
@@ -80,7 +82,9 @@ def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
 
 def test_the_reconstruction_benchmark_prints_ratios():
     rows = ["paper float32 plain", "fast float32"]
-    done = run_script("benchmarks/reconstruction.py", "--sizes", "64x48", "--rounds", 1, "--repeat", 1, "--only", *rows)
+    done = run_script(
+        "-m", "benchmarks.reconstruction", "--sizes", "64x48", "--rounds", 1, "--repeat", 1, "--only", *rows
+    )
     result = json.loads(done.stdout.splitlines()[-1])
     assert {row["64x48"] for row in result["rows"]} == set(rows)
     paper, fast = sorted(result["rows"], key=lambda row: -row["GFLOP"])
@@ -90,7 +94,7 @@ def test_the_reconstruction_benchmark_prints_ratios():
 
 def test_the_training_benchmark_prints_ratios(small_dataset):
     quick = [*QUICK, "--samples_per_epoch", 4, "--seconds", 0.5, "--steps", 1]
-    done = run_script("benchmarks/training.py", small_dataset, *quick)
+    done = run_script("-m", "benchmarks.training", small_dataset, *quick)
     rows = {row[""]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
     for name in ("loader", "step", "epoch"):
         assert rows[name]["ratio"] == pytest.approx(rows[name]["ours"] / rows[name]["plain"])
@@ -100,7 +104,7 @@ def test_the_training_benchmark_prints_ratios(small_dataset):
 def test_the_scaling_benchmark_prints_its_four_tables():
     quick = ["--sizes", "64x48", "--lengths", 2, "--crop", 32, "--frame_size", "32x32", "--scenes", 1, "--seconds", 0.5]
     train = [*QUICK, "--samples_per_epoch", 4, "--batch_size", 2]
-    done = run_script("benchmarks/scaling.py", *quick, *train)
+    done = run_script("-m", "benchmarks.scaling", *quick, *train)
     tables = {t["benchmark"]: t["rows"] for t in map(json.loads, (x for x in done.stdout.splitlines() if x[0] == "{"))}
     assert list(tables) == [f"scaling with {x}" for x in ("pixels", "window length", "the dataset", "processes")]
     assert [row["processes"] for row in tables["scaling with processes"]] == ["1", "2"]
@@ -109,7 +113,7 @@ def test_the_scaling_benchmark_prints_its_four_tables():
 
 
 def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_dataset, tmp_path):
-    command = ["benchmarks/networks.py", small_dataset, small_dataset, "--output_dir", tmp_path, "--only", "fast"]
+    command = ["-m", "benchmarks.networks", small_dataset, small_dataset, "--output_dir", tmp_path, "--only", "fast"]
     command += ["--epochs", 1, "--size", "64x48", "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
     for _ in range(2):
         (row,) = json.loads(run_script(*command).stdout.splitlines()[-1])["rows"]

@@ -1,0 +1,235 @@
+"""What is on disk: finds the sequences of a dataset, checks them before anything is trained, and splits them.
+
+A dataset is `DATASET/{train,val,test}/<Scene>/frame-0000/{target.exr, noisy-0.exr, noisy-1.exr ...}`; `val` is
+optional. Only file names and EXR headers are read here. What is skipped is returned as lines for the user to read.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from pathlib import Path
+
+from tqdm import tqdm
+
+from files import InputError
+from frames.channels import PLAIN_INPUTS, find_channels
+from frames.exr import Header, read_header, require_channels
+
+FRAME_NAME = re.compile(r"frame-(\d+)")
+NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
+LAYOUT = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: its folder, its noisy renderings in the order of their numbers, its target if it has one."""
+
+    folder: Path
+    noisy: tuple[Path, ...]
+    target: Path | None
+
+    @property
+    def number(self) -> int:
+        """The frame number, from the folder's name."""
+        return int(FRAME_NAME.fullmatch(self.folder.name).group(1))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every EXR file of the frame."""
+        return (*self.noisy, self.target) if self.target else self.noisy
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Frames of one scene with consecutive numbers, all of size (H, W); albedo: whether every noisy file has one."""
+
+    scene: str
+    frames: tuple[Frame, ...]
+    size: tuple[int, int] = (0, 0)
+    albedo: bool = False
+
+    @property
+    def label(self) -> str:
+        """For messages: scene, first and last frame."""
+        return f"{self.scene} ({self.frames[0].folder.name} to {self.frames[-1].folder.name})"
+
+
+def find_sequences(
+    folder: Path, need_target: bool, inputs: tuple[str, ...] = PLAIN_INPUTS
+) -> tuple[list[Sequence], list[str]]:
+    """The sequences of every scene below `folder`, and what was skipped, a line each.
+
+    A frame without noisy renderings is skipped; one without target too if `need_target`. A gap in the numbers, of
+    skipped frames as well, splits a sequence. Raises InputError where nothing usable is left, where the files of a
+    sequence differ in their data window, or where a file is no EXR file or lacks a channel of `inputs`.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
+    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    scenes = [child for child in children if frame_folders(child)]
+    if not scenes:
+        raise InputError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
+    sequences, notes = read_scenes(scenes, need_target, inputs)
+    return sequences, [f"{c}: skipped, it has no folders frame-0000 ..." for c in children if c not in scenes] + notes
+
+
+def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
+    """As find_sequences, targets or not, for a dataset (its `test/`), a folder of scenes, or one scene's folder."""
+    if path.is_dir() and frame_folders(path):
+        return read_scenes([path.resolve()], False, inputs)
+    return find_sequences(path / "test" if (path / "test").is_dir() else path, False, inputs)
+
+
+def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
+    """The checked sequences of these scene folders, and what was skipped; raises InputError as find_sequences."""
+    sequences, notes = [], []
+    for scene in scenes:
+        found, scene_notes = scene_sequences(scene, need_target)
+        sequences += found
+        notes += scene_notes
+    if not sequences:
+        raise InputError(f"{scenes[0].parent}: no usable frame in it:\n  " + "\n  ".join(notes))
+    return check_headers(sequences, inputs), notes
+
+
+def frame_folders(scene: Path) -> list[Path]:
+    """The frame folders of a scene, in the order of their numbers."""
+    folders = (child for child in scene.iterdir() if FRAME_NAME.fullmatch(child.name) and child.is_dir())
+    return sorted(folders, key=lambda f: int(FRAME_NAME.fullmatch(f.name).group(1)))
+
+
+def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], list[str]]:
+    """The sequences of one scene folder, not yet checked, and what was skipped. Reads folder listings only."""
+    frames, notes = [], []
+    for folder in frame_folders(scene):
+        names = {child.name for child in folder.iterdir()}
+        numbers = sorted(int(m.group(1)) for m in map(NOISY_NAME.fullmatch, names) if m)
+        target = folder / "target.exr" if "target.exr" in names else None
+        if not numbers:
+            notes.append(f"{folder}: skipped, it has no noisy-0.exr (nor any other noisy-*.exr)")
+        elif need_target and target is None:
+            notes.append(f"{folder}: skipped, it has no target.exr")
+        else:
+            frames.append(Frame(folder, tuple(folder / f"noisy-{n}.exr" for n in numbers), target))
+    runs = [tuple(f for _, f in run) for _, run in groupby(enumerate(frames), lambda item: item[1].number - item[0])]
+    for before, after in pairwise(runs):
+        notes.append(f"{scene}: gap between {before[-1].folder.name} and {after[0].folder.name}; two sequences")
+    return [Sequence(scene.name, run) for run in runs], notes
+
+
+def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Sequence]:
+    """The sequences with size and albedo filled in, after reading the EXR header of every file, in parallel.
+
+    Raises InputError naming the first file that is not readable, lacks a channel, or has another data window.
+    """
+    files = [file for sequence in sequences for frame in sequence.frames for file in frame.files]
+    with ThreadPoolExecutor() as pool:
+        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
+        headers = dict(zip(files, reading, strict=True))
+    checked = []
+    for sequence in sequences:
+        first = headers[sequence.frames[0].noisy[0]]
+        noisy = [headers[file] for frame in sequence.frames for file in frame.noisy]
+        targets = [headers[frame.target] for frame in sequence.frames if frame.target]
+        for header in noisy:
+            _check_header(header, first, inputs)
+        for header in targets:
+            _check_header(header, first, ("color",))
+        albedo = all(find_channels(header.channels, "albedo") for header in noisy)
+        checked.append(replace(sequence, size=first.size, albedo=albedo))
+    return checked
+
+
+def _check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> None:
+    require_channels(header, quantities)
+    if header.window != first.window:
+        raise InputError(
+            f"{header.path}: data window {header.window} ({header.size[1]}x{header.size[0]}), but {first.path} has "
+            f"{first.window} ({first.size[1]}x{first.size[0]}); render all frames of a scene at one resolution"
+        )
+
+
+def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[str]]:
+    """The sequences of at least `length` frames, and a line for each other. Raises InputError where none is left."""
+    kept = [s for s in sequences if len(s.frames) >= length]
+    notes = [
+        f"{s.label}: skipped, {len(s.frames)} frames are fewer than --sequence_length {length}"
+        for s in sequences
+        if len(s.frames) < length
+    ]
+    if not kept:
+        longest = max(len(s.frames) for s in sequences)
+        raise InputError(
+            f"no sequence has the {length} frames of --sequence_length; the longest has {longest}: pass "
+            f"--sequence_length {longest} or less, or render longer sequences\n  " + "\n  ".join(notes)
+        )
+    return kept, notes
+
+
+def split_validation(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[Sequence], list[str]]:
+    """Training sequences, validation sequences that share no frame with them, and notes on what was left out.
+
+    The last tenth of each sequence, at least one window of `length` frames, is for validation; a sequence of fewer
+    than two windows keeps one for training and gives the rest, if that is two frames or more. Raises InputError
+    where no training window, or no validation frame, can be had.
+    """
+    training, validation = [], []
+    kept, notes = keep_long_enough(sequences, length)
+    for sequence in kept:
+        total = len(sequence.frames)
+        held = min(max(length, -(-total // 10)), total - length)
+        if held < 2:
+            held = 0
+            notes.append(f"{sequence.label}: {total} frames, all for training; too few to validate on as well")
+        training.append(replace(sequence, frames=sequence.frames[: total - held]))
+        if held:
+            validation.append(replace(sequence, frames=sequence.frames[total - held :]))
+    if not validation:
+        longest = max(len(s.frames) for s in kept)
+        raise InputError(
+            f"no frames are left to validate on: the longest sequence has {longest} frames; pass --sequence_length "
+            f"{max(2, longest // 2)} or less, or put scenes into val/ beside train/\n  " + "\n  ".join(notes)
+        )
+    return training, validation, notes
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sequences to train on and to validate on, and notes on what was skipped."""
+
+    training: list[Sequence]
+    validation: list[Sequence]
+    notes: list[str]
+
+    @property
+    def without_albedo(self) -> list[str]:
+        """The scenes in which not every noisy rendering has albedo."""
+        return sorted({s.scene for s in (*self.training, *self.validation) if not s.albedo})
+
+
+def split_dataset(root: Path, length: int, crop_size: int, inputs: tuple[str, ...] = PLAIN_INPUTS) -> Split:
+    """Training and validation sequences of the dataset at `root`: from `train/` and, where it exists, `val/`.
+
+    Raises InputError where windows of `length` frames, crops of `crop_size` pixels, or the channels of `inputs`
+    cannot be had.
+    """
+    sequences, notes = find_sequences(root / "train", True, inputs)
+    if (root / "val").is_dir():
+        validation, validation_notes = find_sequences(root / "val", True, inputs)
+        training, training_notes = keep_long_enough(sequences, length)
+        notes += validation_notes + training_notes
+    else:
+        training, validation, split_notes = split_validation(sequences, length)
+        notes += split_notes
+    check_crop(training, crop_size)
+    return Split(training, validation, notes)
+
+
+def check_crop(sequences: list[Sequence], crop_size: int) -> None:
+    """Raises InputError where a scene's frames are smaller than the crop, naming the crop that would fit all."""
+    small = [s for s in sequences if min(s.size) < crop_size]
+    if small:
+        fit = min(min(s.size) for s in small)
+        names = ", ".join(f"{s.scene} ({s.size[1]}x{s.size[0]})" for s in small)
+        raise InputError(f"frames smaller than --crop_size {crop_size}: {names}; --crop_size {fit} would fit")

@@ -1,0 +1,54 @@
+"""Which of Mitsuba's variants works on this machine."""
+
+import subprocess
+import sys
+
+from files import InputError
+
+VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")  # the fastest first
+FASTER = (
+    "two to three times faster with llvm_ad_rgb: install LLVM 16 or newer (on Debian: apt-get install libllvm19), or "
+    "name its library in DRJIT_LIBLLVM_PATH; faster still with an NVIDIA GPU and its driver"
+)
+PROBE = """import sys, mitsuba as mi
+mi.set_variant(sys.argv[1])
+print(float(mi.TensorXf(mi.render(mi.load_dict(mi.cornell_box()), spp=1)).array[0]) >= 0)"""
+
+
+def probe(variant: str) -> str | None:
+    """Renders a little in a child process, since some LLVM versions abort it; what went wrong, or None."""
+    try:
+        done = subprocess.run([sys.executable, "-c", PROBE, variant], capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        return "no picture within three minutes"
+    if done.returncode == 0 and "True" in done.stdout:
+        return None
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"ended with status {done.returncode}"
+
+
+def choose_variant(wanted: str) -> str:
+    """`wanted` if it works here, or, for auto, the fastest that does. Raises InputError where it does not."""
+    for variant in VARIANTS if wanted == "auto" else (wanted,):
+        problem = probe(variant)
+        if problem is None:
+            return variant
+        if wanted != "auto":
+            raise InputError(f"--variant {variant} does not work here ({problem}); use --variant auto")
+    raise InputError(f"no variant of Mitsuba works here ({problem}); try: python -c 'import mitsuba'")
+
+
+def find_variant(wanted: str, recorded: set[str], client=None) -> str:
+    """The variant to render with: `wanted`; for auto, that of the frames already there, else the fastest that works.
+
+    recorded: the variants of those frames. client: of a dask cluster, whose workers are then asked.
+    Raises InputError where it does not work.
+    """
+    continued = recorded.pop() if wanted == "auto" and len(recorded) == 1 else None
+    try:
+        asked = continued or wanted
+        return client.submit(choose_variant, asked).result() if client else choose_variant(asked)
+    except InputError as error:
+        if continued is None:
+            raise
+        raise InputError(f"the frames that are there need that variant, but {error}, in another folder") from error

@@ -1,0 +1,121 @@
+"""Walls of the made-up rooms: coverings, windows, doorways, and what hangs there. Forms as in furniture.py.
+
+A wall is made in the xy plane, facing +z, the middle of its foot at the origin.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from rooms import meshes as shapes
+from rooms import textures
+from rooms.furniture import Shape, ball, body, box, framed, moved, ornament, rod
+from rooms.materials import BLACK, Style, emitter, light_colour
+
+
+def surface(style: Style):
+    """A covering for floors, walls or ceilings: a function from (width, height) in metres to a material."""
+    kind = style.pick(["plain", "paint", "pattern", "timber"], [4, 1, 3, 1])
+    if kind in ("plain", "paint"):
+        bsdf = style.matt(style.pale()) if kind == "plain" else style.coated(style.pale())
+        return lambda width, height: bsdf
+    pattern = textures.wood if kind == "timber" else style.pick(list(textures.PATTERNS))
+    image, metres = style.texture(pattern), style.rng.uniform(0.4, 2.0)
+    finish = style.coated if style.chance(0.5) else style.matt
+    return lambda width, height: finish(image | {"repeat": (width / metres, height / metres)})
+
+
+def wall(style: Style, length: float, height: float, covering, window: bool) -> list[Shape]:
+    """A wall in the xy plane that faces +z, its foot's middle at the origin, with openings and what hangs on it."""
+    rng, half, t = style.rng, length / 2, 0.2
+    openings = []
+    if window:
+        count = int(rng.integers(1, max(2, int(length / 1.6)) + 1))
+        sill, top = rng.uniform(0.1, 1.0), height - rng.uniform(0.15, 0.5)
+        edges = np.linspace(-half + 0.15, half - 0.15, count + 1)
+        gap = rng.uniform(0.1, 0.35) * (edges[1] - edges[0])
+        openings = [(a + gap, b - gap, sill, top) for a, b in pairwise(edges)]
+    elif style.chance(0.25) and length > 2.5:
+        x = rng.uniform(-half + 0.5, half - 1.4)
+        openings = [(x, x + 0.9, 0.0, min(2.05, height - 0.1))]
+    parts, x = [], -half - t
+    for x0, x1, y0, y1 in openings:
+        parts += [((x, 0), (x0, height)), ((x0, 0), (x1, y0)), ((x0, y1), (x1, height))]
+        x = x1
+    parts.append(((x, 0), (half + t, height)))
+    solid = [(a, b) for a, b in parts if b[0] - a[0] > 1e-3 and b[1] - a[1] > 1e-3]
+    result = [box((*a, -t), (*b, 0), covering(b[0] - a[0], b[1] - a[1])) for a, b in solid]
+    for opening in openings:
+        result += glazing(style, *opening) if window else corridor(style, *opening)
+    result += skirting(style, half) if style.chance(0.5) and not openings else []
+    return result + hangings(style, half, height, openings)
+
+
+def glazing(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Shape]:
+    """A window's frame and bars; now and then blinds or curtains."""
+    rng, frame = style.rng, style.paint
+    lines_x = np.linspace(x0, x1, int(rng.integers(2, 5)))
+    lines_y = np.linspace(y0, y1, int(rng.integers(2, 5)))
+    bars = [box((x - 0.02, y0, -0.12), (x + 0.02, y1, -0.07), frame) for x in lines_x]
+    bars += [box((x0, y - 0.02, -0.12), (x1, y + 0.02, -0.07), frame) for y in lines_y]
+    bars.append(box((x0 - 0.03, y0 - 0.03, -0.02), (x1 + 0.03, y0, 0.08), frame))
+    kind = style.pick(["bare", "curtains", "blinds"], [1.5, 1.2, 1.5])
+    if kind == "curtains":
+        span, drop = (x1 - x0) * rng.uniform(0.15, 0.5), y1 - y0 + 0.2
+        for x in (x0 - 0.1, x1 + 0.1 - span):
+            bars.append(body(shapes.curtain(rng, span, drop), style.cloth, (x, y0 - 0.1, 0.1)))
+        bars.append(rod((x0 - 0.2, y1 + 0.1, 0.1), (x1 + 0.2, y1 + 0.1, 0.1), 0.012, style.metal))
+    elif kind == "blinds":
+        bottom, tilt = y0 + (y1 - y0) * rng.uniform(0, 0.6), rng.uniform(0.0, 0.02)
+        slat = style.matt(style.colour())
+        bars += [box((x0, y, -0.06), (x1, y + 0.003 + tilt, -0.02), slat) for y in np.arange(bottom, y1, 0.045)]
+    return bars
+
+
+def corridor(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Shape]:
+    """What is behind a doorway: a passage with a lamp of its own, lit or not, and the door frame."""
+    bsdf, end = style.matt(style.colour()), -0.2 - style.rng.uniform(1.0, 3.0)
+    a, b, h = x0 - 0.6, x1 + 0.6, y1 + 0.3
+    parts = [((a, -0.1, end), (b, 0, -0.2)), ((a, h, end), (b, h + 0.1, -0.2)), ((a, 0, end - 0.1), (b, h, end))]
+    parts += [((a - 0.1, 0, end), (a, h, -0.2)), ((b, 0, end), (b + 0.1, h, -0.2))]
+    result = [box(low, high, bsdf) for low, high in parts]
+    trim = [((x0 - 0.08, 0), (x0, y1)), ((x1, 0), (x1 + 0.08, y1)), ((x0 - 0.08, y1), (x1 + 0.08, y1 + 0.08))]
+    result += [box((*low, 0), (*high, 0.025), style.paint) for low, high in trim]
+    if style.chance(0.6):
+        light = emitter(light_colour(style), style.rng.uniform(1, 15) * style.brightness)
+        result.append(ball(((x0 + x1) / 2, h - 0.15, end / 2), 0.09, BLACK, emitter=light))
+    return result
+
+
+def skirting(style: Style, half: float) -> list[Shape]:
+    """A board along the foot of a wall."""
+    return [box((-half, 0, 0), (half, style.rng.uniform(0.06, 0.16), 0.015), style.paint)]
+
+
+def hangings(style: Style, half: float, height: float, openings: list) -> list[Shape]:
+    """Pictures, a mirror, a shelf, a radiator or pipes, on the parts of a wall without openings."""
+    rng, result, x = style.rng, [], -half + 0.3
+
+    def is_free(low: float, high: float) -> bool:
+        return all(high < x0 - 0.1 or low > x1 + 0.1 for x0, x1, _, _ in openings)
+
+    while x < half - 0.5:
+        wide, tall = rng.uniform(0.2, 1.1), rng.uniform(0.2, 0.9)
+        kind = style.pick(["nothing", "frame", "board", "radiator", "pipes"], [2, 3, 1, 0.6, 0.3])
+        if x + wide > half - 0.1 or not is_free(x, x + wide):
+            kind = "nothing"
+        middle = x + wide / 2
+        if kind == "frame":
+            result += moved(framed(style, wide, tall), (middle, rng.uniform(1.3, 1.7), 0))
+        elif kind == "board":
+            y = rng.uniform(1.1, height - 0.6)
+            result.append(box((x, y, 0), (x + wide, y + 0.025, 0.2), style.timber))
+            for at in np.arange(x + 0.1, x + wide - 0.05, 0.2):
+                result += moved(ornament(style, rng.uniform(0.1, 0.22)), (at, y + 0.025, 0.1), rng.uniform(0, 6))
+        elif kind == "radiator":
+            ribs = np.arange(x, x + wide, 0.05)
+            result += [rod((at, 0.1, 0.06), (at, 0.65, 0.06), 0.018, style.paint) for at in ribs]
+        elif kind == "pipes":
+            result += [rod((at, 0, 0.05), (at, height, 0.05), 0.015, style.metal) for at in (x, x + 0.08)]
+        x += wide + rng.uniform(0.1, 0.8)
+    return result

@@ -1,0 +1,67 @@
+"""Pins tiling: image and state are those of the whole frame, and the receptive radius is what the network sees."""
+
+import pytest
+import torch
+
+from inference.tiling import boxes, denoise_in_tiles
+from model import PAPER_CHANNELS, Denoiser
+
+
+def small(patch, levels=3, means=()):
+    torch.manual_seed(0)
+    denoiser = Denoiser([4, 6, 5, 7][:levels], False, patch, means).eval().requires_grad_(False)
+    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)
+    return denoiser
+
+
+@pytest.mark.parametrize(("patch", "means"), [(1, ()), (2, ()), (2, (4, 16))])
+@pytest.mark.parametrize(("size", "tile"), [((100, 131), 32), ((64, 200), 64), ((70, 70), 1), ((40, 50), 500)])
+def test_tiles_give_the_image_and_the_state_of_the_whole_frame(patch, means, size, tile):
+    denoiser = small(patch, 2 if tile == 1 else 3, means)
+    state = tiled_state = None
+    for frame in torch.rand(4, 1, 7, *size):
+        image, state = denoiser(frame, state)
+        tiled, tiled_state = denoise_in_tiles(denoiser, frame, tiled_state, tile)
+        assert torch.allclose(tiled, image, atol=1e-5)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(tiled_state, state, strict=True))
+
+
+def test_a_smaller_margin_would_not_do():
+    denoiser = small(1)
+    frame = torch.rand(1, 7, 128, 128)
+    type(denoiser.network).receptive_radius, radius = 4, type(denoiser.network).receptive_radius
+    try:
+        tiled, _ = denoise_in_tiles(denoiser, frame, None, 32)
+    finally:
+        type(denoiser.network).receptive_radius = radius
+    assert not torch.allclose(tiled, denoiser(frame)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("patch", "levels"), [(1, 1), (1, 2), (1, 3), (2, 2)])
+def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
+    """Every pixel counts with positive weights: how far the output at each place of a coarsest pixel depends."""
+    denoiser = small(patch, levels)
+    network = denoiser.network.double()
+    for weight in network.parameters():
+        weight.abs_().add_(0.01)
+    size = 4 * network.receptive_radius // network.multiple * network.multiple
+    farthest = 0
+    for offset in range(network.multiple):
+        features = torch.rand(1, 7, size, size, dtype=torch.float64, requires_grad=True)
+        at = size // 2 // network.multiple * network.multiple + offset
+        (output,), _ = network(features[None], network.initial_state(features))
+        seen = torch.autograd.grad(output[0, 0, at, at], features)[0].abs().sum((0, 1)).nonzero()
+        farthest = max(farthest, int((seen - at).abs().max()))
+    assert farthest <= network.receptive_radius <= farthest + network.multiple
+
+
+def test_the_papers_network_sees_346_pixels():
+    assert Denoiser(PAPER_CHANNELS).network.receptive_radius == 346
+
+
+def test_boxes_cover_a_frame_once():
+    count = torch.zeros(50, 33)
+    for inner, outer in boxes((50, 33), 16, 8):
+        count[inner] += 1
+        assert all(0 <= o.start <= i.start and i.stop <= o.stop for i, o in zip(inner, outer, strict=True))
+    assert (count == 1).all()

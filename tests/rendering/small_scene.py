@@ -1,0 +1,66 @@
+"""A small scene for the tests of render.py: a yard below an open sky, its camera path, and the jobs that render it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+mi = pytest.importorskip("mitsuba")
+
+from rendering.cameras import Camera
+from rendering.jobs import Job, Settings
+
+EVERYTHING = ("color", "depth", "normal", "albedo", "motion")
+
+# A floor with a picture on it, a ball and a lamp below an open sky: diffuse, with misses and indirect light.
+SCENE = """<scene version="3.0.0">
+  <integrator type="path"><integer name="max_depth" value="4"/></integrator>
+  <sensor type="perspective"><float name="fov" value="60"/>
+    <transform name="to_world"><lookat origin="0, 2, 4" target="0, 0.5, 0" up="0, 1, 0"/></transform>
+  </sensor>
+  <emitter type="constant"><rgb name="radiance" value="0.3, 0.3, 0.4"/></emitter>
+  <shape type="rectangle">
+    <transform name="to_world"><rotate x="1" angle="-90"/><scale value="4"/></transform>
+    <bsdf type="diffuse"><texture name="reflectance" type="checkerboard">
+      <rgb name="color0" value="0.7, 0.3, 0.2"/><rgb name="color1" value="0.2, 0.5, 0.6"/>
+      <transform name="to_uv"><scale value="3"/></transform></texture></bsdf>
+  </shape>
+  <shape type="sphere"><float name="radius" value="0.7"/><point name="center" x="0" y="0.7" z="0"/>
+    <bsdf type="diffuse"><rgb name="reflectance" value="0.9, 0.1, 0.1"/></bsdf></shape>
+  <shape type="sphere"><float name="radius" value="0.3"/><point name="center" x="1.5" y="3" z="1"/>
+    <emitter type="area"><rgb name="radiance" value="9, 9, 8"/></emitter></shape>
+</scene>
+"""
+KEYS = [{"origin": [0.1 * i, 1.6, 3.4], "target": [0.05 * i, 0.5, 0], "up": [0, 1, 0], "fov": 60} for i in range(4)]
+SMALL = ["--width", 24, "--height", 16, "--target_spp", 4, "--noisy", 2, "--frames", 3]
+SMALL += ["--variant", "scalar_rgb", "--workers", 1]
+
+
+def write_scene(folder: Path) -> Path:
+    """The scene file, its camera file beside it."""
+    folder.mkdir()
+    (folder / "camera.json").write_text(json.dumps({"keyframes": KEYS}))
+    (folder / "scene.xml").write_text(SCENE)
+    return folder / "scene.xml"
+
+
+def command(scene: Path, dataset: Path, *more) -> list:
+    """A command line of render.py for that scene."""
+    return ["render.py", dataset, "--scene", scene, "--camera", scene.with_name("camera.json"), *SMALL, *more]
+
+
+def settings(**changes) -> Settings:
+    small = Settings(24, 16, 1, 4, 4, 2, None, False, 0, "scalar_rgb", mi.__version__)
+    return replace(small, **changes)
+
+
+def job(scene: Path, folder: Path, frame: int = 1, **changes) -> Job:
+    cameras = [Camera(**key) for key in KEYS]
+    source = ("file", str(scene), None, 1.0, 0.0)
+    return Job(str(folder), source, frame, cameras[frame], cameras[frame - 1] if frame else None, settings(**changes))
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    """Every file of a dataset but its own temporary ones: path and content."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

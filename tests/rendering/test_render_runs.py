@@ -1,0 +1,221 @@
+"""Pins how render.py runs: the same files whoever renders them, resumed after a kill, refused with other parameters,
+on a cluster that loses a worker; and errors that are one clear line.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_scene import SCENE, command, job, pixels, settings
+from support import ROOT, run_script
+
+import render
+from files import InputError
+from rendering import variants
+
+
+def test_frames_do_not_depend_on_order_or_process(scene, tmp_path):
+    for frame in (2, 0, 1):
+        render.render_frame(job(scene, tmp_path / "backwards" / "yard", frame))
+    run_script(*command(scene, tmp_path / "data"))
+    backwards = pixels(tmp_path / "backwards" / "yard")
+    forwards = pixels(tmp_path / "data" / "train" / "yard")
+    assert backwards == {name: content for name, content in forwards.items() if name != "sequence.json"}
+
+
+def test_seeds_are_apart_and_only_theirs():
+    base = job(Path("x"), Path("d/yard"))
+    renderings = [(name, part) for name in ("noisy-0", "noisy-1", "target") for part in (0, 1)]
+    seeds = {replace(base, frame=f).seed(*r) for f in range(50) for r in renderings}
+    assert len(seeds) == 300 and all(0 <= s < 2**32 for s in seeds)
+    assert base.seed("target") == job(Path("y"), Path("elsewhere/yard"), spp=7).seed("target")
+    assert base.seed("target") != job(Path("x"), Path("d/other")).seed("target")
+    assert base.seed("target") != replace(base, settings=settings(seed=1)).seed("target")
+
+
+def start(arguments: list) -> subprocess.Popen:
+    """A script in the background, in a process group of its own."""
+    arguments = [sys.executable, ROOT / arguments[0], *arguments[1:]]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
+    return subprocess.Popen([str(a) for a in arguments], preexec_fn=heed_interrupt, **quiet)
+
+
+def heed_interrupt() -> None:
+    """A shell's background job ignores Ctrl-C, and so does what it starts: the suite, if it runs in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
+    """Until a file of that pattern is there; fails if the process ends first."""
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stdout.read().decode()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
+    more = ("--frames", "24", "--target_spp", "384")
+    run_script(*command(scene, tmp_path / "whole", *more))
+    process = start(command(scene, tmp_path / "data", *more))
+    wait_for("train/yard/frame-0001", tmp_path / "data", process)
+    os.killpg(process.pid, blow)
+    said = process.communicate()[0].decode()
+    assert process.returncode == (130 if blow == signal.SIGINT else -9)
+    assert blow == signal.SIGKILL or ("interrupted" in said and "Traceback" not in said)
+    (tmp_path / "data" / "train" / "yard" / ".frame-0003-gone-1").mkdir()
+    shutil.copy(*((tmp_path / "data" / "train" / "yard" / "frame-0000" / n) for n in ("target.exr", "mark")))
+    run_script(*command(scene, tmp_path / "data", *more))
+    assert (tmp_path / "data" / "train" / "yard" / "frame-0000" / "mark").is_file(), "rendered again though it was done"
+    (tmp_path / "data" / "train" / "yard" / "frame-0000" / "mark").unlink()
+    assert pixels(tmp_path / "data") == pixels(tmp_path / "whole")
+    assert not list((tmp_path / "data" / "train" / "yard").glob(".*"))
+
+
+def test_other_parameters_are_refused_and_named(scene, tmp_path):
+    run_script(*command(scene, tmp_path / "data"))
+    before = pixels(tmp_path / "data")
+    refused = run_script(*command(scene, tmp_path / "data", "--seed", "5", "--spp", "2", "--speed", "0.5"), check=False)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    for said in ("seed 0 there, 5 asked for", "spp 1 there, 2 asked for", "the camera path", str(tmp_path / "data")):
+        assert said in refused.stderr
+    fewer = run_script(*command(scene, tmp_path / "data", "--frames", "2"), check=False)
+    assert fewer.returncode == 1 and "frames 3 there, 2 asked for" in fewer.stderr
+    assert pixels(tmp_path / "data") == before
+    run_script(*command(scene, tmp_path / "data", "--frames", "4"))
+    after = pixels(tmp_path / "data")
+    assert len(after) == len(before) + 3
+    assert all(after[name] == content for name, content in before.items() if name != "train/yard/sequence.json")
+
+
+def test_a_deleted_file_is_made_again(scene, tmp_path):
+    run_script(*command(scene, tmp_path / "data"))
+    before = pixels(tmp_path / "data")
+    (tmp_path / "data" / "train" / "yard" / "frame-0002" / "noisy-1.exr").unlink()
+    run_script(*command(scene, tmp_path / "data"))
+    assert pixels(tmp_path / "data") == before
+
+
+def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
+    stranger = tmp_path / "data" / "train" / "yard" / "frame-0000"
+    stranger.mkdir(parents=True)
+    refused = run_script(*command(scene, tmp_path / "data"), check=False)
+    assert refused.returncode == 1 and "no sequence.json" in refused.stderr and not list(stranger.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--procedural", "0"], "--procedural 0: expected 1 or more"),
+        (["--procedural", "1", "--spp", "0"], "--spp 0: expected 1 or more"),
+        (["--procedural", "1", "--speed", "-1"], "--speed -1.0: expected a number above 0"),
+        (["--procedural", "1", "--start", "nan"], "--start nan: expected 0 or more"),
+        (["--procedural", "1", "--camera", "c.json"], "--camera goes with --scene"),
+        (["--procedural", "1", "--seed", "-3"], "--seed -3: expected 0 or more"),
+        (["--scene", "nowhere.xml"], "nowhere.xml: no such file"),
+    ],
+)
+def test_wrong_options_are_named(arguments, said, tmp_path):
+    with pytest.raises(InputError) as error:
+        render.parse([str(tmp_path), *arguments])
+    assert said in str(error.value)
+
+
+def test_a_scene_with_an_error_is_named_and_leaves_nothing(scene, tmp_path):
+    scene.write_text(SCENE.replace('type="path"', 'type="no_such_integrator"'))
+    done = run_script(*command(scene, tmp_path / "data"), check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert str(scene) in done.stderr and "no_such_integrator" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unwritable_folder_and_a_bad_camera_file_are_one_line(scene, tmp_path):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    done = run_script(*command(scene, tmp_path / "data"), check=False)
+    assert done.returncode == 1 and str(tmp_path / "data") in done.stderr and "Traceback" not in done.stderr
+    scene.with_name("camera.json").write_text("[]")
+    done = run_script(*command(scene, tmp_path / "other"), check=False)
+    assert done.returncode == 1 and "no key frames" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_frame_that_cannot_be_written_leaves_nothing(scene, tmp_path, monkeypatch):
+    written = []
+
+    def full(path, quantities):
+        written.append(path)
+        path.write_bytes(b"half")
+        if path.name == "target.exr":
+            raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(render, "write_exr", full)
+    with pytest.raises(OSError, match="No space"):
+        render.render_frame(job(scene, tmp_path / "s"))
+    assert len(written) == 3 and not list((tmp_path / "s").iterdir())
+
+
+def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tmp_path, monkeypatch):
+    run_script(*command(scene, tmp_path / "data"))
+    monkeypatch.setattr(variants, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
+    options = render.parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
+    with pytest.raises(InputError, match="the frames that are there need that variant, but no scalar_rgb"):
+        render.run(options)
+
+
+def test_another_version_of_mitsuba_on_a_worker_is_refused(scene, tmp_path):
+    with pytest.raises(InputError, match=r"0\.1\.2 where the run began"):
+        render.render_frame(job(scene, tmp_path / "s", mitsuba="0.1.2"))
+
+
+def test_variants_are_probed_in_a_child(monkeypatch):
+    assert variants.probe("scalar_rgb") is None
+    assert variants.choose_variant("scalar_rgb") == "scalar_rgb"
+    monkeypatch.setattr(variants, "PROBE", "import os, sys\nsys.argv[1] == 'scalar_rgb' or os.abort()\nprint(True)")
+    assert variants.choose_variant("auto") == "scalar_rgb", "an abort of the child is an answer, not the end"
+    with pytest.raises(InputError, match="llvm_ad_rgb does not work here"):
+        variants.choose_variant("llvm_ad_rgb")
+
+
+def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path):
+    """A scheduler and two workers by dask's command line, elsewhere, without this project's modules on their path."""
+    pytest.importorskip("distributed")
+    more = ("--frames", "8", "--target_spp", "64")
+    run_script(*command(scene, tmp_path / "one", *more))
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", address, "--port", 0]
+    dask_worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address, "--nthreads", 1]
+    commands = [[*dask, "--dashboard-address", ":0"]] + [[*dask_worker, "--no-dashboard", "--no-nanny"]] * 2
+    cluster = []
+    try:
+        for arguments in commands:
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+            cluster.append(subprocess.Popen([str(a) for a in arguments], **quiet))
+        while not address.is_file():
+            time.sleep(0.05)
+        url = json.loads(address.read_text())["address"]
+        process = start(command(scene, tmp_path / "many", *more, "--scheduler", url))
+        wait_for(f"train/yard/.frame-*-{cluster[1].pid}", tmp_path / "many", process)
+        cluster[1].kill()
+        said = process.communicate(timeout=300)[0].decode()
+    finally:
+        for part in cluster:
+            part.kill()
+    assert process.returncode == 0, said
+    assert pixels(tmp_path / "many") == pixels(tmp_path / "one")
+
+
+def test_two_local_processes_make_the_same_files(scene, tmp_path):
+    run_script(*command(scene, tmp_path / "one"))
+    run_script(*command(scene, tmp_path / "two", "--workers", "2"))
+    assert pixels(tmp_path / "two") == pixels(tmp_path / "one")
+
+
+def test_no_cluster_at_that_address_is_one_line(scene, tmp_path):
+    done = run_script(*command(scene, tmp_path / "x", "--scheduler", "nonsense://here"), check=False)
+    assert done.returncode == 1 and "no dask scheduler answers" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,136 @@
+"""Pins the made-up rooms: the same for the same seed, varied, within physical ranges, and meshes that are whole."""
+
+import numpy as np
+import pytest
+
+from rooms import meshes as shapes
+from rooms import room as rooms
+from rooms import textures
+from rooms.materials import make_palette
+
+
+def described(value):
+    """A scene description with arrays and meshes as bytes, so that two can be compared."""
+    if isinstance(value, dict):
+        return {key: described(item) for key, item in value.items()}
+    if isinstance(value, shapes.Mesh):
+        return value.vertices.tobytes(), value.faces.tobytes()
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+def make(seed=0, split="train", number=0):
+    return rooms.make_room(rooms.generator(seed, split, number))
+
+
+def leaves(value):
+    """Every dictionary in a scene description."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from leaves(item)
+
+
+def test_the_same_seed_makes_the_same_room_and_any_other_another():
+    first = described(make().scene())
+    assert described(make().scene()) == first
+    for other in (make(seed=1), make(number=1), make(split="test"), make(split="val")):
+        assert described(other.scene()) != first
+
+
+def test_a_longer_shot_begins_as_a_shorter_one():
+    def shot(frames):
+        generator = rooms.generator(3, "train", 4)
+        return rooms.shot(rooms.make_room(generator), generator, frames)
+
+    assert shot(40)[:7] == shot(7)
+
+
+def test_a_dozen_rooms_have_every_kind_of_light_and_surface():
+    kinds, emitters, cameras_moved = set(), 0, 0
+    for number in range(12):
+        generator = rooms.generator(0, "train", number)
+        room = rooms.make_room(generator)
+        found = [d["type"] for d in leaves(room.scene()) if "type" in d]
+        kinds |= set(found)
+        lights = found.count("area") + found.count("envmap")
+        assert lights >= 1, "a room without any light"
+        emitters += lights
+        path = rooms.shot(room, generator, 30)
+        cameras_moved += path[0] != path[-1]
+        assert all(np.isfinite([*c.origin, *c.target]).all() for c in path)
+    wanted = {"diffuse", "plastic", "roughplastic", "roughconductor", "conductor", "dielectric", "bitmap", "envmap"}
+    assert wanted | {"area", "ply", "cube", "sphere", "principledthin"} <= kinds
+    assert cameras_moved >= 10
+
+
+def test_reflectances_are_physical():
+    for number in range(2):
+        found = list(leaves(make(number=number).scene()))
+        lights = [id(d["radiance"]) for d in found if d.get("type") == "area"]
+        for one in found:
+            if one.get("type") == "bitmap":
+                assert one["image"].min() >= 0 and one["image"].max() <= 1 and one["image"].dtype == np.float32
+            if one.get("type") == "rgb" and id(one) not in lights:
+                assert min(one["value"]) >= 0 and max(one["value"]) <= 1
+
+
+def test_things_stand_inside_and_apart():
+    for number in range(4):
+        room = make(number=number)
+        width, _, depth = room.size
+        for index, (x0, z0, x1, z1) in enumerate(room.taken):
+            assert max(-x0, x1) < width / 2 + 0.6 and max(-z0, z1) < depth / 2 + 0.6
+            for a0, b0, a1, b1 in room.taken[:index]:
+                assert x0 >= a1 or a0 >= x1 or z0 >= b1 or b0 >= z1
+
+
+@pytest.mark.parametrize("pattern", [*textures.PATTERNS, textures.picture])
+def test_textures_are_images_of_reflectance_with_contrast(pattern):
+    images = [pattern(np.random.default_rng(seed), make_palette(np.random.default_rng(seed))) for seed in range(4)]
+    for image in images:
+        assert image.shape == (textures.SIZE, textures.SIZE, 3) and image.dtype == np.float32
+        assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
+    assert max(image.std() for image in images) > 0.02
+    assert not np.array_equal(images[0], images[1])
+
+
+def test_noise_has_no_seam():
+    noise = textures.fractal_noise(np.random.default_rng(0), 4, 3)
+    inside = np.abs(np.diff(noise, axis=0)).max()
+    assert np.abs(noise[0] - noise[-1]).max() <= 1.5 * inside
+
+
+def volume(mesh):
+    """Of a closed mesh, positive if its faces are counter-clockwise from outside."""
+    a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(float) for i in range(3))
+    return (np.cross(a, b) * c).sum() / 6
+
+
+def test_the_volume_of_a_turned_cylinder_and_of_an_ellipsoid():
+    profile = np.array([[1e-4, 0], [0.5, 0], [0.5, 2.0], [1e-4, 2.0]])
+    assert volume(shapes.revolve(profile, 200)) == pytest.approx(np.pi * 0.25 * 2, rel=0.01)
+    ellipsoid = shapes.blob(np.random.default_rng(0), (1.0, 2.0, 3.0), 0.0)
+    assert volume(ellipsoid) == pytest.approx(4 / 3 * np.pi * 6, rel=0.02)
+
+
+def test_meshes_are_whole():
+    rng = np.random.default_rng(1)
+    meshes = [shapes.vase(rng, 1.0, 0.3), shapes.vase(rng, 1.0, 0.3, 0.02), shapes.lampshade(0.3, 0.2, 0.1)]
+    meshes += [shapes.knot(rng, 0.5), shapes.curtain(rng, 1.0, 2.0), shapes.leaves(rng, 9, 0.5)]
+    for mesh in meshes:
+        assert np.isfinite(mesh.vertices).all() and mesh.faces.max() == len(mesh.vertices) - 1
+        assert mesh.uv.min() >= 0 and mesh.uv.max() <= 1 and len(mesh.uv) == len(mesh.vertices)
+        assert np.allclose(np.linalg.norm(shapes.vertex_normals(mesh), axis=1), 1, atol=1e-5)
+
+
+def test_shading_normals_of_a_ball_point_away_from_its_middle():
+    ball = shapes.blob(np.random.default_rng(0), (2.0, 2.0, 2.0), 0.0)
+    inner = np.abs(ball.vertices[:, 1]) < 1.9
+    assert np.allclose(shapes.vertex_normals(ball)[inner], ball.vertices[inner] / 2, atol=0.15)
+
+
+def test_a_sky_has_its_sun_where_it_was_asked_for():
+    image = textures.sky(np.random.default_rng(0), (np.pi / 2, np.pi / 4))
+    row, column = np.unravel_index(image.sum(-1).argmax(), image.shape[:2])
+    assert column == pytest.approx(textures.SIZE / 4, abs=2) and row == pytest.approx(textures.SIZE / 8, abs=2)
+    assert textures.sky(np.random.default_rng(0), None).max() < 20

@@ -1,0 +1,292 @@
+"""Pins training: the command line, exact repetition and resuming, the schedule, what TensorBoard gets, clear errors."""
+
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from support import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script, write_channels
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train
+from files import InputError
+from training.callbacks import StopCleanly
+from training.checkpoints import load_denoiser
+from training.module import DenoisingModule, paper_schedule
+
+
+def run_training(dataset, log_dir, *more):
+    """Trains within this process, with small defaults; returns the last checkpoint's path."""
+    arguments = [str(a) for a in (dataset, *QUICK, "--log_dir", log_dir, "--samples_per_epoch", 6, *more)]
+    return train.train(train.parse_options(arguments), arguments)
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def assert_same_weights(a, b):
+    a, b = weights(a), weights(b)
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_the_command_line_trains_logs_and_keeps_best_and_last(small_dataset, tmp_path):
+    done = run_script("train.py", small_dataset, "--max_epochs", 2, *QUICK, "--log_dir", tmp_path / "runs")
+    run = tmp_path / "runs" / "version_0"
+    for name in ("best", "last"):
+        assert load_denoiser(run / "checkpoints" / f"{name}.ckpt").options["demodulate"]
+    assert "training: 2 scenes, 2 sequences, 6 frames, 2 windows" in done.stdout + done.stderr
+    events = EventAccumulator(str(run), size_guidance={"images": 0})
+    events.Reload()
+    scalars = {f"{stage}/{loss}" for stage in ("train", "val") for loss in ("loss", "spatial", "gradient", "temporal")}
+    scalars |= {"val/psnr", "val/ssim", "train/frames_per_second", "lr-Adam"}
+    assert scalars <= set(events.Tags()["scalars"])
+    assert {"val/A", "val/B"} <= set(events.Tags()["images"])
+    pictures = events.Images("val/A")
+    assert len(pictures) == 2 and pictures[0].width == 3 * 32 + 2 * 4 and pictures[0].height == 24
+    rates = [e.value for e in events.Scalars("lr-Adam")]
+    assert rates[0] == pytest.approx(5e-5) and rates == sorted(rates)
+
+
+def test_seven_channel_datasets_train(tmp_path):
+    make_scene(tmp_path / "data" / "train" / "A", albedo=False)
+    last = run_training(tmp_path / "data", tmp_path / "runs", "--max_epochs", 1)
+    assert not load_denoiser(last).options["demodulate"]
+
+
+def test_a_scene_without_albedo_is_named(small_dataset, tmp_path, caplog):
+    make_scene(small_dataset / "train" / "Plain", albedo=False)
+    with caplog.at_level("INFO"):
+        last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    assert "albedo: not used (not in Plain)" in caplog.text and not load_denoiser(last).options["demodulate"]
+
+
+def test_albedo_can_be_left_out(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, "--albedo", "off")
+    assert not load_denoiser(last).options["demodulate"]
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 7])
+def test_sequence_lengths(tmp_path, length):
+    make_scene(tmp_path / "data" / "train" / "A", frames=2 * length)
+    last = run_training(tmp_path / "data", tmp_path / "runs", "--max_epochs", 1, "--sequence_length", length)
+    assert last.is_file()
+
+
+def test_a_seed_repeats_and_workers_do_not_matter_and_another_seed_differs(small_dataset, tmp_path):
+    runs = [
+        run_training(small_dataset, tmp_path / str(i), "--max_epochs", 2, *more)
+        for i, more in enumerate(((), ("--num_workers", 2), ("--seed", 1)))
+    ]
+    assert_same_weights(runs[0], runs[1])
+    assert not torch.equal(*(next(iter(weights(runs[i]).values())) for i in (0, 2)))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
+    whole = run_training(small_dataset, tmp_path / "whole", "--max_epochs", 4)
+    half = run_training(small_dataset, tmp_path / "half", "--max_epochs", 2)
+    arguments = [str(small_dataset), "--checkpoint", str(half), "--log_dir", str(tmp_path / "half")]
+    resumed = train.parse_options([*arguments, "--max_epochs", "4", "--num_workers", "0", "--accelerator", "cpu"])
+    assert resumed.crop_size == 16 and resumed.channels == [8, 10] and resumed.samples_per_epoch == 6
+    last = train.train(resumed, arguments)
+    assert last.resolve() == half.resolve()
+    assert_same_weights(whole, last)
+    a, b = (torch.load(p, weights_only=True) for p in (whole, last))
+    assert a["epoch"] == b["epoch"] == 3 and a["global_step"] == b["global_step"] == 12
+    assert a["lr_schedulers"] == b["lr_schedulers"]
+    for x, y in zip(
+        a["optimizer_states"][0]["state"].values(), b["optimizer_states"][0]["state"].values(), strict=True
+    ):
+        assert torch.equal(x["exp_avg_sq"], y["exp_avg_sq"])
+
+
+def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equals_an_uninterrupted_one(
+    small_dataset, tmp_path
+):
+    many = ("--max_epochs", 2, "--samples_per_epoch", 400)
+    whole = run_training(small_dataset, tmp_path / "whole", *many)
+    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "cut", *many]
+    arguments[arguments.index("--num_workers") + 1] = "1"
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
+    log = (tmp_path / "log").open("w+")
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while not re.search(r"Epoch 0: .* [1-9]\d*/200", (tmp_path / "log").read_text()):
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+    assert process.wait(100) != 0
+    said = (tmp_path / "log").read_text()
+    last = tmp_path / "cut" / "version_0" / "checkpoints" / "last.ckpt"
+    assert last.is_file() and f"--checkpoint {last}" in said and "Traceback" not in said
+    assert 0 < torch.load(last, weights_only=True)["global_step"] < 400
+    resume = said[said.rindex(sys.executable) :].splitlines()[0].split()
+    run_script(*resume[1:])
+    assert_same_weights(whole, last)
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    stop = StopCleanly(None, "")
+    stop._ask(signal.SIGINT, None)
+    assert stop.wanted
+    with pytest.raises(KeyboardInterrupt):
+        stop._ask(signal.SIGINT, None)
+
+
+def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
+    assert run_training(small_dataset, tmp_path / "runs", "--fast_dev_run") is None
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_max_time_stops(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", -1, "--max_time", "00:00:00:03")
+    assert last.is_file()
+
+
+def test_two_processes_share_an_epoch(small_dataset, tmp_path):
+    arguments = [small_dataset, *QUICK, "--devices", 2, "--strategy", "ddp", "--samples_per_epoch", 8]
+    run_script("train.py", *arguments, "--max_epochs", 1, "--log_dir", tmp_path / "runs")
+    checkpoint = torch.load(tmp_path / "runs/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2  # 8 samples, 2 a step, 2 processes
+
+
+def test_nan_in_targets_does_not_reach_the_weights(small_dataset, tmp_path):
+    size = (24, 32)
+    color = np.full(size, 0.5, np.float32)
+    color[3:9, 4:20] = np.nan
+    for target in small_dataset.glob("train/A/*/target.exr"):
+        write_channels(target, dict.fromkeys("RGB", color))
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    assert all(torch.isfinite(w).all() for w in weights(last).values())
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(small_dataset, tmp_path):
+    good = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    before = good.read_bytes()
+    more = ("--max_epochs", 3, "--checkpoint", good, "--learning_rate", 1e-3)
+    arguments = [str(a) for a in (small_dataset, *QUICK, "--log_dir", tmp_path / "runs", *more)]
+    options = train.parse_options(arguments)
+    broken = tmp_path / "broken.ckpt"
+    checkpoint = torch.load(good, weights_only=True)
+    checkpoint["current_model_state"]["denoiser.network.output.bias"][:] = math.nan
+    torch.save(checkpoint, broken)
+    options.checkpoint = broken
+    with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
+        train.train(options, arguments)
+    assert good.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--crop_size", 64], r"frames smaller than --crop_size 64: A .*--crop_size 24 would fit"),
+        (["--sequence_length", 9], r"the longest has 6: pass --sequence_length 6 or less"),
+        (["--sequence_length", 1], r"a sequence has at least 2 frames"),
+        (["--batch_size", 0], r"'0' is not a whole number from 1 up"),
+        (["--augment", "shear"], r"invalid choice: 'shear'"),
+        (["--checkpoint", "none.ckpt"], r"none.ckpt: no such checkpoint"),
+        (["--precision", "12-odd"], r"train.py: Precision '12-odd' is invalid"),
+        (["--accelerator", "abacus"], r"train.py: .*abacus"),
+        (["--max_time", "soon"], r"train.py: .*soon"),
+        (["--learning_rate", -1], r"--learning_rate must be above 0"),
+    ],
+)
+def test_bad_options_are_one_clear_line(small_dataset, tmp_path, options, message, capsys, monkeypatch):
+    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 1, *options]
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    assert re.search(message, f"{stop.value}{capsys.readouterr().err}")
+    assert not list((tmp_path).rglob("*.ckpt"))
+
+
+def test_a_resumed_run_may_change_its_learning_rate(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    more = ("--max_epochs", 2, "--checkpoint", last)
+    rates = []
+    for rate in (1e-3, 5e-4):
+        run_training(small_dataset, tmp_path / f"more-{rate}", *more, "--learning_rate", rate)
+        events = EventAccumulator(str(tmp_path / f"more-{rate}" / "version_0"))
+        events.Reload()
+        rates.append([e.value for e in events.Scalars("lr-Adam")])
+    assert rates[1] == pytest.approx([rate / 2 for rate in rates[0]])
+
+
+def test_resuming_on_a_dataset_without_the_albedo_it_needs_names_the_file(small_dataset, tmp_path):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    make_scene(tmp_path / "plain" / "train" / "A", albedo=False)
+    with pytest.raises(InputError, match=r"noisy-0.exr: no channel for albedo"):
+        run_training(tmp_path / "plain", tmp_path / "runs", "--max_epochs", 2, "--checkpoint", last)
+
+
+def test_resuming_with_another_network_is_an_error(small_dataset, tmp_path, capsys):
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
+    with pytest.raises(SystemExit):
+        train.parse_options([str(small_dataset), "--checkpoint", str(last), "--channels", "8"])
+    assert "was trained with [8, 10]; leave --channels out" in capsys.readouterr().err
+
+
+def test_an_empty_dataset_is_an_error_of_the_script(tmp_path):
+    (tmp_path / "train").mkdir()
+    done = run_script("train.py", tmp_path, check=False)
+    assert done.returncode == 1 and "no scenes in it" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_truncated_frame_met_while_training_is_one_clear_line(small_dataset, tmp_path, workers, monkeypatch):
+    for path in small_dataset.glob("train/A/*/noisy-*.exr"):
+        path.write_bytes(path.read_bytes()[:-200])
+    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 1, "--num_workers", workers]
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit, match=r"^train.py: \S*noisy-\d.exr: the pixels cannot be decoded .*again$"):
+        train.main()
+
+
+def test_losses_and_scores_are_in_float32_whatever_the_networks_precision():
+    generator = torch.Generator().manual_seed(0)
+    encoded, target = torch.rand(2, 1, 3, 3, 24, 24, generator=generator).unbind(0)
+    module = DenoisingModule({"channels": [8], "demodulate": False}, 1e-3)
+
+    def measure():
+        return {**module.losses(encoded, target), **module.scores(encoded[0], target[0])}
+
+    exact = measure()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert measure() == exact
+
+
+def test_the_schedule_is_the_papers():
+    assert paper_schedule(0, 10) == pytest.approx(0.1) and paper_schedule(10, 10) == pytest.approx(1)
+    assert paper_schedule(5, 10) == pytest.approx(10**-0.5)  # geometric
+    assert paper_schedule(40, 10) == pytest.approx(0.5) and paper_schedule(9.999, 10) == pytest.approx(1, abs=1e-3)
+    assert paper_schedule(0, 0) == 1 and paper_schedule(4, 0) == pytest.approx(0.5)
+
+
+@needs_real_dataset
+def test_real_frames_train(tmp_path):
+    last = run_training(REAL_DATASET, tmp_path / "runs", "--max_epochs", 1, "--crop_size", 64)
+    assert load_denoiser(last).options["demodulate"]
+
+
+def test_networks_by_name_and_by_widths():
+    def chosen(*arguments):
+        options = train.parse_options(["data", *arguments])
+        return options.channels, options.patch, options.means
+
+    assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
+    assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
+    assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
+
+
+def test_workers_are_for_who_leaves_cores_idle():
+    def chosen(*more):
+        return train.parse_options(["dataset", "--accelerator", "cpu", *more]).num_workers
+
+    assert chosen() == 0 and chosen("--num_workers", "3") == 3
+    assert chosen("--cache_dir", "none") == min(8, train.usable_cores() // 2)

@@ -1,0 +1,44 @@
+"""Loading what train.py saved. A checkpoint is untrusted input: nothing in it is executed."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from files import InputError
+from model import Denoiser
+
+
+def load_checkpoint(path: Path) -> dict:
+    """The contents of a checkpoint of train.py, as plain tensors and values: nothing in the file is executed.
+
+    Raises FileNotFoundError, or InputError where the file is not such a checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; train.py writes them to <log_dir>/version_*/checkpoints/")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
+    keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
+    if "denoiser" not in keys or "state_dict" not in checkpoint:
+        raise InputError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
+    return checkpoint
+
+
+def load_denoiser(path: Path) -> Denoiser:
+    """The denoiser of a checkpoint of train.py, on the CPU, ready for inference.
+
+    Raises FileNotFoundError, or InputError where the file is no such checkpoint or its weights do not fit.
+    """
+    checkpoint = load_checkpoint(path)
+    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
+    prefix = "denoiser."
+    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    try:
+        denoiser.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
+    return denoiser.eval().requires_grad_(False)
