@@ -8,8 +8,8 @@ import pytest
 
 mi = pytest.importorskip("mitsuba")
 
-from rendering.cameras import Camera
-from rendering.jobs import Job, Settings
+from rendering.cameras import Camera  # noqa: E402
+from rendering.jobs import Job, Settings  # noqa: E402
 
 EVERYTHING = ("color", "depth", "normal", "albedo", "motion")
 
