@@ -1,11 +1,21 @@
-"""What the machine at hand has and how this process uses it: cores, GPU, bfloat16, memory, interrupts."""
+"""The machine and this process on it: cores, GPU, bfloat16, memory, threads, interrupts; types of options."""
 
+import argparse
 import ctypes
 import os
 import platform
 import signal
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt, from malloc.h
+
+SWITCH = ("on", "off")  # choices of an option
+
+
+def positive(text: str) -> int:
+    """The type of an option that is a whole number from 1 up. Raises ArgumentTypeError."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
 
 
 def usable_cores() -> int:
@@ -28,6 +38,14 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def let_idle_threads_sleep() -> None:
+    """Makes idle OpenMP threads sleep instead of spin, so that other threads get their cores.
+
+    Call it before importing torch, whose OpenMP library reads the setting once. The user's own setting is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def on_gpu(accelerator: str) -> bool:

@@ -23,13 +23,12 @@ from frames.radiance import exposure_for, exposure_of, log_luminance, tone_map
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import PRECISIONS, choose_device, choose_precision, fast_step, place
 from inference.threads import Behind, ahead
-from machine import keep_freed_memory
+from machine import SWITCH, keep_freed_memory, positive
 from model import Denoiser, denoise
 from scoring.metrics import NAMES, WARM_UP, SequenceScore, mean_scores
 from scoring.pictures import save_png, side_by_side, to_bytes
 from scoring.video import Film, open_film
 from training.checkpoints import load_denoiser
-from training.speed import SWITCH, positive
 
 WRITTEN = ("exr", "png", "film")
 Tensors = tuple[torch.Tensor | None, ...]

@@ -20,12 +20,12 @@ from frames.augmentation import AUGMENTATIONS
 from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
-from machine import on_gpu, usable_cores
+from machine import SWITCH, on_gpu, positive, usable_cores
 from model import MEAN_SIZES, NETWORKS
 from training.callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
 from training.checkpoints import load_checkpoint
 from training.module import DenoisingModule
-from training.speed import SWITCH, choose_precision, choose_speed, positive
+from training.speed import choose_precision, choose_speed
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.
 REMEMBERED = (

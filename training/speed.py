@@ -9,15 +9,6 @@ import torch
 
 from machine import cpu_has_bfloat16, on_gpu
 
-SWITCH = ("on", "off")
-
-
-def positive(text: str) -> int:
-    """An option's whole number from 1 up. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
-
 
 @dataclass(frozen=True)
 class Speed:
