@@ -301,7 +301,7 @@ def denoise(
     """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
 
     Holds one frame and one hidden state, however long the sequence is. Works where the denoiser's weights are.
-    step: a faster equivalent of the denoiser, from engines.py.
+    step: a faster equivalent of the denoiser, from inference/engines.py.
     """
     device = next(denoiser.parameters()).device
     state = None

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.noise_frames import write_sequence
 from benchmarks.reporting import alone, best, parse_size, peak_memory, peaks, report, run_script, usual_precision
-from inference.engines import PRECISIONS, choose_device, fast_step, place
+from inference.engines import DTYPES, choose_device, fast_step, prepare
 from machine import keep_freed_memory
 from model import NETWORKS, Denoiser
 
@@ -46,7 +46,7 @@ def run_network(
         step, state = openvino_step(denoiser, precision, frame)
     else:
         keep_freed_memory()
-        place(denoiser, device, PRECISIONS[precision])
+        prepare(denoiser, device, DTYPES[precision])
         step = fast_step(denoiser)
     if engine == "compiled":
         denoiser.network.compile(dynamic=False)
@@ -117,7 +117,7 @@ def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> flo
             if isinstance(layer, torch.nn.Conv2d):
                 layer.register_forward_hook(count)
         denoiser(torch.empty(1, 10, *size))
-    return values * PRECISIONS[precision].itemsize / 1e9
+    return values * DTYPES[precision].itemsize / 1e9
 
 
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
@@ -170,8 +170,8 @@ def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
             bare = alone(run_network, network, usual_precision(device), "eager", size, device, 5)["seconds"]
             for label, more in (
                 ("exr", ["--write", "exr", "--score", "off"]),
-                ("exr, png, film", ["--score", "off"]),
-                ("exr, png, film, scores", []),
+                ("exr, png, video", ["--score", "off"]),
+                ("exr, png, video, scores", []),
             ):
                 times = [time_script(folder, network, count, device, more) for count in frames]
                 seconds = (times[1] - times[0]) / (frames[1] - frames[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from inference.engines import PRECISIONS, choose_device, choose_precision
+from inference.engines import DTYPES, choose_device, choose_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +41,7 @@ def cpu_lines() -> list[str]:
 
 def usual_precision(device_name: str) -> str:
     """What test.py computes in there."""
-    return str(choose_precision("auto", choose_device(device_name))).removeprefix("torch.")
+    return str(choose_dtype("auto", choose_device(device_name))).removeprefix("torch.")
 
 
 def run_script(script: str, *options) -> None:
@@ -89,7 +89,7 @@ def peaks(device_name: str, precision: str) -> dict:
     """
     device = choose_device(device_name)
     size = 8192 if device.type == "cuda" else 2048
-    a, b = torch.rand(2, size, size, device=device).to(PRECISIONS[precision])
+    a, b = torch.rand(2, size, size, device=device).to(DTYPES[precision])
     picture = a.view(1, 1, size, size).permute(0, 3, 1, 2)  # channels innermost
     kernel = b.view(size, size, 1, 1).contiguous(memory_format=torch.channels_last)
     big = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)

@@ -1,6 +1,7 @@
-"""How reconstruction computes on the machine at hand: precision, memory format, CUDA graphs, tiles.
+"""How a network runs on this machine: device, precision, memory format, CUDA graphs, tiles.
 
-A step is what a Denoiser is: (frame, state) -> (image, state), on the denoiser's device.
+A step is a function like Denoiser: (frame, state) -> (image, state), all on the denoiser's device.
+Shapes: frame (B, C, H, W), image (B, 3, H, W) linear radiance, state one tensor per encoder level.
 """
 
 import sys
@@ -8,44 +9,52 @@ import sys
 import torch
 
 from files import InputError
+from inference.options import PRECISIONS
 from inference.tiling import denoise_in_tiles
 from machine import cpu_has_bfloat16
 from model import Denoiser, State, Step
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-FIRST_TILE, SMALLEST_TILE = 2048, 256  # pixels, where a frame did not fit into a GPU's memory
+DTYPES = {name: getattr(torch, name) for name in PRECISIONS}
+FIRST_TILE, SMALLEST_TILE = 2048, 256  # pixels, for frames that do not fit in a GPU's memory
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; auto: cuda where there is one, else the CPU. Raises InputError where there is none."""
+    """The device of this name; auto: cuda if there is one, else the CPU. Raises InputError if it cannot be used."""
     try:
         device = torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without, or a machine without, that device
+    except (RuntimeError, AssertionError) as error:  # missing in this machine or in this build of PyTorch
         raise InputError(f"--device {name}: {str(error).splitlines()[0]}; use auto or cpu") from error
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of this name; auto: float16 on a GPU, bfloat16 on a CPU that multiplies it, else float32."""
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The type of this name in PRECISIONS, or the fastest for the device if it is auto.
+
+    That is float16 on a GPU, bfloat16 on a CPU that has it in hardware, else float32.
+    """
     if name != "auto":
-        return PRECISIONS[name]
+        return DTYPES[name]
     if device.type == "cuda":
         return torch.float16
     return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else torch.float32
 
 
-def place(denoiser: Denoiser, device: torch.device, precision: torch.dtype) -> Denoiser:
-    """The denoiser on that device, channels last; its network, not what is around it, in that precision."""
-    denoiser.to(device, memory_format=torch.channels_last).network.to(precision)
+def prepare(denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> Denoiser:
+    """Moves the denoiser to the device, channels last, and converts its network to `dtype`; returns it.
+
+    Pre- and postprocessing stay float32: half floats cannot hold bright radiance.
+    """
+    denoiser.to(device, memory_format=torch.channels_last).network.to(dtype)
     return denoiser
 
 
 def fast_step(denoiser: Denoiser, tile: int | None = None) -> Step:
-    """The fastest step for where the denoiser is: on a GPU as a CUDA graph, in tiles where `tile` pixels are given.
+    """The fastest step on the denoiser's device: a CUDA graph on a GPU, the denoiser itself on a CPU.
 
-    On a CPU the denoiser itself is: compiled or in OpenVINO it was no faster (benchmarks/reconstruction.py). A frame
-    that does not fit into a GPU's memory is divided into smaller and smaller tiles until it does.
+    tile: split frames into tiles of this many pixels. Without it, frames that do not fit in a GPU's memory are split
+    into ever smaller tiles until they do. On a CPU, neither torch.compile nor OpenVINO was faster
+    (benchmarks/reconstruction.py).
     """
     if tile:
         return lambda frame, state: denoise_in_tiles(denoiser, frame, state, tile)
@@ -53,14 +62,14 @@ def fast_step(denoiser: Denoiser, tile: int | None = None) -> Step:
 
 
 class FittingStep:
-    """A CUDA graph of the denoiser, or tiles where the GPU's memory does not hold whole frames."""
+    """A step that runs as a CUDA graph, or in tiles if a whole frame does not fit in the GPU's memory."""
 
     def __init__(self, denoiser: Denoiser):
         self.denoiser, self.step = denoiser, GraphedStep(denoiser)
         self.tile: int | None = None
 
     def __call__(self, frame: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
-        """A step. Raises torch.OutOfMemoryError where not even the smallest tiles fit."""
+        """Denoises a frame. Raises torch.OutOfMemoryError if not even the smallest tiles fit."""
         while True:
             try:
                 return self.step(frame, state)
@@ -68,15 +77,16 @@ class FittingStep:
                 if self.tile == SMALLEST_TILE:
                     raise
             self.tile = self.tile // 2 if self.tile else FIRST_TILE
-            print(f"a frame of {tuple(frame.shape[2:])} pixels does not fit; tiles of {self.tile}", file=sys.stderr)
+            height, width = frame.shape[2:]
+            print(f"a frame of {width}x{height} does not fit in memory; using tiles of {self.tile}", file=sys.stderr)
             self.step = fast_step(self.denoiser, self.tile)
             torch.cuda.empty_cache()
 
 
 class GraphedStep:
-    """A step captured once per frame size as a CUDA graph, so that the host launches one thing, not a hundred.
+    """A step captured as a CUDA graph for each frame size, so that the CPU launches one graph instead of 100 kernels.
 
-    The state lives in the graph: what is returned is that, and is changed by the next step.
+    The graph owns the state: the next step overwrites the state that the last one returned.
     """
 
     def __init__(self, denoiser: Denoiser):
@@ -84,9 +94,12 @@ class GraphedStep:
         self.graph = None
 
     def __call__(self, frame: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
-        """A step; the image is the caller's to keep."""
+        """Denoises a frame. Later steps do not change the returned image, but they do change the returned state."""
+        # a graph for this frame size
         if self.graph is None or frame.shape != self.frame.shape:
             self._capture(frame)
+
+        # inputs to where the graph reads them
         if state is None:
             for hidden in self.state:
                 hidden.zero_()
@@ -94,19 +107,25 @@ class GraphedStep:
             for hidden, given in zip(self.state, state, strict=True):
                 hidden.copy_(given)
         self.frame.copy_(frame)
+
         self.graph.replay()
-        return self.image.clone(), self.state
+        return self.image.clone(), self.state  # (B, 3, H, W), state
 
     def _capture(self, frame: torch.Tensor) -> None:
-        self.graph = None  # frees the memory of the size before
+        # buffers that the graph reads from and writes to
+        self.graph = None  # frees the memory of the last frame size
         self.frame = frame.clone()
         self.state = self.denoiser.initial_state(self.denoiser.pad(self.frame)[0])
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):  # what is set up at a first call must not be captured
+
+        # warm-up on a side stream: libraries set themselves up in the first calls, which must not be captured
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
             for _ in range(3):
                 self.denoiser(self.frame, self.state)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(side_stream)
+
+        # capture
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self.image, new_state = self.denoiser(self.frame, self.state)

@@ -1,4 +1,7 @@
-"""Reading ahead of, and writing behind, what takes the time: one thread each, in order, with few items in between."""
+"""Work beside the network: items read before they are needed, and calls made in the background.
+
+Each uses one thread, keeps the order, and holds only a few items at a time.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,18 +10,21 @@ from typing import TypeVar
 
 import torch
 
-DEPTH = 2  # items under way on either side
+DEPTH = 2  # items in progress: enough to keep both sides busy
 
 Item = TypeVar("Item")
 
 
 def one_thread() -> ThreadPoolExecutor:
-    """A thread whose tensors are computed by itself alone, so that it takes no core from the network's threads."""
+    """A pool of one thread. PyTorch uses no other thread for its work, which leaves the cores to the network."""
     return ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def ahead(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
-    """The same items, made in a thread, up to `depth` before they are asked for. What making them raises is raised."""
+def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
+    """Yields the same items, but a thread computes up to `depth` of them in advance.
+
+    An error raised while computing an item is raised when that item is due.
+    """
     source, end = iter(items), object()
     with one_thread() as reader:
         pending = deque(reader.submit(next, source, end) for _ in range(depth))
@@ -27,21 +33,22 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
             yield item
 
 
-class Behind:
-    """Makes calls in a thread, in order; whoever is `depth` calls ahead of it waits.
+class BackgroundCalls:
+    """A context manager that makes calls in a thread, in order, and waits at its end until all are done.
 
-    A context manager: at its end all calls are done. What a call raises is raised by a later one, or at the end.
+    Only one thread may use `call`. It waits while `depth` earlier calls are unfinished. An error in a call is raised by
+    a later `call` or at the end of the context. If the caller leaves with an error, calls not yet begun are cancelled.
     """
 
     def __init__(self, depth: int = DEPTH):
         self.depth, self.pending = depth, deque()
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> "BackgroundCalls":
         self.thread = one_thread()
         return self
 
     def call(self, work: Callable, *arguments) -> None:
-        """Makes `work(*arguments)` happen."""
+        """Queues `work(*arguments)`. Raises what an earlier call raised."""
         if len(self.pending) == self.depth:
             self.pending.popleft().result()
         self.pending.append(self.thread.submit(work, *arguments))

@@ -1,4 +1,4 @@
-"""Frames that do not fit into memory at once: in tiles that overlap, with the results of the whole frame.
+"""Denoises frames that do not fit in memory in overlapping tiles, with the same result as for the whole frame.
 
 Shapes: B sequences, C channels, H rows, W columns.
 """
@@ -14,8 +14,10 @@ Box = tuple[slice, slice]
 
 
 def boxes(size: tuple[int, int], tile: int, margin: int) -> Iterator[tuple[Box, Box]]:
-    """(inner, outer) boxes, in pixels, of squares of `tile` pixels that cover `size`; outer ones have `margin` more on
-    every side, but do not leave the frame."""
+    """Squares of `tile` pixels that cover a frame of `size` (H, W) once: yields (inner, outer) boxes in pixels.
+
+    The outer box is `margin` pixels larger on every side, clipped to the frame.
+    """
     for top, left in product(range(0, size[0], tile), range(0, size[1], tile)):
         corners = list(zip((top, left), size, strict=True))
         inner = tuple(slice(start, min(start + tile, extent)) for start, extent in corners)
@@ -24,7 +26,7 @@ def boxes(size: tuple[int, int], tile: int, margin: int) -> Iterator[tuple[Box, 
 
 
 def scaled(box: Box, stride: int, origin: Box | None = None) -> Box:
-    """`box` in pixels of `stride`, counted from the first pixel of `origin`."""
+    """`box`, in pixels, for a level that is `stride` times smaller; relative to the first pixel of `origin`."""
     starts = [s.start for s in origin] if origin else (0, 0)
     return tuple(slice((s.start - o) // stride, (s.stop - o) // stride) for s, o in zip(box, starts, strict=True))
 
@@ -32,22 +34,27 @@ def scaled(box: Box, stride: int, origin: Box | None = None) -> Box:
 def denoise_in_tiles(
     denoiser: Denoiser, frame: torch.Tensor, state: State | None, tile: int
 ) -> tuple[torch.Tensor, State]:
-    """As denoiser(frame, state), a tile of about `tile` pixels at a time: the same image and state.
+    """The same image and state as denoiser(frame, state), computed in one tile of about `tile` pixels at a time.
 
-    Every tile is computed with as much around it as its pixels depend on, of the frame and of the state; what is
-    computed around it is thrown away, since it lacks its own surroundings. The margin is `receptive_radius`, 346 pixels
-    for the paper's network: small tiles cost much more than they save.
+    Each tile is computed with a margin that holds all that its pixels depend on, in the frame and in the state. The
+    results in the margin are discarded, since they lack their own surroundings. The margin is `receptive_radius`, 346
+    pixels for the paper's network, so small tiles cost much more time than they save memory.
     """
+    # tile size and margin in whole pixels of the coarsest level
     network = denoiser.network
-    padded, size = denoiser.pad(frame)
+    padded, size = denoiser.pad(frame)  # (B, C, H', W')
     tile, margin = (-(-pixels // denoiser.multiple) * denoiser.multiple for pixels in (tile, denoiser.receptive_radius))
+
+    # whole-frame results
     state = denoiser.initial_state(padded) if state is None else state
     new_state = [torch.empty_like(hidden) for hidden in state]
-    image = padded.new_empty(padded.shape[0], 3, *padded.shape[2:])
+    image = padded.new_empty(padded.shape[0], 3, *padded.shape[2:])  # (B, 3, H', W')
+
+    # tiles: compute the outer box, keep the inner
     for inner, outer in boxes(padded.shape[2:], tile, margin):
-        part = [h[(..., *scaled(outer, s))] for h, s in zip(state, network.strides, strict=True)]
-        done, part = denoiser(padded[(..., *outer)], part)
-        image[(..., *inner)] = done[(..., *scaled(inner, 1, outer))]
-        for hidden, new, stride in zip(new_state, part, network.strides, strict=True):
-            hidden[(..., *scaled(inner, stride))] = new[(..., *scaled(inner, stride, outer))]
-    return image[..., : size[0], : size[1]], new_state
+        tile_state = [h[(..., *scaled(outer, s))] for h, s in zip(state, network.strides, strict=True)]
+        tile_image, tile_state = denoiser(padded[(..., *outer)], tile_state)
+        image[(..., *inner)] = tile_image[(..., *scaled(inner, 1, outer))]
+        for hidden, tile_hidden, stride in zip(new_state, tile_state, network.strides, strict=True):
+            hidden[(..., *scaled(inner, stride))] = tile_hidden[(..., *scaled(inner, stride, outer))]
+    return image[..., : size[0], : size[1]], new_state  # (B, 3, H, W), state

@@ -1,6 +1,6 @@
-"""One picture of many scenes: the targets of their first frames side by side, each at its own exposure.
+"""One picture of many scenes: the target of each scene's first frame, each at its own exposure.
 
-python contact_sheet.py DATASET/train sheet.png
+python -m scoring.contact_sheet DATASET/train sheet.png
 """
 
 import argparse
@@ -19,33 +19,37 @@ from scoring.pictures import save_png, to_bytes
 
 
 def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
-    """(3, H, W) sRGB bytes of the first `most` scenes of a folder, all of one size.
+    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder, which must have one size (H, W).
 
-    Raises InputError where there are none, or where their sizes differ.
+    Raises InputError if there are none or their sizes differ.
     """
     sequences, _ = find_sequences(folder, need_target=True)
     sequences = sequences[:most]
     if len({sequence.size for sequence in sequences}) > 1:
-        raise InputError(f"{folder}: the scenes differ in size; a contact sheet needs them of one size")
+        raise InputError(f"{folder}: the scenes differ in size; render them at one size for a contact sheet")
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
-        target = torch.from_numpy(load_target(sequence.frames[0].target))
+        target = torch.from_numpy(load_target(sequence.frames[0].target))  # (3, H, W)
         pictures.append(to_bytes(tone_map(target, exposure_of(target))))
-    return make_grid(pictures, nrow=columns, padding=0)
+    return make_grid(pictures, nrow=columns, padding=0)  # (3, rows * H, columns * W)
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """The command line. Folders that cannot be used end it with one clear line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scoring.contact_sheet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a folder of scenes, such as DATASET/train")
     parser.add_argument("picture", type=Path, help="the .png to write")
-    parser.add_argument("--columns", type=int, default=6)
-    parser.add_argument("--most", type=int, default=24, help="scenes at most, in the order of their names")
+    parser.add_argument("--columns", type=int, default=6, help="scenes per row; default: %(default)s")
+    parser.add_argument("--most", type=int, default=24, help="largest number of scenes, by name; default: %(default)s")
     options = parser.parse_args()
     try:
         save_png(options.picture, contact_sheet(options.folder, options.columns, options.most))
     except (InputError, OSError) as error:
-        sys.exit(f"contact_sheet.py: {error}")
+        sys.exit(f"contact_sheet: {error}")
 
 
 if __name__ == "__main__":

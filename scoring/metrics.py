@@ -1,8 +1,8 @@
-"""What a reconstruction is worth: PSNR, SSIM, relative error and temporal PSNR against the target.
+"""Image quality against the target: PSNR, SSIM, relative error and temporal PSNR.
 
-Conventions of noisebase (Balint et al. 2023): PSNR, SSIM and temporal PSNR on tone-mapped sRGB at one exposure per
-sequence, relMSE on linear radiance. Pixels whose target is not finite are left out everywhere.
-Shapes: images are (3, H, W) linear radiance.
+Conventions of noisebase (Balint et al. 2023): PSNR, SSIM and temporal PSNR compare sRGB, tone-mapped at one exposure
+per sequence; relMSE compares linear radiance. Every metric leaves out pixels whose target is not finite.
+Shapes: images are (3, H, W), linear radiance unless named srgb; `valid` is (H, W), bool.
 """
 
 import math
@@ -16,48 +16,54 @@ NAMES = ("psnr", "ssim", "relmse", "tpsnr")
 RELMSE_EPSILON = 0.01
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # pixels
 SSIM_K1, SSIM_K2 = 0.01, 0.03
-SSIM_ROWS = 64
-SMALLEST_ERROR = 1e-10  # of a mean squared error: identical images get 100 dB, not infinity, which JSON lacks
-WARM_UP = 4  # frames in which the recurrence gathers its first samples; metrics are given with and without them
+SSIM_ROWS = 64  # computed at a time on a CPU
+SMALLEST_ERROR = 1e-10  # mean squared error of identical images: 100 dB instead of infinity, which JSON lacks
+WARM_UP = 4  # frames before the hidden state has gathered samples; metrics are reported with and without them
 
 
 def psnr(mean_squared_error: float) -> float:
-    """Peak signal-to-noise ratio in dB for values in [0, 1]; at most 100."""
+    """Peak signal-to-noise ratio in dB, at most 100, of values in [0, 1]."""
     return -10 * math.log10(max(mean_squared_error, SMALLEST_ERROR))
 
 
 def relmse(image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> float:
-    """Mean of (image - target)^2 / (target^2 + 0.01) over the pixels in (H, W) `valid`, linear radiance (3, H, W)."""
+    """Mean of (image - target)^2 / (target^2 + 0.01) over the valid pixels of (3, H, W) linear radiance."""
     return mean_over(valid, (image - target).square_().div_((target**2).add_(RELMSE_EPSILON)))
 
 
 def mean_over(valid: torch.Tensor, values: torch.Tensor) -> float:
-    """The mean of (C, H, W) values over the pixels in (H, W) `valid`, of which there is one at least."""
+    """The mean of (C, H, W) values over the valid pixels; at least one must be valid."""
     return float(values.where(valid, 0).sum(dtype=torch.float64) / valid.sum() / len(values))
 
 
 def ssim_map(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Structural similarity (Wang et al. 2004) of each pixel and channel of two (3, H, W) images in [0, 1].
+    """Structural similarity (Wang et al. 2004) of two (3, H, W) images in [0, 1], per pixel and channel.
 
-    Equals torchmetrics' (a test holds it to that), which takes longer than the network on a CPU.
-    Here rows are done a few at a time, so that what is in between stays in the processor's cache.
+    Equal to torchmetrics' SSIM (a test checks it), which takes longer than the network on a CPU. This one computes a
+    few rows at a time, so that intermediate results stay in the processor's cache.
     """
+    # Gaussian window
     axis = torch.arange(SSIM_WINDOW, dtype=image.dtype, device=image.device) - SSIM_WINDOW // 2
     gaussian = torch.exp(-(axis**2) / (2 * SSIM_SIGMA**2))
-    window = (gaussian / gaussian.sum()).outer(gaussian / gaussian.sum())
+    window = (gaussian / gaussian.sum()).outer(gaussian / gaussian.sum())  # (11, 11)
+
+    # bands of rows, each with the window's margin
     padded = [F.pad(x[None], (SSIM_WINDOW // 2,) * 4, mode="reflect")[0] for x in (image, target)]
     height = image.shape[1]
     rows = SSIM_ROWS if image.device.type == "cpu" else height
     return torch.cat(
         [ssim_rows(*(x[:, y : y + rows + SSIM_WINDOW - 1] for x in padded), window) for y in range(0, height, rows)], 1
-    )
+    )  # (3, H, W)
 
 
 def ssim_rows(x: torch.Tensor, y: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """ssim_map of (3, H, W) images without their margin, which is that of the (2m + 1, 2m + 1) window: m pixels."""
-    maps = torch.cat((x, y, x * x, y * y, x * y, x[:1]))[None]  # 16: a vector
+    """The inner (3, H - 2m, W - 2m) of the ssim_map of two (3, H, W) images, for a (2m + 1, 2m + 1) window."""
+    # local means of values and products
+    maps = torch.cat((x, y, x * x, y * y, x * y, x[:1]))[None]  # (1, 16, H, W); 16, since that fills a CPU's vector
     kernel = window.expand(maps.shape[1], 1, -1, -1).contiguous()
     means = F.conv2d(maps.contiguous(memory_format=torch.channels_last), kernel, groups=maps.shape[1])[0, :15]
+
+    # SSIM, equation 13
     x, y, xx, yy, xy = means.split(3)
     luminance = (2 * x * y + SSIM_K1**2) / (x * x + y * y + SSIM_K1**2)
     structure = (2 * (xy - x * y) + SSIM_K2**2) / ((xx - x * x).clamp(min=0) + (yy - y * y).clamp(min=0) + SSIM_K2**2)
@@ -65,9 +71,9 @@ def ssim_rows(x: torch.Tensor, y: torch.Tensor, window: torch.Tensor) -> torch.T
 
 
 def ssim(image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> float | None:
-    """The mean structural similarity of two tone-mapped (3, H, W) images over the pixels in (H, W) `valid`.
+    """The mean structural similarity over the valid pixels of two (3, H, W) sRGB images.
 
-    None where there are none, or where the 11x11 Gaussian window does not fit into the image.
+    None if no pixel is valid, or if the image is smaller than the 11x11 Gaussian window.
     """
     if min(valid.shape) < SSIM_WINDOW or not valid.any():
         return None
@@ -75,12 +81,12 @@ def ssim(image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> floa
 
 
 class SequenceScore:
-    """The metrics of one sequence, fed frame by frame; keeps one frame, and four numbers for each.
+    """The metrics of a sequence, frame by frame; keeps the last frame for the temporal metric.
 
-    exposure: of the whole sequence, for tone mapping.
+    exposure: for tone mapping the whole sequence; None if every update comes with sRGB images.
     """
 
-    def __init__(self, exposure: float):
+    def __init__(self, exposure: float | None = None):
         self.exposure = exposure
         self.frames: list[dict[str, float | None]] = []
         self.previous: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
@@ -89,38 +95,49 @@ class SequenceScore:
         self,
         image: torch.Tensor,
         target: torch.Tensor | None,
-        shown: torch.Tensor | None = None,
-        wanted: torch.Tensor | None = None,
+        image_srgb: torch.Tensor | None = None,
+        target_srgb: torch.Tensor | None = None,
     ) -> None:
-        """Scores the next frame against its target; without one, its scores are None, and the temporal pair breaks.
+        """Appends the metrics of the next frame to `frames`. Metrics that cannot be computed are None.
 
-        shown, wanted: image and target tone-mapped at the exposure, where the caller has them already.
+        target: None leaves all metrics None, and no temporal pair spans this frame.
+        image_srgb, target_srgb: both tone-mapped already; None to do it here.
         """
+        # no target
         if target is None:
             self.frames.append(dict.fromkeys(NAMES))
             self.previous = None
             return
-        valid = torch.isfinite(target).all(0)
-        shown = tone_map(image, self.exposure) if shown is None else shown
-        wanted = tone_map(target, self.exposure) if wanted is None else wanted
-        image, target, shown, wanted = (x.where(valid, 0).float() for x in (image, target, shown, wanted))
+
+        # sRGB; invalid pixels become 0
+        valid = torch.isfinite(target).all(0)  # (H, W)
+        image_srgb = tone_map(image, self.exposure) if image_srgb is None else image_srgb
+        target_srgb = tone_map(target, self.exposure) if target_srgb is None else target_srgb
+        image, target, image_srgb, target_srgb = (
+            x.where(valid, 0).float() for x in (image, target, image_srgb, target_srgb)
+        )
+
+        # this frame
         scores: dict[str, float | None] = dict.fromkeys(NAMES)
         if valid.any():
-            scores["psnr"] = psnr(mean_over(valid, (shown - wanted).square_()))
-            scores["ssim"] = ssim(shown, wanted, valid)
+            scores["psnr"] = psnr(mean_over(valid, (image_srgb - target_srgb).square_()))
+            scores["ssim"] = ssim(image_srgb, target_srgb, valid)
             scores["relmse"] = relmse(image, target, valid)
+
+        # change since the last frame, against the target's change
         if self.previous is not None:
-            shown_before, wanted_before, valid_before = self.previous
-            both = valid & valid_before
+            last_image, last_target, last_valid = self.previous
+            both = valid & last_valid
             if both.any():
-                change = (shown - shown_before).sub_(wanted).add_(wanted_before)
+                change = (image_srgb - last_image).sub_(target_srgb).add_(last_target)
                 scores["tpsnr"] = psnr(mean_over(both, change.square_()))
+
         self.frames.append(scores)
-        self.previous = shown, wanted, valid
+        self.previous = image_srgb, target_srgb, valid
 
 
 def mean_scores(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each metric over those dictionaries that have it; None where none has."""
+    """The mean of each metric over the frames (or scenes) that have it; None if none has."""
     means = {}
     for name in NAMES:
         values = [s[name] for s in scores if s[name] is not None]

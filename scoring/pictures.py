@@ -1,6 +1,6 @@
-"""Pictures for people: sRGB bytes of images, side by side, as arrays and PNG files.
+"""Images for people to look at: sRGB bytes, images side by side, PNG files.
 
-Shapes: (3, H, W) images, uint8 sRGB but for what `to_bytes` takes.
+Shapes: images are (3, H, W), uint8 sRGB except for the input of `to_bytes`.
 """
 
 from pathlib import Path
@@ -11,22 +11,22 @@ from torchvision.utils import make_grid
 
 from files import whole_file
 
-PNG_COMPRESSION = 1  # of 9; 6, the usual, takes ten times as long for a file 15 percent smaller
-GAP = 4  # pixels between pictures that stand side by side
+PNG_COMPRESSION = 1  # of 9; the usual 6 takes ten times as long for a file 15 percent smaller
+GAP = 4  # pixels between images side by side
 
 
 def to_bytes(srgb: torch.Tensor) -> torch.Tensor:
-    """(3, H, W) sRGB in [0, 1] to uint8, on the CPU. NaN is black."""
+    """Converts (3, H, W) sRGB in [0, 1] to uint8 on the CPU. NaN becomes black."""
     return srgb.float().nan_to_num(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8).cpu()
 
 
 def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
-    """Images of one size in a row, (3, H, W'), with white between them."""
+    """Images of one size in a row, (3, H, W'), with white gaps between them."""
     return make_grid(images, nrow=len(images), padding=GAP, pad_value=255)[:, GAP:-GAP, GAP:-GAP]
 
 
 def save_png(path: Path, image: torch.Tensor) -> None:
-    """Writes an image as PNG; whole or not at all. Raises OSError where it cannot be written."""
-    content = encode_png(image.contiguous(), PNG_COMPRESSION)  # write_png would be silent about a full disk
+    """Writes an image as PNG; the file appears only when complete. Raises OSError where it cannot be written."""
+    content = encode_png(image.contiguous(), PNG_COMPRESSION)  # write_png would not report a full disk
     with whole_file(path) as temporary:
         temporary.write_bytes(content.numpy().tobytes())

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import train
 from files import InputError
 from inference import engines
-from inference.engines import FittingStep, choose_device, choose_precision, fast_step, place
+from inference.engines import FittingStep, choose_device, choose_dtype, fast_step, prepare
 from model import Denoiser, denoise
 from training.module import DenoisingModule
 from training.speed import PLAIN, Speed
@@ -33,7 +33,7 @@ def images(denoiser, step=None):
 def test_half_precision_is_near(denoiser, precision, tolerance):
     """Relative to the brightest pixel; bfloat16 has 8 bits."""
     plain = images(copy.deepcopy(denoiser))
-    fast = images(place(denoiser, CPU, engines.PRECISIONS[precision]))
+    fast = images(prepare(denoiser, CPU, engines.DTYPES[precision]))
     assert fast.dtype == torch.float32 and (fast - plain).abs().max() <= tolerance * plain.max()
     if precision != "float32":
         assert not torch.equal(fast, plain)
@@ -41,7 +41,7 @@ def test_half_precision_is_near(denoiser, precision, tolerance):
 
 def test_around_the_network_everything_stays_float32(denoiser):
     """A bright background keeps its value: radiance and albedo are never half floats."""
-    place(denoiser, CPU, torch.bfloat16)
+    prepare(denoiser, CPU, torch.bfloat16)
     assert denoiser.dtype == torch.bfloat16
     features, albedo, _ = denoiser.preprocess(torch.full((1, 10, 4, 4), 1e5))
     assert features.dtype == albedo.dtype == torch.float32
@@ -63,7 +63,7 @@ def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch,
     step = FittingStep(denoiser)
     step.step = exhausted
     assert torch.allclose(images(denoiser, step), plain, atol=1e-5)
-    assert "does not fit; tiles of 512" in capsys.readouterr().err
+    assert "does not fit in memory; using tiles of 512" in capsys.readouterr().err
     monkeypatch.setattr(engines, "fast_step", lambda denoiser, tile: exhausted)
     step.step = exhausted
     with pytest.raises(torch.OutOfMemoryError):
@@ -73,7 +73,7 @@ def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch,
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_cuda_graph_gives_the_same(denoiser):
     plain = images(copy.deepcopy(denoiser))
-    place(denoiser, torch.device("cuda"), torch.float32)
+    prepare(denoiser, torch.device("cuda"), torch.float32)
     step = fast_step(denoiser)
     for _ in range(2):  # a new sequence starts from an empty state
         assert (images(denoiser, step) - plain).abs().max() <= 1e-3 * plain.max()
@@ -83,8 +83,8 @@ def test_a_device_that_is_not_there_is_one_clear_line():
     missing = "cuda:7"
     with pytest.raises(InputError, match=r"--device cuda:7: .*use auto or cpu"):
         choose_device(missing)
-    assert choose_precision("auto", CPU) in (torch.bfloat16, torch.float32)
-    assert choose_precision("auto", torch.device("cuda")) == torch.float16
+    assert choose_dtype("auto", CPU) in (torch.bfloat16, torch.float32)
+    assert choose_dtype("auto", torch.device("cuda")) == torch.float16
 
 
 def step_of(speed, channels=(8, 12)):

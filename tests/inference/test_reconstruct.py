@@ -1,8 +1,9 @@
 """Pins test.py: what it writes, with and without targets, for any size and any path, streaming, and its errors."""
 
-import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import weakref
 
 import av
@@ -13,14 +14,11 @@ from support import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
 import train
-from frames.exr import load_noisy, read_exr
+from frames.exr import load_noisy, load_target, read_exr
+from inference import run
+from inference.options import OUTPUTS, build_parser
 from model import denoise
 from training.checkpoints import load_denoiser
-
-# `import test` would give the standard library's package of that name.
-spec = importlib.util.spec_from_file_location("reconstruct_script", ROOT / "test.py")
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +33,15 @@ def checkpoints(tmp_path_factory):
     return found
 
 
-def reconstruct(checkpoint, path, output):
+def reconstruct(checkpoint, path, output, *more):
     """Runs test.py's work in this process; returns what metrics.json holds."""
-    options = [str(checkpoint), str(path), "--output_dir", str(output), "--precision", "float32"]
-    return script.run(script.build_parser().parse_args(options))
+    given = [checkpoint, path, "--output_dir", output, "--precision", "float32", *more]
+    options = build_parser().parse_args([str(argument) for argument in given])
+    return run.run(load_denoiser(options.checkpoint), options)
 
 
-def count_frames(film):
-    with av.open(str(film)) as container:
+def frame_sizes(video):
+    with av.open(str(video)) as container:
         return [(f.height, f.width) for f in container.decode(video=0)]
 
 
@@ -64,7 +63,7 @@ def test_the_command_line_reconstructs_and_scores(checkpoints, small_dataset, tm
         assert read_exr(folder / "frame-0003.exr", ("color",))["color"].shape == (3, height, width)
         assert read_image(str(folder / "frame-0003.png")).shape == (3, height, width)
         assert read_image(str(folder / "strip.png")).shape == (3, height, 3 * width + 2 * 4)
-        assert len(count_frames(folder / "animation.mp4")) == 6
+        assert len(frame_sizes(folder / "animation.mp4")) == 6
     assert f"{metrics['scenes']['C']['denoised']['psnr']:9.3f}" in done.stdout and "mean" in done.stdout
 
 
@@ -129,36 +128,33 @@ def test_frames_do_not_pile_up_in_memory(checkpoints, tmp_path, monkeypatch):
 
     def watched(path, *inputs):
         nonlocal most
-        result = load_noisy(path, *inputs) if inputs else script_load_target(path)
+        result = load_noisy(path, *inputs) if inputs else load_target(path)
         array = result[0] if inputs else result
         alive.add(path)
         weakref.finalize(array, alive.discard, path)
         most = max(most, len(alive))
         return result
 
-    script_load_target = script.load_target
-    monkeypatch.setattr(script, "load_noisy", watched)
-    monkeypatch.setattr(script, "load_target", watched)
+    monkeypatch.setattr(run, "load_noisy", watched)
+    monkeypatch.setattr(run, "load_target", watched)
     reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
     assert 2 <= most <= 20  # a few being read, a few being written, a few being scored; two files each
 
 
 @pytest.mark.parametrize(("kind", "names"), [("png", ["frame-{:04d}.png"]), ("exr", ["frame-{:04d}.exr"])])
 def test_what_is_not_wanted_is_not_written(checkpoints, small_dataset, tmp_path, kind, names):
-    chosen = ["--write", kind, "--score", "off", "--precision", "float32", "--tile", "8"]
-    options = [str(checkpoints["auto"]), str(small_dataset), "--output_dir", str(tmp_path / "out"), *chosen]
-    metrics = script.run(script.build_parser().parse_args(options))
+    chosen = ["--write", kind, "--score", "off", "--tile", "8"]
+    metrics = reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", *chosen)
     found = {p.name for p in (tmp_path / "out" / "C").iterdir()}
     assert found == {"strip.png", *(n.format(i) for n in names for i in range(6))} and not metrics["scenes"]
 
 
 def test_tiles_and_half_precision_reach_the_files(checkpoints, small_dataset, tmp_path):
     def last(name, *more):
-        options = [str(checkpoints["auto"]), str(small_dataset), "--output_dir", str(tmp_path / name), *more]
-        script.run(script.build_parser().parse_args(options))
+        reconstruct(checkpoints["auto"], small_dataset, tmp_path / name, *more)
         return read_exr(tmp_path / name / "C" / "frame-0005.exr", ("color",))["color"]
 
-    plain, tiled = last("plain", "--precision", "float32"), last("tiled", "--precision", "float32", "--tile", "8")
+    plain, tiled = last("plain"), last("tiled", "--tile", "8")
     half = last("half", "--precision", "bfloat16")
     assert np.allclose(tiled, plain, rtol=2e-3, atol=1e-4)  # the files are half floats
     assert np.abs(half - plain).max() < 0.1 * plain.max() and not np.array_equal(half, plain)
@@ -193,8 +189,7 @@ def test_errors_name_their_culprit(checkpoints, small_dataset, tmp_path):
         with pytest.raises((ValueError, OSError), match=message):
             reconstruct(checkpoint, path, tmp_path / output)
     with pytest.raises(ValueError, match=r"--device abacus: .*use auto or cpu"):
-        arguments = [str(checkpoints["auto"]), str(small_dataset), "--device", "abacus"]
-        script.run(script.build_parser().parse_args(arguments))
+        reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", "--device", "abacus")
     done = run_script("test.py", tmp_path / "none.ckpt", small_dataset, check=False)
     assert done.returncode == 1 and done.stderr.startswith("test.py: ") and "Traceback" not in done.stderr
 
@@ -203,3 +198,12 @@ def test_networks_without_albedo_work_on_datasets_with_and_without(checkpoints, 
     make_scene(tmp_path / "plain" / "A", frames=2, albedo=False)
     for path in (tmp_path / "plain", small_dataset):
         assert reconstruct(checkpoints["off"], path, tmp_path / "out")["mean"]["denoised"]["psnr"] > 0
+
+
+def test_help_answers_without_pytorch_and_film_still_means_video():
+    command = [sys.executable, "-X", "importtime", ROOT / "test.py", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "--write" in done.stdout and "inference.options" in imported and "torch" not in imported
+    options = build_parser().parse_args(["a.ckpt", "data", "--write", "film", "png"])
+    assert options.write == ["video", "png"] and set(options.write) < set(OUTPUTS)

@@ -54,8 +54,8 @@ def test_ssim_is_that_of_torchmetrics():
     a, b = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).unbind(0)
     score = SequenceScore(1.0)
     score.update(a, b)
-    shown, wanted = (torch.where(x <= 0.0031308, 12.92 * x, srgb(x.clamp(min=1e-8)))[None] for x in (a, b))
-    reference = structural_similarity_index_measure(shown, wanted, data_range=1.0).item()
+    image_srgb, target_srgb = (torch.where(x <= 0.0031308, 12.92 * x, srgb(x.clamp(min=1e-8)))[None] for x in (a, b))
+    reference = structural_similarity_index_measure(image_srgb, target_srgb, data_range=1.0).item()
     assert score.frames[0]["ssim"] == pytest.approx(reference, abs=1e-4)
 
 

@@ -1,0 +1,44 @@
+"""The command line of test.py. Imports no PyTorch, so that --help answers at once."""
+
+import argparse
+from pathlib import Path
+
+from machine import SWITCH, positive
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+OUTPUTS = ("exr", "png", "video")
+OLD_NAMES = {"film": "video"}  # of outputs, still accepted
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of test.py's command line."""
+    parser = argparse.ArgumentParser(
+        description="Reconstructs rendered sequences with a trained network and scores them where they have targets.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="a .ckpt file of train.py")
+    add("path", type=Path, help="a dataset (its test/ is used), a folder of scenes, or the folder of one scene")
+    add("--output_dir", type=Path, default=Path("reconstructions"), help="default: %(default)s")
+    add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
+    add(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="auto",
+        help="of the network; auto: float16 on a GPU, bfloat16 on a CPU with hardware support for it, else float32",
+    )
+    add(
+        "--tile",
+        type=positive,
+        help="split frames that do not fit in memory into tiles of this many pixels; same result, but slower",
+    )
+    add(
+        "--write",
+        nargs="*",
+        type=lambda name: OLD_NAMES.get(name, name),
+        choices=OUTPUTS,
+        default=list(OUTPUTS),
+        help="files to write: an EXR and a PNG per frame, a video per scene; default: all",
+    )
+    add("--score", choices=SWITCH, default="on", help="compare with the targets; default: on")
+    return parser

@@ -1,0 +1,113 @@
+"""The files and the scores of a scene that test.py reconstructs, and the tables of metrics.
+
+Shapes: every image is (3, H, W), on the CPU.
+"""
+
+from pathlib import Path
+
+import torch
+
+from frames.exr import write_exr
+from frames.radiance import exposure_of, tone_map
+from scoring.metrics import NAMES, SequenceScore, mean_scores
+from scoring.pictures import save_png, side_by_side, to_bytes
+from scoring.video import Video
+
+Images = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]  # noisy, reconstruction, target
+SceneFrames = dict[str, list[list[dict[str, float | None]]]]  # metrics by kind, sequence and frame
+KINDS = ("noisy", "denoised")
+
+
+class SceneOutput:
+    """Writes the files of a scene frame by frame: EXR, PNG, video, and at the end a strip of one frame.
+
+    folder: for the files. kinds: which of options.OUTPUTS to write. video: the open video, or None.
+    columns: images side by side in the video; 3 shows the target, which every frame must then have.
+    exposure: for tone mapping the whole scene, or None to choose it for the first reconstruction.
+    """
+
+    def __init__(self, folder: Path, kinds: list[str], video: Video | None, columns: int, exposure: float | None):
+        self.folder, self.kinds, self.video, self.columns, self.exposure = folder, kinds, video, columns, exposure
+        self.strip: Images | None = None
+
+    def add(self, name: str, radiance: Images) -> Images:
+        """Writes a frame of linear radiance; returns it tone-mapped to sRGB in [0, 1].
+
+        The target may be None. If neither a file nor a score needs sRGB, returns three None. Raises OSError where a
+        file cannot be written.
+        """
+        _, reconstruction, target = radiance
+        if self.exposure is None:
+            self.exposure = exposure_of(reconstruction)
+
+        # linear radiance
+        if "exr" in self.kinds:
+            write_exr(self.folder / f"{name}.exr", {"color": reconstruction.numpy()})
+
+        # sRGB files
+        srgb = (None, None, None)
+        if target is not None or self.video or "png" in self.kinds:
+            srgb = tuple(image if image is None else tone_map(image, self.exposure) for image in radiance)
+        pictures = [image if image is None else to_bytes(image) for image in srgb]
+        if "png" in self.kinds:
+            save_png(self.folder / f"{name}.png", pictures[1])
+        if self.video:
+            self.video.add(side_by_side(pictures[: self.columns]))  # (3, H, W')
+
+        # frame of the strip: the last with a target, else the last
+        if target is not None or self.strip is None or self.strip[2] is None:
+            self.strip = radiance
+        return srgb
+
+    def finish(self) -> None:
+        """Writes strip.png: the last frame with a target, or the last frame if none has one."""
+        pictures = [to_bytes(tone_map(image, self.exposure)) for image in self.strip if image is not None]
+        save_png(self.folder / "strip.png", side_by_side(pictures))
+
+
+class SceneScores:
+    """The metrics of a scene's noisy renderings and reconstructions, per sequence and frame."""
+
+    def __init__(self):
+        self.sequences: dict[str, list[SequenceScore]] = {kind: [] for kind in KINDS}
+
+    def start_sequence(self) -> None:
+        """The next frame does not follow the last one, so the temporal metric starts again."""
+        for sequences in self.sequences.values():
+            sequences.append(SequenceScore())
+
+    def add(self, radiance: Images, srgb: Images) -> None:
+        """Scores a frame, given in linear radiance and in sRGB; without a target, its metrics are None."""
+        for sequences, image, image_srgb in zip(self.sequences.values(), radiance[:2], srgb[:2], strict=True):
+            sequences[-1].update(image, radiance[2], image_srgb, srgb[2])
+
+    def frames(self) -> SceneFrames:
+        """The metrics so far."""
+        return {kind: [score.frames for score in sequences] for kind, sequences in self.sequences.items()}
+
+
+def summarise(scores: dict[str, SceneFrames], skip: int) -> dict:
+    """Mean metrics: {"scenes": {scene: {"noisy": M, "denoised": M}}, "mean": {"noisy": M, "denoised": M}}.
+
+    scores: by scene. skip: frames to leave out at the start of each sequence. "mean" is over the scenes. Leaves out
+    scenes without a scored frame.
+    """
+    scenes = {}
+    for scene, kinds in scores.items():
+        kept = {kind: [f for frames in sequences for f in frames[skip:]] for kind, sequences in kinds.items()}
+        if any(frame["psnr"] is not None for frame in kept["denoised"]):
+            scenes[scene] = {kind: mean_scores(frames) for kind, frames in kept.items()}
+    means = {kind: mean_scores([scene[kind] for scene in scenes.values()]) for kind in KINDS}
+    return {"scenes": scenes, "mean": means}
+
+
+def table(summary: dict) -> str:
+    """The metrics of `summarise` as text, one line per scene and kind."""
+    rows = [*summary["scenes"].items(), ("mean", summary["mean"])]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{'scene':<{width}}  {'':<8}" + "".join(f"{name:>9}" for name in NAMES)]
+    for name, kinds in rows:
+        for kind, values in kinds.items():
+            cells = (f"{values[n]:9.3f}" if values[n] is not None else f"{'-':>9}" for n in NAMES)
+            lines.append(f"{name:<{width}}  {kind:<8}" + "".join(cells))
+    return "\n".join(lines)

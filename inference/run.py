@@ -1,0 +1,140 @@
+"""Reconstructs the scenes below a path: reading, network, writing and scoring, each in a thread of its own.
+
+Shapes: C input channels, H rows, W columns.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import groupby
+
+import torch
+from tqdm import tqdm
+
+from files import whole_file
+from frames.exr import load_noisy, load_target, report_invalid
+from frames.radiance import exposure_for, log_luminance
+from frames.sequences import Frame, Sequence, find_test_sequences
+from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.output import SceneFrames, SceneOutput, SceneScores, summarise
+from inference.threads import BackgroundCalls, prefetch
+from model import Denoiser, denoise
+from scoring.metrics import WARM_UP
+from scoring.video import open_video
+
+LoadedFrame = tuple[Frame, torch.Tensor, torch.Tensor | None]  # files, noisy (C, H, W), target (3, H, W)
+
+
+def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
+    """The exposure for all frames of a scene, from the log-average luminance of its targets; None without targets."""
+    logs = []
+    for frame in (f for s in sequences for f in s.frames if f.target):
+        logs.append(float(log_luminance(torch.from_numpy(load_target(frame.target)))))
+        progress.update()
+    logs = [value for value in logs if math.isfinite(value)]
+    return exposure_for(math.exp(sum(logs) / len(logs))) if logs else None
+
+
+def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool) -> Iterator[LoadedFrame]:
+    """Loads each frame: its first noisy rendering and, if it has one and `with_targets`, its target.
+
+    inputs: the quantities that the network reads. Replaces NaN and Inf by 0 and reports them on stderr.
+    """
+    for frame in sequence.frames:
+        noisy, invalid = load_noisy(frame.noisy[0], inputs)  # (C, H, W)
+        report_invalid(frame.noisy[0], invalid)
+        target = torch.from_numpy(load_target(frame.target)) if frame.target and with_targets else None
+        yield frame, torch.from_numpy(noisy), target
+
+
+def record_passing(items: Iterator, passed: deque) -> Iterator:
+    """Yields the same items and appends each to `passed`. (itertools.tee would keep dozens of frames alive.)"""
+    for item in items:
+        passed.append(item)
+        yield item
+
+
+def reconstruct_scene(
+    denoiser: Denoiser, sequences: list[Sequence], options: argparse.Namespace, progress: tqdm
+) -> SceneFrames:
+    """Reconstructs, writes and scores all sequences of a scene; returns the metrics by kind, sequence and frame.
+
+    Frames pass through four threads in order, and each object is used by one thread only:
+
+        reading    the generator of loaded frames
+        this one   the network and its hidden state, `passed`, the progress bar
+        writing    `output`, with the exposure, the video and the frame of the strip
+        scoring    `scores`
+
+    This thread creates all of them before the others start and reads `output` and `scores` after they have ended.
+    Tensors change hands with their frame; no thread changes one that it has passed on.
+    """
+    # what to compare with, and at which exposure
+    with_targets = options.score == "on"
+    columns = 3 if with_targets and all(f.target for s in sequences for f in s.frames) else 2
+    exposure = scene_exposure(sequences, progress) if with_targets else None
+
+    folder = options.output_dir / sequences[0].scene
+    folder.mkdir(parents=True, exist_ok=True)
+    step = fast_step(denoiser, options.tile)
+    scores = SceneScores()
+    video_file = open_video(folder / "animation.mp4") if "video" in options.write else nullcontext()
+
+    # On leaving: writing ends first, since it calls scoring; the video closes last.
+    with video_file as video, BackgroundCalls() as scoring, BackgroundCalls() as writing:
+        output = SceneOutput(folder, options.write, video, columns, exposure)
+
+        def write_then_score(name: str, radiance: tuple) -> None:  # on the writing thread
+            scoring.call(scores.add, radiance, output.add(name, radiance))
+
+        for sequence in sequences:
+            # by way of the writing thread: after the last frame of the sequence before
+            writing.call(scoring.call, scores.start_sequence)
+
+            # reading thread -> network
+            passed: deque[LoadedFrame] = deque()
+            frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
+            for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step):
+                frame, _, target = passed.popleft()
+
+                # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
+                writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
+                progress.update()
+
+    # the other threads have ended
+    output.finish()
+    return scores.frames()
+
+
+def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
+    """Reconstructs every scene below options.path; returns the metrics, as written to metrics.json.
+
+    options: of inference.options. Raises InputError or OSError naming the file at fault.
+    """
+    # device and precision
+    device = choose_device(options.device)
+    denoiser = prepare(denoiser, device, choose_dtype(options.precision, device))
+
+    # frames to reconstruct
+    sequences, notes = find_test_sequences(options.path, denoiser.inputs)
+    for note in notes:
+        print(note, file=sys.stderr)
+    frames = [f for s in sequences for f in s.frames]
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+
+    # scene by scene; a target counts as a step, since the exposure needs it before
+    scores = {}
+    steps = len(frames) + sum(f.target is not None for f in frames if options.score == "on")
+    with tqdm(total=steps, desc="frames", delay=1) as progress:
+        for scene, parts in groupby(sequences, lambda s: s.scene):
+            scores[scene] = reconstruct_scene(denoiser, list(parts), options, progress)
+
+    # metrics
+    metrics = summarise(scores, 0) | {"after_warm_up": {"frames_left_out": WARM_UP, **summarise(scores, WARM_UP)}}
+    with whole_file(options.output_dir / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
