@@ -1,4 +1,4 @@
-"""Runs the demo, the contact sheet and the benchmarks once, tiny, by their command lines."""
+"""Runs the demo and the benchmarks once, tiny, by their command lines."""
 
 import json
 import shutil
@@ -8,9 +8,7 @@ import tarfile
 import zipfile
 
 import pytest
-import torch
-from support import QUICK, ROOT, make_scene, run_script
-from torchvision.io import read_image
+from support import QUICK, ROOT, run_script
 
 TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant scalar_rgb --workers 1"
 
@@ -32,23 +30,6 @@ def test_the_demo_from_nothing_to_pictures_and_again(tmp_path):
     for name in ("strip.png", "animation.mp4"):
         assert (tmp_path / "reconstructions-demo" / "room-7-0000" / name).stat().st_size > 0
     assert [p.name for p in (tmp_path / "runs-demo").iterdir()] == ["version_0"], "the second time resumed the first"
-
-
-def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
-    for name in "ABC":
-        make_scene(tmp_path / "train" / name, frames=1)
-    run_script("-m", "scoring.contact_sheet", tmp_path / "train", tmp_path / "sheet.png", "--columns", "2")
-    sheet = read_image(str(tmp_path / "sheet.png"))
-    assert sheet.shape == (3, 48, 64)
-    assert (sheet[:, 24:, 32:] == 0).all() and (sheet[:, 24:, :32].float().mean() > 20)
-    assert torch.equal(sheet[:, :24, :32], sheet[:, :24, 32:])
-
-
-def test_a_contact_sheet_of_different_sizes_is_refused(tmp_path):
-    make_scene(tmp_path / "A", frames=1)
-    make_scene(tmp_path / "B", frames=1, size=(16, 16))
-    done = run_script("-m", "scoring.contact_sheet", tmp_path, tmp_path / "sheet.png", check=False)
-    assert done.returncode == 1 and "differ in size" in done.stderr and not (tmp_path / "sheet.png").exists()
 
 
 def test_the_rendering_benchmark_prints_a_ratio():

@@ -1,19 +1,14 @@
-"""Pins that the fast ways to compute give what the plain one gives: precision, formats, tiles, training switches."""
+"""Pins that the fast ways to reconstruct give what the plain one gives: precision, memory format, tiles, graphs."""
 
 import copy
 
 import pytest
 import torch
-from support import QUICK, run_script
-from torch.utils._python_dispatch import TorchDispatchMode
 
-import train
 from files import InputError
 from inference import engines
 from inference.engines import FittingStep, choose_device, choose_dtype, fast_step, prepare
 from model import Denoiser, denoise
-from training.module import DenoisingModule
-from training.speed import PLAIN, Speed
 
 CPU = torch.device("cpu")
 
@@ -85,88 +80,3 @@ def test_a_device_that_is_not_there_is_one_clear_line():
         choose_device(missing)
     assert choose_dtype("auto", CPU) in (torch.bfloat16, torch.float32)
     assert choose_dtype("auto", torch.device("cuda")) == torch.float16
-
-
-def step_of(speed, channels=(8, 12)):
-    """Loss and gradients of a training step computed this way."""
-    torch.manual_seed(0)
-    module = DenoisingModule({"channels": channels, "demodulate": False, "patch": 2}, 1e-3, speed=speed).train()
-    generator = torch.Generator().manual_seed(1)
-    noisy, target = torch.rand(2, 3, 7, 24, 24, generator=generator), torch.rand(2, 3, 3, 24, 24, generator=generator)
-    loss = module.losses(module(noisy), target)["loss"]
-    loss.backward()
-    return loss.item(), {name: p.grad for name, p in module.named_parameters()}
-
-
-@pytest.mark.parametrize("switch", ["channels_last", "recompute", "compile"])
-def test_a_faster_step_has_the_loss_and_the_gradients_of_the_plain_one(switch):
-    channels = [8] if switch == "compile" else [8, 12]  # compiling takes long
-    plain_loss, plain = step_of(PLAIN, channels)
-    loss, gradients = step_of(Speed(**{switch: True}), channels)
-    assert loss == pytest.approx(plain_loss, rel=1e-5)
-    assert gradients.keys() == plain.keys()  # no _orig_mod.
-    for name, gradient in gradients.items():
-        assert torch.allclose(gradient, plain[name], rtol=1e-3, atol=1e-5), name
-
-
-def test_recomputing_keeps_fewer_activations():
-    def kept(speed):
-        total = 0
-
-        def pack(tensor):
-            nonlocal total
-            total += tensor.numel()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            step_of(speed)
-        return total
-
-    assert kept(Speed(recompute=True)) < kept(PLAIN) / 2
-
-
-class NoWaiting(TorchDispatchMode):
-    """Fails where a value of a tensor is asked for: on a GPU, the host would wait for it."""
-
-    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        assert function is not torch.ops.aten._local_scalar_dense.default, "a tensor's value was asked for"
-        return function(*arguments, **(keywords or {}))
-
-
-def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monkeypatch):
-    """Network, losses, backward pass, optimiser and logging."""
-    waiting = NoWaiting()
-    steps = 0
-
-    class Watch(train.pl.Callback):
-        def on_train_batch_start(self, *_):
-            waiting.__enter__()
-
-        def on_exception(self, *_):
-            waiting.__exit__(None, None, None)
-
-        def on_train_batch_end(self, *_):
-            nonlocal steps
-            waiting.__exit__(None, None, None)
-            steps += 1
-
-    build = train.build_trainer
-
-    def watched(options, command):
-        trainer, last = build(options, command)
-        trainer.callbacks.insert(0, Watch())  # in front of what does wait, now and then: see AveragedWeights
-        return trainer, last
-
-    monkeypatch.setattr(train, "build_trainer", watched)
-    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 2, "--samples_per_epoch", 8]
-    train.train(train.parse_options([str(a) for a in arguments]), [])
-    assert steps == 8
-
-
-def test_every_switch_of_the_command_line_is_heard(small_dataset, tmp_path):
-    off = ("--compile", "off", "--channels_last", "off", "--fused", "off", "--precision", "32-true")
-    options = train.parse_options([str(small_dataset), *off, "--recompute", "on"])
-    assert train.choose_speed(options) == Speed(recompute=True) and train.choose_precision(options) == "32-true"
-    on = train.parse_options([str(small_dataset), "--compile", "on"])
-    assert train.choose_speed(on) == Speed(channels_last=True, compile=True, fused=True)
-    run_script("train.py", small_dataset, *QUICK, *off, "--recompute", "on", "--fast_dev_run")
