@@ -20,7 +20,7 @@ from frames.exr import load_noisy, load_target, report_invalid
 from frames.radiance import exposure_for, log_luminance
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
-from inference.output import SceneFrames, SceneOutput, SceneScores, summarise
+from inference.output import Images, SceneFrames, SceneOutput, SceneScores, summarise
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser, denoise
 from scoring.metrics import WARM_UP
@@ -88,7 +88,7 @@ def reconstruct_scene(
     with video_file as video, BackgroundCalls() as scoring, BackgroundCalls() as writing:
         output = SceneOutput(folder, options.write, video, columns, exposure)
 
-        def write_then_score(name: str, radiance: tuple) -> None:  # on the writing thread
+        def write_then_score(name: str, radiance: Images) -> None:  # on the writing thread
             scoring.call(scores.add, radiance, output.add(name, radiance))
 
         for sequence in sequences:

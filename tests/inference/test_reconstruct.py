@@ -93,7 +93,7 @@ def test_some_targets_are_scored(checkpoints, tmp_path):
         (part / f"frame-{number:04d}" / "target.exr").unlink()
     metrics = reconstruct(checkpoints["auto"], part, tmp_path / "out")
     assert metrics["scenes"]["A"]["denoised"]["psnr"] > 0
-    assert "A" not in metrics["after_warm_up"]["scenes"]  # frames 4 and 5 have no target; 1 to 3 are the warm-up
+    assert "A" not in metrics["after_warm_up"]["scenes"]  # frames 4 and 5 have no target; 0 to 3 are the warm-up
     assert len(list((tmp_path / "out" / "A").glob("frame-*.exr"))) == 6
     first = [np.array(read_exr(tmp_path / "out/A/frame-0005.exr", ("color",))["color"])]
     reconstruct(checkpoints["auto"], whole, tmp_path / "out2")
@@ -138,7 +138,7 @@ def test_frames_do_not_pile_up_in_memory(checkpoints, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load_noisy", watched)
     monkeypatch.setattr(run, "load_target", watched)
     reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
-    assert 2 <= most <= 20  # a few being read, a few being written, a few being scored; two files each
+    assert 2 <= most <= 20  # a few each being read, written and scored; two files per frame
 
 
 @pytest.mark.parametrize(("kind", "names"), [("png", ["frame-{:04d}.png"]), ("exr", ["frame-{:04d}.exr"])])

@@ -33,7 +33,7 @@ def test_items_are_made_while_others_are_used():
         yield 2
 
     stream = prefetch(items())
-    assert next(stream) == 1 and second.wait(20)  # although nobody asked for it yet
+    assert next(stream) == 1 and second.wait(20)  # before anyone asks for it
     assert list(stream) == [2]
 
 

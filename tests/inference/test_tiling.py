@@ -39,7 +39,7 @@ def test_a_smaller_margin_would_not_do():
 
 @pytest.mark.parametrize(("patch", "levels"), [(1, 1), (1, 2), (1, 3), (2, 2)])
 def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
-    """Every pixel counts with positive weights: how far the output at each place of a coarsest pixel depends."""
+    """Positive weights let every input pixel in reach change the output; tried for each pixel of a coarsest one."""
     denoiser = small(patch, levels)
     network = denoiser.network.double()
     for weight in network.parameters():
