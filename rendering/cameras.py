@@ -1,6 +1,7 @@
-"""Cameras, their paths, and the motion of what they see. World space is right-handed, lengths are the scene's.
+"""Cameras, their paths, and the motion of what they see.
 
-Pictures have x to the right and y down; pixel (0, 0) spans [0, 1) both ways.
+World space is right-handed, in scene units. Pictures have x to the right and y down; pixel (0, 0) spans [0, 1) in both.
+Letters: H rows, W columns, N points or rays.
 """
 
 import json
@@ -14,12 +15,12 @@ import numpy as np
 from files import InputError
 from rooms.curves import catmull_rom
 
-MOTION_LIMIT = 4096.0  # pixels; what goes behind the other camera has no finite answer
+MOTION_LIMIT = 4096.0  # pixels; points behind the previous camera have no finite motion
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera at `origin` that looks at `target`; fov: horizontal field of view in degrees."""
+    """A pinhole camera at `origin` that looks at `target`; fov: horizontal, in degrees."""
 
     origin: tuple[float, float, float]
     target: tuple[float, float, float]
@@ -27,7 +28,7 @@ class Camera:
     fov: float = 60.0
 
     def axes(self) -> np.ndarray:
-        """(3, 3): the world directions of picture right, picture down and forward, in rows."""
+        """World directions of the picture's right, the picture's down and forward: the rows of a (3, 3) matrix."""
         forward = np.subtract(self.target, self.origin)
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, self.up)
@@ -35,9 +36,9 @@ class Camera:
         return np.stack([right, np.cross(forward, right), forward])
 
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Homogeneous world points (..., 4), directions if their last entry is 0, to pixels (x, y) of a (H, W) picture.
+        """The pixels (..., 2), x and y in a (H, W) picture, of homogeneous world points (..., 4).
 
-        Points behind the camera come out far outside.
+        A last entry of 0 makes a point a direction. Points behind the camera come out far outside the picture.
         """
         height, width = size
         local = (points[..., :3] - points[..., 3:] * np.asarray(self.origin)) @ self.axes().T
@@ -46,7 +47,7 @@ class Camera:
         return local[..., :2] * scale + np.array([width / 2, height / 2])
 
     def directions(self, size: tuple[int, int]) -> np.ndarray:
-        """World directions through the pixel centres of a (H, W) picture, (H, W, 3), not of unit length."""
+        """World directions (H, W, 3) through the pixel centres of a (H, W) picture; not of unit length."""
         height, width = size
         focal = width / 2 / np.tan(np.radians(self.fov) / 2)
         y, x = np.mgrid[:height, :width] + 0.5
@@ -55,22 +56,22 @@ class Camera:
 
 
 def motion(position: np.ndarray, hit: np.ndarray, camera: Camera, before: Camera) -> np.ndarray:
-    """Where the surface points that `camera` sees were, `before`, less where they are: (H, W, 2) pixels.
+    """(H, W, 2) pixels from where `camera` sees a surface point to where the previous camera, `before`, saw it.
 
-    position: (H, W, 3) world, valid where hit, (H, W). Where nothing is hit, the point is at infinity: it moves as
-    the camera turns. Clamped to MOTION_LIMIT.
+    position: (H, W, 3) world points; hit: (H, W), whether there is one. Where nothing is hit, the point is at infinity
+    and moves only as the camera turns. Clamped to MOTION_LIMIT.
     """
     size = hit.shape
     directions = camera.directions(size)
-    points = np.concatenate([np.where(hit[..., None], position, directions), hit[..., None]], -1)
+    points = np.concatenate([np.where(hit[..., None], position, directions), hit[..., None]], -1)  # (H, W, 4)
     moved = before.project(points, size) - camera.project(points, size)
     return np.clip(moved, -MOTION_LIMIT, MOTION_LIMIT)
 
 
 def read_key_frames(path: Path) -> list[Camera]:
-    """The key frames of a camera file: `{"keyframes": [{"origin", "target", "up", "fov"}, ...]}` or the bare list.
+    """The key frames of a camera file: `{"keyframes": [{"origin", "target", "up", "fov"}, ...]}` or just the list.
 
-    `up` may be missing (+y). Raises InputError naming the file, the key frame and what is wrong with it.
+    `up` defaults to +y. Raises InputError naming the file, the key frame and what is wrong with it.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -83,7 +84,7 @@ def read_key_frames(path: Path) -> list[Camera]:
 
 
 def _key_frame(values: dict, label: str) -> Camera:
-    """One checked key frame; label: for messages."""
+    """One key frame, checked; label: what messages call it."""
     if not isinstance(values, dict) or not {"origin", "target", "fov"} <= values.keys():
         raise InputError(f"{label}: expected origin, target, up and fov, found {values}")
     vectors = {}
@@ -103,20 +104,20 @@ def _key_frame(values: dict, label: str) -> Camera:
 
 
 def along(keys: list[Camera], frames: int, speed: float, start: float = 0.0) -> list[Camera]:
-    """`frames` cameras along the key frames, `speed` of them per frame, on a smooth curve through them.
+    """`frames` cameras on a smooth curve through the key frames; speed: key frames per frame.
 
-    start: the number of the key frame to begin at. At the last one the camera turns back: it never stands still.
+    start: the number of the key frame to begin at. After the last one the camera goes back.
     """
     if len(keys) == 1:
         return keys * frames
     last = len(keys) - 1
     at = last - np.abs((start + np.arange(frames) * speed) % (2 * last) - last)
-    values = catmull_rom(np.array([[*k.origin, *k.target, *k.up, k.fov] for k in keys]), at).tolist()
+    values = catmull_rom(np.array([[*k.origin, *k.target, *k.up, k.fov] for k in keys]), at).tolist()  # (frames, 10)
     return [Camera(tuple(v[:3]), tuple(v[3:6]), tuple(v[6:9]), min(max(v[9], 1.0), 179.0)) for v in values]
 
 
 def around(camera: Camera, radius: float, frames: int, speed: float) -> list[Camera]:
-    """A slow loop of this radius about the camera's place, looking at its target; a turn takes 240 / speed frames."""
+    """A slow loop of this radius around the camera, looking at its target; a turn takes 240 / speed frames."""
     right, down, _ = camera.axes()
     cameras = []
     for frame in range(frames):
@@ -132,21 +133,26 @@ def as_json(camera: Camera) -> dict:
 
 
 def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight: float) -> bool:
-    """Whether nothing is within `clearance` of any camera, nor on its way, and its picture is no close-up.
+    """Whether a path keeps `clearance` from everything, runs into nothing, and shows no close-up.
 
-    sight: how far half of a grid of 3x3 rays through the picture must go. distances: how far rays go, from origins
-    (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. Some 32 cameras of the path are looked at.
+    sight: how far at least half of a grid of 3x3 rays through the picture must go. distances: how far rays go, from
+    origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. Checks about 32 cameras of the path.
     """
-    around_it = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], float)
-    around_it /= np.linalg.norm(around_it, axis=1, keepdims=True)
-    places = path[:: max(1, len(path) // 32)]
-    for camera, following in zip(places, [*places[1:], None], strict=True):
+    # the 26 directions to the neighbours in a grid of cubes
+    sphere = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], float)
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+
+    checked = path[:: max(1, len(path) // 32)]
+    for camera, following in zip(checked, [*checked[1:], None], strict=True):
+        # what is in view and what is near
         origin = np.array(camera.origin)
         view = camera.directions((3, 3)).reshape(-1, 3)
         view /= np.linalg.norm(view, axis=1, keepdims=True)
-        found = distances(np.broadcast_to(origin, (35, 3)), np.concatenate([view, around_it]))
+        found = distances(np.broadcast_to(origin, (35, 3)), np.concatenate([view, sphere]))
         if np.median(found[:9]) < sight or found[9:].min() < clearance:
             return False
+
+        # what is on the way to the next camera
         step = np.subtract(following.origin, origin) if following else np.zeros(3)
         length = np.linalg.norm(step)
         if length > 1e-9 and distances(origin[None], step[None] / length)[0] < length:

@@ -1,25 +1,30 @@
-"""Runs the frames' work here, in local processes, or on a dask.distributed cluster."""
+"""Renders frames in this process, in local processes, or on a dask.distributed cluster."""
 
 import logging
 import signal
+import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from files import InputError
+from machine import usable_cores
+
+ROOT = Path(__file__).resolve().parent.parent
+# What workers of a cluster need of this project: modules and whole folders.
+NEEDED = ("files.py", "machine.py", "frames/__init__.py", "frames/channels.py", "frames/exr.py", "rendering", "rooms")
 
 
 def default_workers() -> int:
-    """As many as this process may use cores, inside a container or a batch job too; 1 where dask is not installed."""
-    try:
-        from dask.system import CPU_COUNT
-    except ImportError:
-        return 1
-    return CPU_COUNT
+    """One process per core; without dask, which starts them, one."""
+    return usable_cores() if find_spec("distributed") else 1
 
 
 def import_distributed():
-    """dask.distributed, without its log. Raises InputError where it is not installed."""
+    """The module dask.distributed, its log silenced. Raises InputError where it is not installed."""
     try:
         import distributed
     except ImportError as error:
@@ -29,9 +34,9 @@ def import_distributed():
 
 
 def start_processes(stack: ExitStack, workers: int):
-    """A dask client for that many processes of this machine, which end with `stack`. Raises as import_distributed."""
+    """A dask client for this many processes on this machine; they end with `stack`. Raises as import_distributed."""
     distributed = import_distributed()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the main process to handle
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the main process alone handles Ctrl-C
     try:
         options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
         cluster = distributed.LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **options)
@@ -40,33 +45,52 @@ def start_processes(stack: ExitStack, workers: int):
     return stack.enter_context(distributed.Client(stack.enter_context(cluster)))
 
 
-def join_cluster(stack: ExitStack, scheduler: str, modules: list[Path]):
-    """A dask client for the cluster at `scheduler`, closed with `stack`.
+def join_cluster(stack: ExitStack, scheduler: str):
+    """A dask client for the cluster at `scheduler`, closed with `stack`; its workers get this project's modules.
 
-    modules: source files that the work needs, those that others import first; the workers get them, those that join
-    later too. Raises as import_distributed, or InputError where the scheduler does not answer.
+    Raises as import_distributed, or InputError where the scheduler does not answer.
     """
     distributed = import_distributed()
     try:
         client = stack.enter_context(distributed.Client(scheduler, timeout=30))
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
-    for module in modules:
-        client.upload_file(str(module))
+    send_modules(client)
     return client
 
 
-def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
-    """The results of work(job) for every job: here and in order, or, with a dask client, as its workers finish them.
+def send_modules(client) -> None:
+    """Sends this project's modules, as one archive, to all workers of a cluster, those that join later included."""
+    packages = {Path(name).parts[0].removesuffix(".py") for name in NEEDED}
 
-    A worker that dies costs the work it was at, which another does again. `jobs` is drawn from as workers get free, so
-    it may plan while they work. What the work raises is raised here.
+    def forget() -> None:
+        """Makes a worker import the modules again; an earlier run may have left it older ones."""
+        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+            del sys.modules[name]
+
+    client.run(forget)  # a nested function travels whole; one of this module would have to be there already
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "render_modules.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in NEEDED:
+                path = ROOT / name
+                for source in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+                    file.write(source, source.relative_to(ROOT))
+        client.upload_file(str(archive))
+
+
+def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
+    """The results of work(job) for every job: in this process, in order; with a dask client, as workers finish them.
+
+    `jobs` is drawn from as workers become free, so it may plan while they work. If a worker dies, another one does its
+    job again. What the work raises is raised here; InputError where a job kills one worker after another.
     """
     if client is None:
         yield from map(work, jobs)
         return
     from distributed import KilledWorker, as_completed
 
+    # a few jobs per worker in advance
     pending = as_completed()
     try:
         for job in jobs:
@@ -77,5 +101,5 @@ def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
             yield future.result()
     except KilledWorker as error:
         raise InputError(
-            f"a frame ended its worker's process again and again ({error}); render it with --workers 1 to see why"
+            f"rendering a frame killed several worker processes ({error}); render it with --workers 1 to see why"
         ) from error

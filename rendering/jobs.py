@@ -1,7 +1,7 @@
-"""What one frame's rendering is: its parameters, its seeds, and the folders that it leaves behind.
+"""The work of a run, without the renderer: what a frame is rendered from, its seeds, and which frames are missing.
 
-Nothing here knows the renderer. A sequence's folder holds `sequence.json`, which says how its frames are made, and
-`frame-0000` ...; a frame's folder appears under its name only when all its files are in it.
+A sequence's folder holds `sequence.json`, which records how its frames are made, and `frame-0000` ...; a frame's folder
+appears under its name only when all its files are in it.
 """
 
 import hashlib
@@ -15,10 +15,54 @@ from rendering.cameras import Camera, as_json
 
 
 @dataclass(frozen=True)
+class FileSource:
+    """A scene file. path: absolute; camera: path of the camera file, None for a loop around the scene's own camera.
+
+    speed, start: as --speed and --start.
+    """
+
+    path: str
+    camera: str | None = None
+    speed: float = 1.0
+    start: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path
+
+    def as_list(self) -> list:
+        """What `sequence.json` records of it."""
+        return ["file", self.path, self.camera, self.speed, self.start]
+
+
+@dataclass(frozen=True)
+class RoomSource:
+    """A procedural room, which these three determine (see rooms.room.generator)."""
+
+    seed: int
+    split: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"room {self.number} of seed {self.seed}, {self.split}"
+
+    def as_list(self) -> list:
+        """What `sequence.json` records of it."""
+        return ["room", self.seed, self.split, self.number]
+
+
+Source = FileSource | RoomSource
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the pixels of a sequence depend on besides scene and cameras; `sequence.json` records all of it.
 
-    Samples are per pixel; max_depth: None leaves the scene's integrator as it is; mitsuba: its version.
+    Names are those of render.py's options. Samples are per pixel; max_depth: None for the scene's own; mitsuba: its
+    version.
     """
 
     width: int
@@ -46,10 +90,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One frame. folder: the sequence's; source: what the scene is, see render.load_scene; before: None in frame 0."""
+    """One frame to render. folder: the sequence's; before: the camera of the previous frame, None for the first."""
 
     folder: str
-    source: tuple
+    source: Source
     frame: int
     camera: Camera
     before: Camera | None
@@ -57,7 +101,7 @@ class Job:
 
     @property
     def frame_folder(self) -> Path:
-        """Where the frame goes."""
+        """The folder of the frame's files."""
         return Path(self.folder) / f"frame-{self.frame:04d}"
 
     def is_done(self) -> bool:
@@ -65,22 +109,22 @@ class Job:
         return all((self.frame_folder / name).is_file() for name in self.settings.files)
 
     def seed(self, rendering: str, part: int = 0) -> int:
-        """The 32-bit seed of one rendering of this frame: of (seed, sequence, frame, rendering, part) and no other.
+        """The 32-bit seed of one rendering of this frame; no other rendering of any frame has it, but for chance.
 
-        rendering: noisy-0, noisy-1 ..., target, aux, aux-rest; part: of a rendering that is made in several calls.
+        rendering: noisy-0, noisy-1 ..., target, aux, aux-rest; part: which of the passes that it takes.
         """
         text = f"{self.settings.seed}/{Path(self.folder).name}/{self.frame}/{rendering}/{part}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed rendering left in a sequence's folder: the temporary folders of frames."""
+    """Removes the temporary folders that killed processes left in a sequence's folder."""
     for leftover in folder.glob(".frame-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def read_record(folder: Path) -> dict | None:
-    """The `sequence.json` of a folder, or None where there is none; raises InputError where it is damaged."""
+    """The `sequence.json` of a folder, None where there is none. Raises InputError where it is damaged."""
     path = folder / "sequence.json"
     if not path.is_file():
         return None
@@ -88,35 +132,39 @@ def read_record(folder: Path) -> dict | None:
         record = json.loads(path.read_text())
         return record | {"cameras": list(record["cameras"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: damaged ({error!r}); delete {folder} to render it anew") from error
+        raise InputError(f"{path}: damaged ({error!r}); delete {folder} to render it again") from error
 
 
-def open_sequence(folder: Path, source: tuple, cameras: list[Camera], settings: Settings) -> list[Job]:
-    """The frames of a sequence that are not there yet; writes `sequence.json` first.
+def open_sequence(folder: Path, source: Source, cameras: list[Camera], settings: Settings) -> list[Job]:
+    """The frames of a sequence that are missing. Writes `sequence.json`; more frames than before extend the sequence.
 
-    Raises InputError where the folder was made with other parameters, naming those, or holds frames of unknown
-    origin; OSError where it cannot be written. More frames than before continue the sequence.
+    Raises InputError where the folder was rendered with other parameters, naming them, or holds frames of unknown
+    origin; OSError where it cannot be written.
     """
-    record = {"scene": folder.name, "source": list(source), **asdict(settings), "frames": len(cameras)}
+    # what is asked for and what is there
+    record = {"scene": folder.name, "source": source.as_list(), **asdict(settings), "frames": len(cameras)}
     record = json.loads(json.dumps(record | {"cameras": [as_json(camera) for camera in cameras]}))
     found = read_record(folder)
     if found is None and folder.is_dir() and any(folder.glob("frame-*")):
         raise InputError(f"{folder}: has frames that render.py did not make (no sequence.json); choose another folder")
     if found is not None:
         check_same(folder, found, record)
+
+    # the record, before the first frame
     if found != record:
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / "sequence.json") as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+    # missing frames
     remove_leftovers(folder)
-    befores = [None, *cameras[:-1]]
-    pairs = enumerate(zip(cameras, befores, strict=True))
-    jobs = [Job(str(folder), source, number, camera, before, settings) for number, (camera, before) in pairs]
+    pairs = zip(cameras, [None, *cameras[:-1]], strict=True)
+    jobs = [Job(str(folder), source, number, camera, before, settings) for number, (camera, before) in enumerate(pairs)]
     return [job for job in jobs if not job.is_done()]
 
 
 def check_same(folder: Path, found: dict, asked: dict) -> None:
-    """Raises InputError unless the asked sequence is the found one, or longer than it."""
+    """Raises InputError, naming what differs, unless the sequence asked for is the one found, or extends it."""
     kept = min(len(found["cameras"]), len(asked["cameras"]))
     differing = []
     for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames"}):
@@ -129,5 +177,5 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
     if differing:
         raise InputError(
             f"{folder}: rendered with other parameters ({'; '.join(differing)}); "
-            "ask for the same, or choose another folder, or delete this one"
+            "use the same, choose another folder, or delete this one"
         )

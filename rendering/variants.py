@@ -1,4 +1,4 @@
-"""Which of Mitsuba's variants works on this machine."""
+"""Finds the Mitsuba variant to render with: the fastest one that works."""
 
 import subprocess
 import sys
@@ -16,11 +16,11 @@ print(float(mi.TensorXf(mi.render(mi.load_dict(mi.cornell_box()), spp=1)).array[
 
 
 def probe(variant: str) -> str | None:
-    """Renders a little in a child process, since some LLVM versions abort it; what went wrong, or None."""
+    """Renders a small picture in a child process, which some LLVM versions abort; what went wrong, None if nothing."""
     try:
         done = subprocess.run([sys.executable, "-c", PROBE, variant], capture_output=True, text=True, timeout=180)
     except subprocess.TimeoutExpired:
-        return "no picture within three minutes"
+        return "no picture after three minutes"
     if done.returncode == 0 and "True" in done.stdout:
         return None
     lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -28,7 +28,7 @@ def probe(variant: str) -> str | None:
 
 
 def choose_variant(wanted: str) -> str:
-    """`wanted` if it works here, or, for auto, the fastest that does. Raises InputError where it does not."""
+    """`wanted`, or, for auto, the fastest variant that works here. Raises InputError where none does."""
     for variant in VARIANTS if wanted == "auto" else (wanted,):
         problem = probe(variant)
         if problem is None:
@@ -39,9 +39,9 @@ def choose_variant(wanted: str) -> str:
 
 
 def find_variant(wanted: str, recorded: set[str], client=None) -> str:
-    """The variant to render with: `wanted`; for auto, that of the frames already there, else the fastest that works.
+    """The variant of a run: `wanted`; for auto, that of the frames already there, else the fastest that works.
 
-    recorded: the variants of those frames. client: of a dask cluster, whose workers are then asked.
+    recorded: the variants of those frames. client: of a dask cluster, on which the variant must work, or None.
     Raises InputError where it does not work.
     """
     continued = recorded.pop() if wanted == "auto" and len(recorded) == 1 else None
@@ -51,4 +51,4 @@ def find_variant(wanted: str, recorded: set[str], client=None) -> str:
     except InputError as error:
         if continued is None:
             raise
-        raise InputError(f"the frames that are there need that variant, but {error}, in another folder") from error
+        raise InputError(f"the frames already there need {continued}, but {error}, in another folder") from error

@@ -1,74 +1,21 @@
-"""Furniture of the made-up rooms: each function makes one thing, a list of shapes or an Item that stands on the floor.
+"""Furniture of procedural rooms: each function makes one thing, as an Item that stands on the floor or as shapes.
 
-Shapes are Mitsuba dictionaries (see materials.py) in metres, y up; an item stands on y = 0 about the origin, its front
-towards +z.
+Sizes are random, materials come from the room's style. To add a piece, write a function here and enter it in STANDING.
 """
 
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from rooms import meshes as shapes
-from rooms import textures
-from rooms.materials import BLACK, Style, emitter, glass, mirror
-
-Shape = dict
-
-
-@dataclass(frozen=True)
-class Item:
-    """Shapes, the floor they take (width in x, depth in z), and, if things can be put on top, its height."""
-
-    shapes: list[Shape]
-    size: tuple[float, float]
-    top: float | None = None
-
-
-def moved(items: list[Shape], offset=(0.0, 0.0, 0.0), turn: float = 0.0) -> list[Shape]:
-    """The shapes turned about y by `turn` radians, then moved."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
-    matrix[:3, 3] = offset
-    return [s | {"to_world": matrix @ s["to_world"]} for s in items]
-
-
-def box(low, high, bsdf: dict, **more) -> Shape:
-    """A block between two corners."""
-    low, high = np.array(low, float), np.array(high, float)
-    matrix = np.diag([*(high - low) / 2, 1.0])
-    matrix[:3, 3] = (low + high) / 2
-    return {"type": "cube", "to_world": matrix, "bsdf": bsdf, **more}
-
-
-def ball(centre, radius: float, bsdf: dict, **more) -> Shape:
-    """A sphere."""
-    matrix = np.diag([radius, radius, radius, 1.0])
-    matrix[:3, 3] = centre
-    return {"type": "sphere", "to_world": matrix, "bsdf": bsdf, **more}
-
-
-def body(mesh: shapes.Mesh, bsdf: dict, at=(0.0, 0.0, 0.0), **more) -> Shape:
-    """A mesh at a place."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = at
-    return {"type": "ply", "mesh": mesh, "to_world": matrix, "bsdf": bsdf, **more}
-
-
-def rod(start, end, radius: float, bsdf: dict) -> Shape:
-    """A thin round bar."""
-    return body(shapes.tube(np.linspace(start, end, 3), radius), bsdf)
-
-
-def disc(height: float, thickness: float, radius: float, bsdf: dict) -> Shape:
-    """A flat round slab."""
-    profile = [[1e-4, 0], [radius, 0], [radius, thickness], [1e-4, thickness]]
-    return body(shapes.revolve(np.repeat(profile, [1, 2, 2, 1], 0), 48), bsdf, (0, height, 0), face_normals=True)
+from rooms import meshes, textures
+from rooms.materials import Style, glass, mirror
+from rooms.primitives import Item, Shape, ball, body, box, disc, moved, rod
 
 
 def legs(style: Style, width: float, depth: float, height: float, bsdf: dict) -> list[Shape]:
-    """Four legs: square, round or turned."""
+    """Four legs, square, round or turned, under a top of this width and depth."""
     kind, thick = style.rng.integers(3), style.rng.uniform(0.012, 0.04)
-    turned = shapes.vase(style.rng, height, 1.6 * thick)
+    turned = meshes.vase(style.rng, height, 1.6 * thick)
     result = []
     for x in (-width / 2 + thick, width / 2 - thick):
         for z in (-depth / 2 + thick, depth / 2 - thick):
@@ -89,19 +36,22 @@ def table(style: Style) -> Item:
     if style.chance(0.25):
         radius = depth / 2
         foot = np.array([[0.3, 0], [0.28, 0.03], [0.05, 0.08], [0.04, height]]) * [radius / 0.5, 1]
-        return Item([disc(height, 0.03, radius, top), body(shapes.revolve(foot), bsdf)], (depth, depth), height + 0.03)
+        return Item([disc(height, 0.03, radius, top), body(meshes.revolve(foot), bsdf)], (depth, depth), height + 0.03)
     slab = box((-width / 2, height - 0.03, -depth / 2), (width / 2, height, depth / 2), top)
     return Item([slab, *legs(style, 0.95 * width, 0.92 * depth, height - 0.03, bsdf)], (width, depth), height)
 
 
 def chair(style: Style) -> Item:
-    """A chair or stool with a back of slats, a panel or bars."""
+    """A stool, or a chair with a panel or bars as its back."""
+    # legs and seat
     rng, bsdf = style.rng, style.solid()
     seat, back = rng.uniform(0.42, 0.48), rng.uniform(0.8, 1.15)
     result = [*legs(style, 0.42, 0.42, seat, bsdf), box((-0.22, seat, -0.22), (0.22, seat + 0.03, 0.22), bsdf)]
     if style.chance(0.4):
-        cushion = shapes.blob(rng, (0.21, 0.035, 0.21), 0, 0.4)
+        cushion = meshes.blob(rng, (0.21, 0.035, 0.21), 0, 0.4)
         result.append(body(cushion, style.cloth, (0, seat + 0.05, 0)))
+
+    # back
     kind = rng.integers(4)
     if kind == 0:
         result.append(box((-0.21, seat + 0.1, -0.22), (0.21, back, -0.2), bsdf))
@@ -113,26 +63,30 @@ def chair(style: Style) -> Item:
 
 
 def sofa(style: Style) -> Item:
-    """An armchair or sofa of rounded blocks, with cushions."""
+    """An armchair or sofa of rounded blocks, with pillows."""
     rng, cloth = style.rng, style.cloth if style.chance(0.6) else style.matt(style.texture(repeat=2))
     width, depth = rng.uniform(0.8, 2.3), rng.uniform(0.8, 1.0)
 
     def block(low, high, bsdf=cloth) -> Shape:
         low, high = np.array(low), np.array(high)
-        return body(shapes.blob(rng, tuple((high - low) / 2), 0.004, 0.25), bsdf, (low + high) / 2)
+        return body(meshes.blob(rng, tuple((high - low) / 2), 0.004, 0.25), bsdf, (low + high) / 2)
 
+    # base, back, arms
     w, d = width / 2, depth / 2
     result = [block((-w, 0.08, -d), (w, 0.44, d)), block((-w, 0.3, -d), (w, rng.uniform(0.7, 0.95), -d + 0.24))]
     result += [block((s * w - 0.09, 0.1, -d), (s * w + 0.09, 0.62, d)) for s in (-1, 1)]
+
+    # pillows
     for x in np.linspace(-w + 0.3, w - 0.3, max(1, int(width / 0.6))):
         if style.chance(0.6):
-            pillow = body(shapes.blob(rng, (0.22, 0.2, 0.08), 0.02, 0.6), style.matt(style.texture()))
+            pillow = body(meshes.blob(rng, (0.22, 0.2, 0.08), 0.02, 0.6), style.matt(style.texture()))
             result += moved([pillow], (x, 0.6, -d + 0.32), rng.normal(0, 0.3))
     return Item(result, (width + 0.2, depth))
 
 
 def shelf(style: Style) -> Item:
-    """A bookcase: boards full of books, boxes and ornaments."""
+    """A bookcase full of books and ornaments."""
+    # boards, sides, back
     rng, bsdf = style.rng, style.solid()
     width, depth, height = rng.uniform(0.6, 1.8), rng.uniform(0.22, 0.4), rng.uniform(0.8, 2.2)
     w, d = width / 2, depth / 2
@@ -141,6 +95,8 @@ def shelf(style: Style) -> Item:
     result += [box((x - 0.01, 0, -d), (x + 0.01, height, d), bsdf) for x in (-w, w)]
     if style.chance(0.6):
         result.append(box((-w, 0, -d), (w, height, -d + 0.01), style.solid()))
+
+    # what stands on them, from left to right
     covers = [style.coated(style.colour()) for _ in range(7)] + [style.matt(style.texture())]
     for y in boards[:-1] + 0.02:
         x = -w + 0.03
@@ -159,16 +115,19 @@ def shelf(style: Style) -> Item:
 
 
 def cabinet(style: Style) -> Item:
-    """A chest or kitchen unit: doors or drawers with knobs or handles, and a worktop."""
+    """A chest or kitchen unit: doors or drawers, with knobs or handles, under a worktop."""
+    # body and worktop
     rng, bsdf = style.rng, style.solid()
     width, depth, height = rng.uniform(0.5, 2.4), rng.uniform(0.4, 0.62), style.pick([0.55, 0.88, 0.92, 1.3])
     w, d = width / 2, depth / 2
     result = [box((-w, 0.06, -d), (w, height - 0.03, d - 0.02), bsdf)]
     worktop = style.coated(style.texture(textures.marble)) if style.chance(0.4) else style.solid()
     result.append(box((-w - 0.015, height - 0.03, -d), (w + 0.015, height, d + 0.01), worktop))
+
+    # doors or drawers, each with a knob or a handle
     columns, rows = max(1, round(width / 0.5)), int(rng.integers(1, 5))
-    for x0, x1 in zip(*(np.linspace(-w, w, columns + 1)[i:][:columns] for i in (0, 1)), strict=True):
-        for y0, y1 in zip(*(np.linspace(0.08, height - 0.05, rows + 1)[i:][:rows] for i in (0, 1)), strict=True):
+    for x0, x1 in pairwise(np.linspace(-w, w, columns + 1)):
+        for y0, y1 in pairwise(np.linspace(0.08, height - 0.05, rows + 1)):
             result.append(box((x0 + 0.01, y0 + 0.01, d - 0.02), (x1 - 0.01, y1 - 0.01, d), bsdf))
             centre = ((x0 + x1) / 2, y1 - 0.07, d + 0.02)
             if rows > 2 or style.chance(0.5):
@@ -180,21 +139,21 @@ def cabinet(style: Style) -> Item:
 
 
 def plant(style: Style) -> Item:
-    """A pot with a plant in it."""
+    """A plant in a pot."""
     rng, height = style.rng, style.rng.uniform(0.2, 0.5)
     green = {"type": "rgb", "value": [float(c) for c in rng.uniform([0.02, 0.12, 0.01], [0.2, 0.4, 0.1])]}
-    foliage = shapes.leaves(rng, int(rng.integers(15, 60)), rng.uniform(0.4, 1.0))
-    pot = body(shapes.vase(rng, height, 0.18, 0.015), style.ornament())
+    foliage = meshes.leaves(rng, int(rng.integers(15, 60)), rng.uniform(0.4, 1.0))
+    pot = body(meshes.vase(rng, height, 0.18, 0.015), style.ornament())
     stem = rod((0, 0.05, 0), (0, height, 0), 0.02, style.timber)
     return Item([pot, stem, body(foliage, style.matt(green), (0, height - 0.03, 0))], (0.5, 0.5))
 
 
 def sculpture(style: Style) -> Item:
-    """A free form on a pedestal or the floor."""
+    """A free form on a pedestal."""
     rng, height, size = style.rng, style.rng.uniform(0.05, 0.9), style.rng.uniform(0.15, 0.45)
     knot = style.chance(0.4)
     half = tuple(size * rng.uniform(0.4, 1, 3))
-    mesh = shapes.knot(rng, size) if knot else shapes.blob(rng, half, rng.uniform(0.03, 0.15))
+    mesh = meshes.knot(rng, size) if knot else meshes.blob(rng, half, rng.uniform(0.03, 0.15))
     lift = height + (0.35 * size if knot else 1.2 * half[1])
     pedestal = box((-0.2, 0, -0.2), (0.2, height, 0.2), style.solid())
     return Item([pedestal, body(mesh, style.ornament(), (0, lift, 0))], (2 * size, 2 * size))
@@ -216,48 +175,36 @@ def stairs(style: Style) -> Item:
 
 
 def ornament(style: Style, size: float) -> list[Shape]:
-    """A small thing to put down: a vessel, a pile of books, fruit, a free form, a glass; about `size` tall."""
+    """A small thing, about `size` metres tall: a vessel, a glass, books, a bowl of fruit, a box or a free form."""
     rng, kind = style.rng, style.rng.integers(7)
-    if kind == 0:
-        return [body(shapes.vase(rng, size, 0.4 * size), style.ornament())]
-    if kind == 1:
-        return [body(shapes.vase(rng, 0.8 * size, 0.25 * size, 0.02 * size), glass())]
-    if kind == 2:
+    if kind == 0:  # vessel
+        return [body(meshes.vase(rng, size, 0.4 * size), style.ornament())]
+    if kind == 1:  # glass
+        return [body(meshes.vase(rng, 0.8 * size, 0.25 * size, 0.02 * size), glass())]
+    if kind == 2:  # books, one or several
         thick, pile = size * rng.uniform(0.1, 0.25), []
         for i in range(int(rng.integers(1, 5))):
             low, high = (-0.5 * size, i * thick, -0.35 * size), (0.5 * size, (i + 0.96) * thick, 0.35 * size)
             pile += moved([box(low, high, style.coated(style.colour()))], turn=rng.normal(0, 0.2))
         return pile
-    if kind == 3:
+    if kind == 3:  # bowl of fruit
         bowl = np.array([[0.001, 0.02], [0.25, 0.03], [0.5, 0.3], [0.48, 0.3], [0.23, 0.05], [0.001, 0.04]])
-        result = [body(shapes.revolve(bowl * size), style.ornament())]
+        result = [body(meshes.revolve(bowl * size), style.ornament())]
         for _ in range(4):
             x, z = size * rng.uniform(-0.2, 0.2, 2)
             result.append(ball((x, 0.2 * size, z), 0.13 * size, style.ornament()))
         return result
-    if kind == 4:
-        return [body(shapes.knot(rng, 0.7 * size), style.ornament(), (0, 0.3 * size, 0))]
-    if kind == 5:
+    if kind == 4:  # knot
+        return [body(meshes.knot(rng, 0.7 * size), style.ornament(), (0, 0.3 * size, 0))]
+    if kind == 5:  # box
         high = (0.3 * size, rng.uniform(0.2, 1) * size, 0.2 * size)
         return moved([box((-0.3 * size, 0, -0.2 * size), high, style.ornament())], turn=rng.uniform(0, 3))
-    half = tuple(size * rng.uniform(0.2, 0.45, 3))
-    return [body(shapes.blob(rng, half, 0.06), style.ornament(), (0, half[1], 0))]
-
-
-def lamp(style: Style, colour: np.ndarray, power: float, height: float) -> list[Shape]:
-    """A lamp with a shade about a small bulb, on a stand of this height; power: radiance times square metre."""
-    rng, radius = style.rng, style.rng.uniform(0.025, 0.06)
-    shade = shapes.lampshade(rng.uniform(0.15, 0.3), rng.uniform(0.14, 0.26), rng.uniform(0.06, 0.14))
-    cloth = {"type": "rgb", "value": [float(c) for c in rng.uniform(0.4, 0.9) * np.asarray(colour) / max(colour)]}
-    thin = {"type": "principledthin", "base_color": cloth, "roughness": 0.8, "diff_trans": float(rng.uniform(0.3, 1.2))}
-    paper = thin if style.chance(0.3) else style.matt(cloth)
-    bulb = ball((0, height, 0), radius, BLACK, emitter=emitter(colour, power / (4 * np.pi * radius**2)))
-    stand = [disc(0, 0.02, 0.13, style.metal), rod((0, 0.02, 0), (0, height - radius, 0), 0.012, style.metal)]
-    return [body(shade, paper, (0, height - 0.1, 0)), bulb, *stand]
+    half = tuple(size * rng.uniform(0.2, 0.45, 3))  # free form
+    return [body(meshes.blob(rng, half, 0.06), style.ornament(), (0, half[1], 0))]
 
 
 def framed(style: Style, width: float, height: float) -> list[Shape]:
-    """A picture or mirror to hang on a wall, in the xy plane, its front towards +z."""
+    """A framed picture or mirror of this width and height, in the xy plane, facing +z."""
     w, h, rim, bsdf = width / 2, height / 2, style.rng.uniform(0.01, 0.06), style.solid()
     face = mirror() if style.chance(0.2) else style.matt(style.texture(textures.picture))
     sides = [((-w - rim, -h - rim), (-w, h + rim)), ((w, -h - rim), (w + rim, h + rim))]

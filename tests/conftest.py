@@ -17,7 +17,7 @@ def small_dataset(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
-    """The scene of small_scene.py, in a folder `yard`."""
-    from small_scene import write_scene  # here, since it skips where Mitsuba is not installed
+    """The scene file of small_scene.py, in a folder of the sequence's name."""
+    from small_scene import NAME, write_scene  # not at the top: it skips the test where Mitsuba is not installed
 
-    return write_scene(tmp_path / "yard")
+    return write_scene(tmp_path / NAME)

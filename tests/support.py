@@ -57,9 +57,9 @@ def make_scene(
 
 
 def run_script(*arguments, cwd: Path = ROOT, check: bool = True) -> subprocess.CompletedProcess:
-    """Runs `python ARGUMENTS`: a script of the project, or -m and a module; stdout and stderr come back as text."""
+    """Runs `python ARGUMENTS`: a project script, -m and a module, or -c and code; stdout and stderr come as text."""
     arguments = [str(a) for a in arguments]
-    if arguments[0] != "-m":
+    if not arguments[0].startswith("-"):
         arguments[0] = str(ROOT / arguments[0])
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -13,29 +13,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_scene import SCENE, command, job, pixels, settings
+from small_scene import NAME, SCENE, command, job, pixels, settings
 from support import ROOT, run_script
 
-import render
 from files import InputError
-from rendering import variants
+from rendering import renderer, run, variants
+from rendering.cameras import Camera
+from rendering.jobs import FileSource, RoomSource, open_sequence
+from rendering.options import parse
+from rendering.renderer import render_frame
 
 
 def test_frames_do_not_depend_on_order_or_process(scene, tmp_path):
     for frame in (2, 0, 1):
-        render.render_frame(job(scene, tmp_path / "backwards" / "yard", frame))
+        render_frame(job(scene, tmp_path / "backwards" / NAME, frame))
     run_script(*command(scene, tmp_path / "data"))
-    backwards = pixels(tmp_path / "backwards" / "yard")
-    forwards = pixels(tmp_path / "data" / "train" / "yard")
+    backwards = pixels(tmp_path / "backwards" / NAME)
+    forwards = pixels(tmp_path / "data" / "train" / NAME)
     assert backwards == {name: content for name, content in forwards.items() if name != "sequence.json"}
 
 
 def test_seeds_are_apart_and_only_theirs():
-    base = job(Path("x"), Path("d/yard"))
+    base = job(Path("x"), Path(f"d/{NAME}"))
     renderings = [(name, part) for name in ("noisy-0", "noisy-1", "target") for part in (0, 1)]
     seeds = {replace(base, frame=f).seed(*r) for f in range(50) for r in renderings}
     assert len(seeds) == 300 and all(0 <= s < 2**32 for s in seeds)
-    assert base.seed("target") == job(Path("y"), Path("elsewhere/yard"), spp=7).seed("target")
+    assert base.seed("target") == job(Path("y"), Path(f"elsewhere/{NAME}"), spp=7).seed("target")
     assert base.seed("target") != job(Path("x"), Path("d/other")).seed("target")
     assert base.seed("target") != replace(base, settings=settings(seed=1)).seed("target")
 
@@ -64,18 +67,18 @@ def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
     more = ("--frames", "24", "--target_spp", "384")
     run_script(*command(scene, tmp_path / "whole", *more))
     process = start(command(scene, tmp_path / "data", *more))
-    wait_for("train/yard/frame-0001", tmp_path / "data", process)
+    wait_for(f"train/{NAME}/frame-0001", tmp_path / "data", process)
     os.killpg(process.pid, blow)
     said = process.communicate()[0].decode()
     assert process.returncode == (130 if blow == signal.SIGINT else -9)
     assert blow == signal.SIGKILL or ("interrupted" in said and "Traceback" not in said)
-    (tmp_path / "data" / "train" / "yard" / ".frame-0003-gone-1").mkdir()
-    shutil.copy(*((tmp_path / "data" / "train" / "yard" / "frame-0000" / n) for n in ("target.exr", "mark")))
+    (tmp_path / "data" / "train" / NAME / ".frame-0003-gone-1").mkdir()
+    shutil.copy(*((tmp_path / "data" / "train" / NAME / "frame-0000" / n) for n in ("target.exr", "mark")))
     run_script(*command(scene, tmp_path / "data", *more))
-    assert (tmp_path / "data" / "train" / "yard" / "frame-0000" / "mark").is_file(), "rendered again though it was done"
-    (tmp_path / "data" / "train" / "yard" / "frame-0000" / "mark").unlink()
+    assert (tmp_path / "data" / "train" / NAME / "frame-0000" / "mark").is_file(), "rendered again though it was done"
+    (tmp_path / "data" / "train" / NAME / "frame-0000" / "mark").unlink()
     assert pixels(tmp_path / "data") == pixels(tmp_path / "whole")
-    assert not list((tmp_path / "data" / "train" / "yard").glob(".*"))
+    assert not list((tmp_path / "data" / "train" / NAME).glob(".*"))
 
 
 def test_other_parameters_are_refused_and_named(scene, tmp_path):
@@ -91,19 +94,35 @@ def test_other_parameters_are_refused_and_named(scene, tmp_path):
     run_script(*command(scene, tmp_path / "data", "--frames", "4"))
     after = pixels(tmp_path / "data")
     assert len(after) == len(before) + 3
-    assert all(after[name] == content for name, content in before.items() if name != "train/yard/sequence.json")
+    assert all(after[name] == content for name, content in before.items() if name != f"train/{NAME}/sequence.json")
+
+
+def test_sources_are_recorded_as_they_always_were(tmp_path):
+    """Datasets of older versions can be continued."""
+    assert FileSource("/a/scene.xml", "/a/camera.json", 0.5, 2.0).as_list() == [
+        "file",
+        "/a/scene.xml",
+        "/a/camera.json",
+        0.5,
+        2.0,
+    ]
+    assert RoomSource(5, "test", 3).as_list() == ["room", 5, "test", 3]
+    open_sequence(tmp_path / "room-5-0003", RoomSource(5, "test", 3), [Camera((0, 0, 0), (0, 0, -1))], settings())
+    record = json.loads((tmp_path / "room-5-0003" / "sequence.json").read_text())
+    names = "scene source width height spp target_spp aux_spp noisy max_depth denoise_target seed variant mitsuba"
+    assert list(record) == [*names.split(), "frames", "cameras"] and record["source"] == ["room", 5, "test", 3]
 
 
 def test_a_deleted_file_is_made_again(scene, tmp_path):
     run_script(*command(scene, tmp_path / "data"))
     before = pixels(tmp_path / "data")
-    (tmp_path / "data" / "train" / "yard" / "frame-0002" / "noisy-1.exr").unlink()
+    (tmp_path / "data" / "train" / NAME / "frame-0002" / "noisy-1.exr").unlink()
     run_script(*command(scene, tmp_path / "data"))
     assert pixels(tmp_path / "data") == before
 
 
 def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
-    stranger = tmp_path / "data" / "train" / "yard" / "frame-0000"
+    stranger = tmp_path / "data" / "train" / NAME / "frame-0000"
     stranger.mkdir(parents=True)
     refused = run_script(*command(scene, tmp_path / "data"), check=False)
     assert refused.returncode == 1 and "no sequence.json" in refused.stderr and not list(stranger.iterdir())
@@ -123,8 +142,24 @@ def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
 )
 def test_wrong_options_are_named(arguments, said, tmp_path):
     with pytest.raises(InputError) as error:
-        render.parse([str(tmp_path), *arguments])
+        parse([str(tmp_path), *arguments])
     assert said in str(error.value)
+
+
+# Runs render.py where these modules cannot be imported.
+WITHOUT_MODULES = """
+import runpy, sys
+sys.modules |= {"mitsuba": None, "torch": None, "pytorch_lightning": None}
+sys.argv = ["render.py", *sys.argv[1:]]
+runpy.run_path("render.py", run_name="__main__")
+"""
+
+
+def test_help_and_options_need_no_mitsuba_and_a_missing_mitsuba_is_one_line(tmp_path):
+    assert "--procedural" in run_script("-c", WITHOUT_MODULES, "--help").stdout
+    for more, said in ((["--spp", 0], "--spp 0: expected 1 or more"), ([], "pip install mitsuba")):
+        done = run_script("-c", WITHOUT_MODULES, tmp_path, "--procedural", 1, *more, check=False)
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_scene_with_an_error_is_named_and_leaves_nothing(scene, tmp_path):
@@ -154,23 +189,23 @@ def test_a_frame_that_cannot_be_written_leaves_nothing(scene, tmp_path, monkeypa
         if path.name == "target.exr":
             raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(render, "write_exr", full)
+    monkeypatch.setattr(renderer, "write_exr", full)
     with pytest.raises(OSError, match="No space"):
-        render.render_frame(job(scene, tmp_path / "s"))
+        render_frame(job(scene, tmp_path / "s"))
     assert len(written) == 3 and not list((tmp_path / "s").iterdir())
 
 
 def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tmp_path, monkeypatch):
     run_script(*command(scene, tmp_path / "data"))
     monkeypatch.setattr(variants, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
-    options = render.parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
-    with pytest.raises(InputError, match="the frames that are there need that variant, but no scalar_rgb"):
-        render.run(options)
+    options = parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
+    with pytest.raises(InputError, match="the frames already there need scalar_rgb, but no scalar_rgb"):
+        run.run(options)
 
 
 def test_another_version_of_mitsuba_on_a_worker_is_refused(scene, tmp_path):
-    with pytest.raises(InputError, match=r"0\.1\.2 where the run began"):
-        render.render_frame(job(scene, tmp_path / "s", mitsuba="0.1.2"))
+    with pytest.raises(InputError, match=r"but 0\.1\.2 where the run began"):
+        render_frame(job(scene, tmp_path / "s", mitsuba="0.1.2"))
 
 
 def test_variants_are_probed_in_a_child(monkeypatch):
@@ -182,32 +217,52 @@ def test_variants_are_probed_in_a_child(monkeypatch):
         variants.choose_variant("llvm_ad_rgb")
 
 
-def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path):
-    """A scheduler and two workers by dask's command line, elsewhere, without this project's modules on their path."""
+@pytest.fixture
+def cluster(tmp_path):
+    """The address of a scheduler and two worker processes, by dask's command line.
+
+    They run elsewhere, without this project's modules on their path.
+    """
     pytest.importorskip("distributed")
-    more = ("--frames", "8", "--target_spp", "64")
-    run_script(*command(scene, tmp_path / "one", *more))
-    address = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", address, "--port", 0]
-    dask_worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address, "--nthreads", 1]
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", file, "--port", 0]
+    dask_worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", 1]
     commands = [[*dask, "--dashboard-address", ":0"]] + [[*dask_worker, "--no-dashboard", "--no-nanny"]] * 2
-    cluster = []
+    processes = []
     try:
         for arguments in commands:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-            cluster.append(subprocess.Popen([str(a) for a in arguments], **quiet))
-        while not address.is_file():
+            processes.append(subprocess.Popen([str(a) for a in arguments], **quiet))
+        while not file.is_file():
             time.sleep(0.05)
-        url = json.loads(address.read_text())["address"]
-        process = start(command(scene, tmp_path / "many", *more, "--scheduler", url))
-        wait_for(f"train/yard/.frame-*-{cluster[1].pid}", tmp_path / "many", process)
-        cluster[1].kill()
-        said = process.communicate(timeout=300)[0].decode()
+        yield json.loads(file.read_text())["address"], processes[1:]
     finally:
-        for part in cluster:
-            part.kill()
+        for process in processes:
+            process.kill()
+
+
+def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, cluster):
+    address, workers = cluster
+    more = ("--frames", "8", "--target_spp", "64")
+    run_script(*command(scene, tmp_path / "one", *more))
+    process = start(command(scene, tmp_path / "many", *more, "--scheduler", address))
+    wait_for(f"train/{NAME}/.frame-*-{workers[0].pid}", tmp_path / "many", process)
+    workers[0].kill()
+    said = process.communicate(timeout=300)[0].decode()
     assert process.returncode == 0, said
     assert pixels(tmp_path / "many") == pixels(tmp_path / "one")
+
+
+def test_a_cluster_serves_one_run_after_another(scene, tmp_path, cluster):
+    """Workers import the modules anew, so errors are those of this run's classes: one clear line, not a trace."""
+    run_script(*command(scene, tmp_path / "a", "--scheduler", cluster[0], "--frames", 1))
+    refused = run_script(
+        *command(scene, tmp_path / "b", "--scheduler", cluster[0], "--variant", "cuda_ad_rgb"), check=False
+    )
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "--variant cuda_ad_rgb does not work here" in refused.stderr
+    run_script(*command(scene, tmp_path / "c", "--scheduler", cluster[0], "--frames", 1))
+    assert pixels(tmp_path / "c") == pixels(tmp_path / "a")
 
 
 def test_two_local_processes_make_the_same_files(scene, tmp_path):

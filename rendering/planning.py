@@ -1,0 +1,146 @@
+"""Plans camera paths: along a camera file, around a scene's own camera, or through a procedural room.
+
+Lengths are the scene's (metres in rooms), y is up in rooms. Rays, in the variant PLANNER, check that a path keeps clear
+of everything.
+"""
+
+import math
+from collections.abc import Callable
+
+import mitsuba as mi
+import numpy as np
+
+from files import InputError
+from rendering.cameras import Camera, along, around, keeps_clear, read_key_frames
+from rendering.jobs import FileSource, RoomSource, Source
+from rendering.scene import load_scene, scene_size
+from rooms.floor import Room
+from rooms.room import generator, make_room
+
+PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
+HORIZON = 256  # frames over which a path is checked, so that a longer sequence begins as a shorter one does
+SHOTS = 60  # candidates for the path through a room
+MOVES = ("pan", "dolly", "truck", "orbit", "crane")
+CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
+
+
+def plan(source: Source, frames: int) -> list[Camera]:
+    """The cameras of a sequence. Loads the scene, so that a bad one is reported before anything is written.
+
+    Raises InputError naming the scene or camera file and what is wrong with it.
+    """
+    if isinstance(source, RoomSource):
+        return plan_room(source, frames)
+    load_scene(source, PLANNER, None)
+    if source.camera is None:
+        return plan_scene(source, frames)
+    return along(read_key_frames(source.camera), frames, source.speed, source.start)
+
+
+def plan_room(source: RoomSource, frames: int) -> list[Camera]:
+    """The camera path of a procedural room: the first of SHOTS candidates that keeps clear of everything.
+
+    Where none does, the clearance shrinks; where none ever does, the camera stands still.
+    """
+    # candidates, from the generator in the state that the room leaves
+    rng = generator(source.seed, source.split, source.number)
+    room = make_room(rng)
+    horizon = HORIZON * math.ceil(frames / HORIZON)
+    shots = [shot(room, rng, horizon) for _ in range(SHOTS)]
+
+    # the first that keeps clear
+    scene, _ = load_scene(source, PLANNER, None)
+    for clearance, sight in CLEARANCES:
+        for path in shots:
+            if keeps_clear(distances(scene), path, clearance, sight):
+                return path[:frames]
+    return [shots[0][0]] * frames
+
+
+def plan_scene(source: FileSource, frames: int) -> list[Camera]:
+    """A slow loop around the scene's own camera, as wide as keeps clear of everything.
+
+    Raises InputError where the scene has no camera, or no free space around it.
+    """
+    # the scene's own camera, looking at what it sees in the middle
+    scene, _ = load_scene(source, PLANNER, None)
+    if not scene.sensors():
+        raise InputError(f"{source.path}: the scene has no camera of its own; give --camera camera.json")
+    sensor = mi.traverse(scene.sensors()[0])
+    matrix = np.array(sensor["to_world"].matrix)
+    origin, up = matrix[:3, 3], matrix[:3, 1]
+    forward = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])
+    distance = min(distances(scene)(origin[None], forward[None])[0], scene_size(scene))
+    vectors = (tuple(float(v) for v in vector) for vector in (origin, origin + distance * forward, up))
+    own = Camera(*vectors, float(np.ravel(sensor["x_fov"])[0]))
+
+    # the widest loop that keeps clear
+    for radius in 0.15 * distance * 0.7 ** np.arange(12):
+        if keeps_clear(distances(scene), around(own, radius, 240, 1.0), 0.2 * radius, radius):
+            return around(own, radius, frames, source.speed)
+    raise InputError(f"{source.path}: no free space around the scene's own camera; give --camera camera.json")
+
+
+def distances(scene) -> Callable:
+    """How far rays go in a scene of the variant PLANNER, as cameras.keeps_clear wants it."""
+
+    def cast(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        rays = zip(origins.tolist(), directions.tolist(), strict=True)
+        return np.array([scene.ray_intersect(mi.Ray3f(o, d)).t for o, d in rays])
+
+    return cast
+
+
+def shot(room: Room, rng: np.random.Generator, frames: int) -> list[Camera]:
+    """A random camera path through a room: one of MOVES, always at a steady pace or with stops.
+
+    It may run into things. A longer path begins as a shorter one.
+    """
+    # where the camera stands and what it looks at
+    width, height, depth = room.size
+    eye = rng.uniform(-0.5, 0.5, 3) * (width - 0.6, 0, depth - 0.6) + [0, rng.uniform(0.7, min(2.0, height - 0.4)), 0]
+    sight = room.sights[rng.integers(len(room.sights))] + rng.normal(0, 0.2, 3)
+    sight = eye + (sight - eye) * max(1.0, 1.2 / max(np.linalg.norm(sight - eye), 1e-3))
+
+    # how it moves
+    move, fov = MOVES[rng.integers(len(MOVES))], float(rng.uniform(40, 80))
+    direction, reach = rng.choice([-1, 1]), rng.uniform(0.3, 1.2)
+    walked = pace(rng, frames) * rng.uniform(0.004, 0.03)  # (frames,) metres
+    offsets = direction * (reach * np.sin(walked / reach))  # to and fro, so that long sequences stay in the room
+
+    # the camera of each frame
+    cameras = []
+    for offset in offsets:
+        origin, target = moved_camera(move, eye, sight, offset)
+        cameras.append(Camera(tuple(map(float, origin)), tuple(map(float, target)), (0.0, 1.0, 0.0), fov))
+    return cameras
+
+
+def pace(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """How far along a path each frame is, (frames,), in steps of a steady walk: steady, or going and stopping."""
+    if rng.random() < 0.6:
+        return np.arange(frames, dtype=float)
+    period, phase = rng.uniform(12, 40), rng.uniform(0, 1.57)  # going at first, for the sake of short sequences
+    speed = np.clip(0.5 + 1.2 * np.sin(2 * np.pi * np.arange(frames) / period + phase), 0, 1)
+    return np.concatenate([[0], np.cumsum(speed)[:-1]])
+
+
+def moved_camera(move: str, eye: np.ndarray, sight: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """The origin and target, (3,) each, of a camera at `eye` that looks at `sight`, after one of MOVES.
+
+    offset: in metres; pan and orbit turn by offset / 1.5 radians.
+    """
+    view = sight - eye
+    length, angle = np.linalg.norm(view), offset / 1.5
+    side = np.cross(view / length, [0, 1, 0])
+    if move == "pan":
+        return eye, eye + np.cos(angle) * view + np.sin(angle) * length * side
+    if move == "dolly":
+        origin = eye + offset * (view / length)
+        return origin, origin + view
+    if move == "truck":
+        return eye + offset * side, sight + offset * side
+    if move == "crane":
+        return eye + np.array([0, offset * 0.6, 0]), sight
+    cos, sin, (x, y, z) = np.cos(angle), np.sin(angle), eye - sight
+    return sight + np.array([cos * x + sin * z, y, cos * z - sin * x]), sight

@@ -1,0 +1,80 @@
+"""Renders what the options of render.py ask for: plans every sequence, then renders the frames that are missing."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+
+import mitsuba as mi
+from tqdm import tqdm
+
+from files import InputError
+from rendering.cluster import default_workers, join_cluster, run_jobs, start_processes
+from rendering.jobs import FileSource, Job, RoomSource, Settings, Source, open_sequence, read_record, remove_leftovers
+from rendering.planning import plan
+from rendering.renderer import render_frame
+from rendering.variants import FASTER, find_variant
+
+
+def sources(options: argparse.Namespace) -> list[tuple[Path, Source]]:
+    """The folder and the source of every sequence that the options ask for."""
+    root = options.dataset.resolve() / options.split
+    if options.procedural is None:
+        camera = options.camera and str(options.camera.resolve())
+        return [(root / options.name, FileSource(str(options.scene), camera, options.speed, options.start))]
+    rooms = [RoomSource(options.seed, options.split, number) for number in range(options.procedural)]
+    return [(root / f"room-{room.seed}-{room.number:04d}", room) for room in rooms]
+
+
+def settings_for(options: argparse.Namespace, variant: str) -> Settings:
+    """The options that the pixels depend on, with the variant that was found to work here."""
+    kept = {f.name: getattr(options, f.name) for f in fields(Settings) if hasattr(options, f.name)}
+    return Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
+
+
+def run(options: argparse.Namespace) -> None:
+    """Renders every frame that is missing.
+
+    Raises InputError or OSError naming the file or option and what is wrong with it.
+    """
+    if options.denoise_target and not find_spec("pyoidn"):
+        raise InputError("--denoise_target needs Open Image Denoise: pip install pyoidn")
+    found = sources(options)
+    with ExitStack() as stack:
+        # variant, which must be the same for all machines and all frames
+        client = join_cluster(stack, options.scheduler) if options.scheduler else None
+        records = [read_record(folder) for folder, _ in found]
+        variant = find_variant(options.variant, {record["variant"] for record in records if record}, client)
+        print(f"Mitsuba {mi.__version__}, variant {variant}")
+        if variant == "scalar_rgb":
+            print(f"  {FASTER}")
+
+        # processes
+        workers = options.workers or (1 if variant.startswith("cuda") else default_workers())
+        if client is None and workers > 1:
+            client = start_processes(stack, workers)
+
+        # frames, planned while others are rendered
+        progress = stack.enter_context(tqdm(total=len(found) * options.frames, unit="frame", smoothing=0.05))
+        jobs = missing_frames(found, options.frames, settings_for(options, variant), progress)
+        samples, start = 0, time.monotonic()
+        for traced in run_jobs(render_frame, jobs, client):
+            samples += traced
+            progress.set_postfix_str(f"{samples / 1e6 / (time.monotonic() - start):.2f} M samples/s", refresh=False)
+            progress.update()
+
+        # temporary folders of workers that died
+        for folder, _ in found:
+            remove_leftovers(folder)
+
+
+def missing_frames(found: list[tuple], frames: int, settings: Settings, progress: tqdm) -> Iterator[Job]:
+    """Plans one sequence after the other, as its frames are asked for; counts in `progress` what is already there."""
+    for folder, source in found:
+        progress.set_description(folder.name)
+        missing = open_sequence(folder, source, plan(source, frames), settings)
+        progress.update(frames - len(missing))
+        yield from missing

@@ -1,0 +1,90 @@
+"""Loads scenes into Mitsuba: scene files, and scene dictionaries of procedural rooms (see rooms/__init__.py)."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import drjit
+import mitsuba as mi
+import numpy as np
+
+from files import InputError
+from rendering.jobs import FileSource, Source
+from rooms.meshes import write_ply
+from rooms.room import generator, make_room, scene_dictionary
+
+SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # types of values that several shapes share
+
+
+def to_mitsuba(value, folder: Path, made: dict):
+    """A value of a scene dictionary, for mi.load_dict: matrices, images and meshes become Mitsuba's.
+
+    folder: where to write the PLY files that load_dict then reads. made: starts empty, and keeps what is converted, so
+    that shapes that share a material go on sharing it.
+    """
+    if isinstance(value, np.ndarray):
+        return mi.ScalarTransform4f(value)
+    if not isinstance(value, dict):
+        return value
+    if id(value) in made:
+        return made[id(value)][1]
+
+    # the keys that are ours
+    result = {}
+    for key, item in value.items():
+        if key == "image":
+            result["bitmap"] = mi.Bitmap(np.ascontiguousarray(item))
+        elif key == "repeat":
+            result |= {"to_uv": mi.ScalarTransform4f().scale([item[0], item[1], 1]), "raw": True}
+        elif key == "mesh":
+            result["filename"] = str(folder / f"{len(made)}.ply")
+            write_ply(Path(result["filename"]), item)
+        else:
+            result[key] = to_mitsuba(item, folder, made)
+
+    if value["type"] in SHARED:
+        result = mi.load_dict(result)
+    made[id(value)] = (value, result)  # with the value, so that no other gets its id
+    return result
+
+
+def load_dictionary(scene: dict):
+    """The Mitsuba scene of a scene dictionary."""
+    with tempfile.TemporaryDirectory() as folder:
+        return mi.load_dict(to_mitsuba(scene, Path(folder), {}), optimize=False)
+
+
+@lru_cache(maxsize=1)
+def load_scene(source: Source, variant: str, max_depth: int | None):
+    """The Mitsuba scene of a source, and its integrator; max_depth: of the integrator, None for the scene's own.
+
+    Nothing is merged (optimize=False): Mitsuba's merging of meshes orders lights by chance, anew at each load, so that
+    the same seed would give different noise. Raises InputError where Mitsuba cannot load it.
+    """
+    # Mitsuba's state
+    mi.set_variant(variant)
+    mi.set_log_level(mi.LogLevel.Error)
+    drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
+
+    # scene
+    try:
+        if isinstance(source, FileSource):
+            scene = mi.load_file(source.path, optimize=False)
+        else:
+            room = make_room(generator(source.seed, source.split, source.number))
+            scene = load_dictionary(scene_dictionary(room))
+    except Exception as error:  # Mitsuba raises RuntimeError, and others from its parser
+        raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error
+
+    # integrator
+    integrator = scene.integrator() or mi.load_dict({"type": "path"})
+    if max_depth is not None:
+        kind = "volpath" if str(integrator).startswith("Vol") else "path"
+        integrator = mi.load_dict({"type": kind, "max_depth": max_depth})
+    return scene, integrator
+
+
+def scene_size(scene) -> float:
+    """The diagonal of the scene's bounding box, in scene units; 1 if it is empty."""
+    box = scene.bbox()
+    return float(np.linalg.norm(np.array(box.max) - np.array(box.min))) if box.valid() else 1.0
