@@ -1,10 +1,10 @@
-"""Packs Mitsuba for a machine without network: from wheels, only the variants and plugins that render.py uses.
+"""Packs Mitsuba for a machine without a network: of its wheels, only the variants and plugins that render.py uses.
 
     pip download mitsuba --only-binary :all: --python-version 3.12 --platform manylinux_2_28_x86_64 -d wheels
     python -m benchmarks.pack_mitsuba wheels mitsuba.tar.xz
-    tar -xf mitsuba.tar.xz && PYTHONPATH=packed python render.py ...      # there
+    tar -xf mitsuba.tar.xz && PYTHONPATH=packed python render.py ...      # on that machine
 
-Other wheels in the folder (OpenEXR, tqdm, distributed, pyoidn ...) are packed whole.
+Other wheels in the folder (OpenEXR, tqdm, distributed, pyoidn ...) are packed in full.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def is_needed(name: str, variants: tuple[str, ...]) -> bool:
 
 
 def pack(wheels: list[Path], archive: Path, variants: tuple[str, ...]) -> int:
-    """Writes what is needed of the wheels into a tar.xz under `packed/`; returns the size unpacked, in bytes."""
+    """Writes what is needed of the wheels into a tar.xz, under `packed/`; returns its size in bytes when unpacked."""
     total = 0
     with tarfile.open(archive, "w:xz") as tar:
         for wheel in wheels:
@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     wheels = sorted(options.wheels.glob("*.whl"))
     if not any(wheel.name.startswith("mitsuba") for wheel in wheels):
-        parser.error(f"{options.wheels}: no mitsuba wheel in it; pip download mitsuba -d {options.wheels}")
+        parser.error(f"{options.wheels}: no mitsuba wheel in this folder; pip download mitsuba -d {options.wheels}")
     total = pack(wheels, options.archive, tuple(options.variants))
     print(f"{options.archive}: {options.archive.stat().st_size / 2**20:.0f} MiB, unpacked {total / 2**20:.0f} MiB")
 

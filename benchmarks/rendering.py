@@ -1,36 +1,40 @@
-"""What render.py costs over bare mitsuba.render calls of the same samples, side by side in one run.
+"""What render.py costs on top of bare mitsuba.render calls with the same samples, side by side in one run.
 
-    python -m benchmarks.rendering                                  # a made-up room
+    python -m benchmarks.rendering                                  # a procedural room
     python -m benchmarks.rendering --scene scene.xml --camera camera.json --denoise_target
 
-Both trace the same noisy renderings, target and auxiliary samples with one thread; render.py adds motion, EXR files,
+Both trace the same noisy renderings, target and auxiliary samples on one thread; render.py adds motion, EXR files,
 folders, and Open Image Denoise if asked to. Frames alternate between the two; the ratio is of the medians.
 """
 
 import json
-import os
 import platform
 import statistics
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import mitsuba as mi
 import numpy as np
 
-import render
 from files import InputError
+from machine import usable_cores
 from rendering.jobs import Job, open_sequence
-from rendering.options import parse, sources
+from rendering.options import parse
+from rendering.planning import plan
+from rendering.renderer import AUXILIARY, make_sensor, render_frame
+from rendering.run import settings_for, sources
+from rendering.scene import load_scene
 from rendering.variants import choose_variant
 
 
-def bare(job: Job) -> None:
-    """The same samples by mitsuba.render alone, pictures fetched, nothing written."""
+def render_bare(job: Job) -> None:
+    """The same samples by mitsuba.render alone: pictures are fetched, nothing is written."""
     settings = job.settings
-    scene, integrator = render.load_scene(job.source, settings.variant, settings.max_depth)
-    sensor = render.make_sensor(job.camera, (settings.height, settings.width), scene)
-    aovs = mi.load_dict({"type": "aov", "aovs": render.AUXILIARY})
+    scene, integrator = load_scene(job.source, settings.variant, settings.max_depth)
+    sensor = make_sensor(job.camera, (settings.height, settings.width), scene)
+    aovs = mi.load_dict({"type": "aov", "aovs": AUXILIARY})
     calls = [(integrator, settings.spp)] * settings.noisy
     calls += [(integrator, settings.target_spp), (aovs, settings.aux_spp)]
     for seed, (kind, spp) in enumerate(calls):
@@ -38,10 +42,10 @@ def bare(job: Job) -> None:
 
 
 def measure(jobs: list[Job]) -> tuple[list[float], list[float]]:
-    """Seconds of each frame with mitsuba.render alone and with render.py; the first frame warms both up."""
+    """Seconds per frame with mitsuba.render alone and with render.py; the first frame warms both up."""
     times = ([], [])
     for number, job in enumerate(jobs):
-        pair = ((0, bare), (1, render.render_frame))
+        pair = ((0, render_bare), (1, render_frame))
         for index, work in pair if number % 2 else reversed(pair):
             start = time.perf_counter()
             work(job)
@@ -50,32 +54,42 @@ def measure(jobs: list[Job]) -> tuple[list[float], list[float]]:
     return times
 
 
+def sequence_jobs(folder: Path, given: list[str]) -> list[Job]:
+    """The frames of the first sequence that render.py's options ask for. Raises InputError as render.py does."""
+    options = parse([str(folder), *given])
+    if options.frames < 2:
+        raise InputError(f"--frames {options.frames}: expected 2 or more; the first one warms up")
+    settings = settings_for(options, choose_variant(options.variant))
+    target, source = sources(options)[0]
+    return open_sequence(target, source, plan(source, options.frames), settings)
+
+
 def main() -> None:
-    """Takes render.py's options; by default one made-up room, 12 frames of 256x256."""
+    """Takes render.py's options; the default is one procedural room, 12 frames of 256x256."""
+    # options
     given = sys.argv[1:]
     if "--scene" not in given and "--procedural" not in given:
         given += ["--procedural", "1"]
     if "--frames" not in given:
         given += ["--frames", "12"]
+
+    # both, frame by frame
     with tempfile.TemporaryDirectory() as folder:
         try:
-            options = parse([folder, *given])
-            if options.frames < 2:
-                raise InputError(f"--frames {options.frames}: expected 2 or more, the first warms up")
-            variant = choose_variant(options.variant)
+            jobs = sequence_jobs(Path(folder), given)
         except InputError as error:
-            sys.exit(f"rendering.py: {error}")
-        settings = render.settings_for(options, variant)
-        target, source = sources(options)[0]
-        jobs = open_sequence(target, source, render.plan(source, options.frames), settings)
-        alone, ours = (statistics.median(t) for t in measure(jobs))
+            sys.exit(f"benchmarks.rendering: {error}")
+        bare, ours = (statistics.median(seconds) for seconds in measure(jobs))
+
+    # table and JSON line
+    settings = jobs[0].settings
     rate = settings.samples / 1e6
     print(f"{'':<16}{'ratio':>8}{'s per frame':>14}{'M samples/s':>14}")
-    print(f"{'mitsuba.render':<16}{1:>8.3f}{alone:>14.3f}{rate / alone:>14.3f}")
-    print(f"{'render.py':<16}{ours / alone:>8.3f}{ours:>14.3f}{rate / ours:>14.3f}")
-    result = {"benchmark": "rendering", "ratio": ours / alone, "bare_s": alone, "render_py_s": ours, "variant": variant}
-    result |= {"options": given, "mitsuba": mi.__version__, "machine": platform.platform(), "cores": os.cpu_count()}
-    print(json.dumps(result))
+    print(f"{'mitsuba.render':<16}{1:>8.3f}{bare:>14.3f}{rate / bare:>14.3f}")
+    print(f"{'render.py':<16}{ours / bare:>8.3f}{ours:>14.3f}{rate / ours:>14.3f}")
+    result = {"benchmark": "rendering", "ratio": ours / bare, "bare_s": bare, "render_py_s": ours}
+    result |= {"variant": settings.variant, "options": given, "mitsuba": mi.__version__}
+    print(json.dumps(result | {"machine": platform.platform(), "cores": usable_cores()}))
 
 
 if __name__ == "__main__":

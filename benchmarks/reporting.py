@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import platform
 import resource
 import subprocess
@@ -15,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from inference.engines import DTYPES, choose_device, choose_dtype
+from machine import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,7 @@ def machine() -> dict:
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     return {
         "cpu": cpu or platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
