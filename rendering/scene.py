@@ -49,7 +49,7 @@ def to_mitsuba(value, folder: Path, made: dict):
 
 
 def load_dictionary(scene: dict):
-    """The Mitsuba scene of a scene dictionary."""
+    """The Mitsuba scene of a scene dictionary; see load_scene for optimize=False."""
     with tempfile.TemporaryDirectory() as folder:
         return mi.load_dict(to_mitsuba(scene, Path(folder), {}), optimize=False)
 
@@ -58,7 +58,7 @@ def load_dictionary(scene: dict):
 def load_scene(source: Source, variant: str, max_depth: int | None):
     """The Mitsuba scene of a source, and its integrator; max_depth: of the integrator, None for the scene's own.
 
-    Nothing is merged (optimize=False): Mitsuba's merging of meshes orders lights by chance, anew at each load, so that
+    Meshes are not merged (optimize=False): merging puts lights in an order by chance, another one at each load, so that
     the same seed would give different noise. Raises InputError where Mitsuba cannot load it.
     """
     # Mitsuba's state

@@ -1,10 +1,10 @@
-"""Smooth curves through points, for outlines of things and for camera paths."""
+"""Smooth curves through points, for the outlines of vessels and for camera paths."""
 
 import numpy as np
 
 
 def catmull_rom(points: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The smooth curve through points (N, D), N >= 2, at positions (M,) from 0 to N - 1: (M, D)."""
+    """The Catmull-Rom spline through points (N, D), N >= 2, at positions (M,) from 0 to N - 1: (M, D)."""
     ends = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     index = np.minimum(at.astype(int), len(points) - 2)
     t = (at - index)[:, None]

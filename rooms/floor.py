@@ -47,7 +47,7 @@ class Room:
 def wall_frames(size: tuple[float, float, float]) -> list[tuple[float, np.ndarray, float]]:
     """For each wall of a (W, H, D) room: its length, the middle of its foot (3,), and the turn from +z to its normal.
 
-    Normals point inwards; turns are in radians about y.
+    Normals point inwards; turns are in radians around y.
     """
     width, _, depth = size
     walls = [(width, (0, 0, -depth / 2), 0.0), (depth, (-width / 2, 0, 0), np.pi / 2)]

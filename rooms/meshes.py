@@ -1,4 +1,4 @@
-"""Triangle meshes for the made-up rooms: surfaces of revolution, tubes, blobs, cloth, leaves.
+"""Triangle meshes for procedural rooms: surfaces of revolution, tubes, blobs, cloth, leaves.
 
 Vertices are (N, 3) float32 in metres, faces (M, 3) uint32, counter-clockwise seen from outside, uv (N, 2) in [0, 1].
 """
@@ -13,7 +13,7 @@ from rooms.curves import catmull_rom
 
 @dataclass(frozen=True)
 class Mesh:
-    """vertices (N, 3), faces (M, 3), uv (N, 2)."""
+    """A triangle mesh: vertices (N, 3) float32, faces (M, 3) uint32, uv (N, 2) float32."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -21,9 +21,9 @@ class Mesh:
 
 
 def vertex_normals(mesh: Mesh) -> np.ndarray:
-    """(N, 3) unit shading normals: the mean of the faces about a vertex, by area; up where those have none.
+    """Unit shading normals (N, 3): the mean over the faces around a vertex, weighted by area; +y if they have no area.
 
-    Renderers make their own, but some of them NaN at poles, where faces are degenerate.
+    Renderers can compute their own, but those are NaN where all faces are degenerate, as at the poles of a blob.
     """
     a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(np.float64) for i in range(3))
     normals = np.zeros(mesh.vertices.shape)
@@ -34,18 +34,23 @@ def vertex_normals(mesh: Mesh) -> np.ndarray:
 
 
 def lattice(points: np.ndarray, closed: bool = False) -> Mesh:
-    """Two triangles for each cell of a lattice of points (rows, columns, 3).
+    """A mesh of two triangles for each cell of a lattice of points (rows, columns, 3).
 
-    closed: the last column is joined to the first, by repeating it, so that uv has a seam.
+    closed: join the last column to the first. The first is repeated for that, since uv jumps there from 1 to 0.
     """
+    # points
     if closed:
-        points = np.concatenate([points, points[:, :1]], 1)
+        points = np.concatenate([points, points[:, :1]], 1)  # (rows, columns + 1, 3)
     rows, columns = points.shape[:2]
+
+    # faces
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = (i.ravel() for i in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]))
-    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])  # (M, 3)
+
+    # uv
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
-    uv = np.stack([u.ravel(), v.ravel()], 1)
+    uv = np.stack([u.ravel(), v.ravel()], 1)  # (N, 2)
     return Mesh(points.reshape(-1, 3).astype(np.float32), faces.astype(np.uint32), uv.astype(np.float32))
 
 
@@ -59,7 +64,7 @@ def join(meshes: list[Mesh]) -> Mesh:
 
 
 def revolve(profile: np.ndarray, segments: int = 40) -> Mesh:
-    """A profile of (radius, height) points, (N, 2), bottom first, turned about the y axis."""
+    """A surface of revolution around the y axis; profile: (N, 2), radius and height of points, bottom first."""
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     radius, height = profile[:, :1], profile[:, 1:]
     ring = np.broadcast_to(height, (len(profile), segments))
@@ -67,11 +72,14 @@ def revolve(profile: np.ndarray, segments: int = 40) -> Mesh:
 
 
 def vase(rng: np.random.Generator, height: float, radius: float, wall: float = 0.0) -> Mesh:
-    """A turned vessel of random outline; wall > 0 makes it hollow, so that it works in glass."""
+    """A vessel of random outline; wall: its thickness, for a hollow vessel that works in glass; 0: solid."""
+    # outline
     stations = np.linspace(0, height, int(rng.integers(4, 7)))
     stations = np.stack([radius * rng.uniform(0.35, 1, len(stations)), stations], 1)
     outer = catmull_rom(stations, np.linspace(0, len(stations) - 1, 24))
     outer[:, 0] = np.maximum(outer[:, 0], 0.2 * radius)
+
+    # solid or hollow
     if wall == 0:
         return revolve(np.concatenate([[[1e-4, 0]], outer, [[1e-4, height]]]))
     inner = np.maximum(outer[::-1] - [wall, 0], [0.2 * wall, wall])
@@ -79,24 +87,27 @@ def vase(rng: np.random.Generator, height: float, radius: float, wall: float = 0
 
 
 def lampshade(height: float, bottom: float, top: float) -> Mesh:
-    """An open truncated cone about the y axis, to be used with a two-sided material."""
+    """An open truncated cone around the y axis, for a two-sided material; bottom, top: radii."""
     return revolve(np.array([[bottom, 0], [(bottom + top) / 2, height / 2], [top, height]]))
 
 
 def tube(path: np.ndarray, radius: float, segments: int = 10) -> Mesh:
-    """A pipe along a path (N, 3)."""
+    """A pipe along a path (N, 3), open at both ends."""
+    # two directions across the path
     tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-12
     helper = np.eye(3)[np.abs(tangent).mean(0).argmin()]
     side = np.cross(tangent, helper)
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-12
-    other = np.cross(tangent, side)
+    other = np.cross(tangent, side)  # (N, 3)
+
+    # a circle at each point
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)[None, :, None]
     return lattice(path[:, None] + radius * (np.cos(angle) * side[:, None] + np.sin(angle) * other[:, None]), True)
 
 
 def knot(rng: np.random.Generator, size: float) -> Mesh:
-    """A torus knot: a free form with holes."""
+    """A torus knot; size: its outer radius."""
     p, q = [(2, 3), (3, 2), (2, 5), (3, 4)][rng.integers(4)]
     t = np.linspace(0, 2 * np.pi, 160)
     ring = 2 + np.cos(q * t)
@@ -107,8 +118,9 @@ def knot(rng: np.random.Generator, size: float) -> Mesh:
 def blob(rng: np.random.Generator, size: tuple[float, float, float], roughness: float, square: float = 1.0) -> Mesh:
     """A superellipsoid with half axes `size`, dented by waves of relative height `roughness`.
 
-    square: 1 is an ellipsoid; towards 0.2 it becomes a box with rounded edges, as cushions and sofas have.
+    square: 1 makes an ellipsoid, 0.2 nearly a box with rounded edges, as cushions and sofas have.
     """
+    # superellipsoid with half axes 1
     polar, around = np.linspace(-np.pi / 2, np.pi / 2, 33)[:, None], np.linspace(-np.pi, np.pi, 48, endpoint=False)
 
     def power(values: np.ndarray) -> np.ndarray:
@@ -116,28 +128,33 @@ def blob(rng: np.random.Generator, size: tuple[float, float, float], roughness: 
 
     ring, height = power(np.cos(polar)), power(np.sin(polar))
     parts = np.broadcast_arrays(ring * power(np.cos(around)), height, -ring * power(np.sin(around)))
-    unit = np.stack(parts, -1)
+    unit = np.stack(parts, -1)  # (33, 48, 3)
+
+    # dents
     waves = sum(np.sin(unit @ rng.normal(0, 3 + k, 3) + rng.uniform(0, 6.28)) / (1 + k) for k in range(4))
     return lattice(unit * (1 + roughness * waves[..., None]) * np.asarray(size), closed=True)
 
 
 def curtain(rng: np.random.Generator, width: float, height: float) -> Mesh:
-    """Hanging cloth in folds, in the xy plane, its lower left corner at the origin."""
+    """Cloth that hangs in folds, in the xy plane, its lower left corner at the origin."""
     x, y = np.meshgrid(np.linspace(0, width, 120), np.linspace(0, height, 12))
     fold = np.sin(x * rng.uniform(30, 60) + rng.uniform(0, 6) + 0.6 * np.sin(2 * y + 5 * x))
     return lattice(np.stack([x, y, 0.035 * fold * (0.5 + 0.5 * (1 - y / height))], -1))
 
 
 def leaves(rng: np.random.Generator, count: int, length: float) -> Mesh:
-    """A plant: bent, pointed leaves out of the origin."""
+    """A plant: bent, pointed leaves that grow from the origin."""
     blades = []
     for _ in range(count):
+        # a bent line, and the half width along it
         angle, lift = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.4)
         t = np.linspace(0, 1, 9)
         reach = length * rng.uniform(0.5, 1)
         along = reach * t * np.cos(lift)
         up = reach * (t * np.sin(lift) - 0.5 * t**2 * rng.uniform(0.2, 1))
         half = 0.09 * length * np.sin(np.pi * np.clip(t * 0.95 + 0.04, 0, 1)) * rng.uniform(0.5, 1.3)
+
+        # a lattice of three points across
         side, forward = np.array([-np.sin(angle), 0, np.cos(angle)]), np.array([np.cos(angle), 0, np.sin(angle)])
         spine = along[:, None] * forward + up[:, None] * np.array([0, 1, 0])
         edges = [spine + s * half[:, None] * side + np.array([0, 0.3, 0]) * abs(s) * half[:, None] for s in (-1, 0, 1)]
@@ -146,11 +163,14 @@ def leaves(rng: np.random.Generator, count: int, length: float) -> Mesh:
 
 
 def write_ply(path: Path, mesh: Mesh) -> None:
-    """Writes a mesh as binary PLY, which every renderer loads."""
+    """Writes a mesh with normals and uv as binary PLY. Raises OSError."""
+    # vertices and faces
     names = ["x", "y", "z", "nx", "ny", "nz", "u", "v"]
     values = np.concatenate([mesh.vertices, vertex_normals(mesh), mesh.uv], 1).astype("<f4")
     faces = np.zeros(len(mesh.faces), [("count", "u1"), ("index", "<i4", 3)])
     faces["count"], faces["index"] = 3, mesh.faces
+
+    # header
     properties = "".join(f"property float {name}\n" for name in names)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(values)}\n{properties}"
     header += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"

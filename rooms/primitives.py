@@ -27,7 +27,7 @@ class Item:
 
 
 def moved(shapes: list[Shape], offset=(0.0, 0.0, 0.0), turn: float = 0.0) -> list[Shape]:
-    """The shapes, turned about y by `turn` radians, then moved by `offset` (3,)."""
+    """The shapes, turned around y by `turn` radians, then moved by `offset` (3,)."""
     matrix = np.eye(4)
     matrix[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
     matrix[:3, 3] = offset

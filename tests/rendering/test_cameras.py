@@ -1,4 +1,4 @@
-"""Pins camera geometry by closed forms: projection, motion, key frames, paths that keep clear; and errors by name."""
+"""Pins camera geometry by closed forms: projection, motion, key frames, clear paths; and errors that name the file."""
 
 import json
 

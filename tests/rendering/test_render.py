@@ -1,6 +1,6 @@
-"""Pins what render.py renders: files as the dataset format says, units and conventions, motion, misses, every option.
+"""Pins what render.py renders: the dataset format, units and conventions, motion, misses, every option.
 
-Tiny pictures, scalar variant; the LLVM variant where it works.
+Tiny pictures, in the scalar variant; in the LLVM variant too where it works.
 """
 
 import json
@@ -120,7 +120,7 @@ def test_a_scene_without_an_integrator_gets_a_path_tracer(scene, tmp_path):
 
 
 def bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(C, H, W) looked up at pixel positions, centres at halves."""
+    """A picture (C, H, W) at pixel positions x, y; pixel centres are at halves."""
     x, y = np.clip(x - 0.5, 0, image.shape[2] - 1.001), np.clip(y - 0.5, 0, image.shape[1] - 1.001)
     x0, y0 = x.astype(int), y.astype(int)
     u, v = x - x0, y - y0
@@ -129,7 +129,7 @@ def bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def test_motion_warps_the_frame_before_onto_this_one(scene, tmp_path):
-    """Within 1/255 beyond what shifting the picture by half a pixel makes, for a camera that moves and turns."""
+    """For a camera that moves and turns, to within 1/255 more than a shift by half a pixel."""
     before = Camera((0.0, 1.6, 3.4), (0.0, 0.5, 0.0), fov=60.0)
     now = Camera((0.25, 1.7, 3.2), (0.3, 0.45, 0.1), fov=60.0)
     base = job(scene, tmp_path / "s", width=96, height=64, target_spp=256, noisy=1, aux_spp=16)
@@ -156,7 +156,7 @@ def test_motion_warps_the_frame_before_onto_this_one(scene, tmp_path):
 
 @needs_real_dataset
 def test_the_same_conventions_as_a_published_dataset(tmp_path):
-    """The same camera path, 256x144: depth, normal, albedo and motion to within noise and half floats."""
+    """The same camera path, 256x144: depth, normal, albedo and motion agree up to noise and half floats."""
     folder = REAL_DATASET.parent / "scenes" / "dining-room"
     path = along(read_key_frames(folder / "camera.json"), 2, 0.25, start=8)
     source = FileSource(str(folder / "scene.xml"))
@@ -248,6 +248,6 @@ print(hashlib.sha256(np.array(mi.render(made, sensor=sensor, spp=2, seed=1)).tob
 
 
 def test_mesh_lamps_have_the_same_noise_in_every_process():
-    """Merged meshes would put the lamps in an order by chance, anew at each load."""
+    """Merging meshes would order the lamps by chance, differently at each load."""
     digests = {run_script("-c", MESH_LAMPS).stdout for _ in range(6)}
     assert len(digests) == 1

@@ -1,5 +1,5 @@
-"""Pins how render.py runs: the same files whoever renders them, resumed after a kill, refused with other parameters,
-on a cluster that loses a worker; and errors that are one clear line.
+"""Pins how render.py runs: the same files whoever renders them, also after a kill and on a cluster that loses a worker;
+other parameters are refused; errors are one clear line.
 """
 
 import json
@@ -44,19 +44,19 @@ def test_seeds_are_apart_and_only_theirs():
 
 
 def start(arguments: list) -> subprocess.Popen:
-    """A script in the background, in a process group of its own."""
+    """Starts a script in the background, in its own process group."""
     arguments = [sys.executable, ROOT / arguments[0], *arguments[1:]]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
     return subprocess.Popen([str(a) for a in arguments], preexec_fn=heed_interrupt, **quiet)
 
 
 def heed_interrupt() -> None:
-    """A shell's background job ignores Ctrl-C, and so does what it starts: the suite, if it runs in one."""
+    """Restores Ctrl-C. A shell's background jobs ignore it, and so do their children, such as this suite's."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
-    """Until a file of that pattern is there; fails if the process ends first."""
+    """Waits until a file of this pattern exists; fails if the process ends first."""
     while not list(folder.glob(pattern)):
         assert process.poll() is None, process.stdout.read().decode()
         time.sleep(0.02)
@@ -98,14 +98,9 @@ def test_other_parameters_are_refused_and_named(scene, tmp_path):
 
 
 def test_sources_are_recorded_as_they_always_were(tmp_path):
-    """Datasets of older versions can be continued."""
-    assert FileSource("/a/scene.xml", "/a/camera.json", 0.5, 2.0).as_list() == [
-        "file",
-        "/a/scene.xml",
-        "/a/camera.json",
-        0.5,
-        2.0,
-    ]
+    """So that datasets of older versions can be continued."""
+    file = FileSource("/a/scene.xml", "/a/camera.json", 0.5, 2.0)
+    assert file.as_list() == ["file", "/a/scene.xml", "/a/camera.json", 0.5, 2.0]
     assert RoomSource(5, "test", 3).as_list() == ["room", 5, "test", 3]
     open_sequence(tmp_path / "room-5-0003", RoomSource(5, "test", 3), [Camera((0, 0, 0), (0, 0, -1))], settings())
     record = json.loads((tmp_path / "room-5-0003" / "sequence.json").read_text())
@@ -254,7 +249,7 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, clu
 
 
 def test_a_cluster_serves_one_run_after_another(scene, tmp_path, cluster):
-    """Workers import the modules anew, so errors are those of this run's classes: one clear line, not a trace."""
+    """Workers import the modules again, so that errors have this run's classes and stay one clear line."""
     run_script(*command(scene, tmp_path / "a", "--scheduler", cluster[0], "--frames", 1))
     refused = run_script(
         *command(scene, tmp_path / "b", "--scheduler", cluster[0], "--variant", "cuda_ad_rgb"), check=False
