@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from frames.augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
 from frames.cache import TARGET, Entry, FrameCache, load_half
-from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, QUANTITIES
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.exr import report_invalid
 from frames.sequences import Frame, Sequence, Split
 from machine import ignore_interrupt, usable_cores
@@ -43,7 +43,7 @@ class WindowReader:
 
     def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
         if self.cache:
-            return self.cache.read(path, box, sum(QUANTITIES[name].count for name in names))
+            return self.cache.read(path, box, channel_count(names))
         pixels, invalid = load_half(path, names)
         if invalid and not self.told[self.number[path]]:
             self.told[self.number[path]] = True

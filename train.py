@@ -21,10 +21,10 @@ from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
 from machine import SWITCH, on_gpu, positive, usable_cores
-from model import MEAN_SIZES, NETWORKS
 from training.callbacks import AveragedWeights, FiniteLoss, FramesPerSecond, Pictures, StopCleanly
 from training.checkpoints import load_checkpoint
 from training.module import DenoisingModule
+from training.networks import MEAN_SIZES, NETWORKS
 from training.speed import choose_precision, choose_speed
 
 # What a checkpoint remembers, so that a resumed run goes on as it began; the rest depends on the machine.

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from benchmarks.reconstruction import gflop, run_network
 from benchmarks.reporting import ROOT, alone, parse_size, report, run_script, usual_precision
-from model import NETWORKS, Denoiser
+from model import Denoiser
+from training.networks import NETWORKS
 
 CANDIDATES = {  # arguments of Denoiser
     "paper": NETWORKS["paper"],

@@ -20,7 +20,8 @@ from benchmarks.noise_frames import write_sequence
 from benchmarks.reporting import alone, best, parse_size, peak_memory, peaks, report, run_script, usual_precision
 from inference.engines import DTYPES, choose_device, fast_step, prepare
 from machine import keep_freed_memory
-from model import NETWORKS, Denoiser
+from model import Denoiser
+from training.networks import NETWORKS
 
 
 def make(network: str | dict) -> Denoiser:

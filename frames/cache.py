@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import QUANTITIES
+from frames.channels import channel_count
 from frames.exr import load_noisy, load_target, report_invalid
 from machine import ignore_interrupt
 
@@ -44,7 +44,7 @@ class Entry:
     def shape(self) -> tuple[int, int, int, int, int]:
         """Of its blocks."""
         rows, columns = (-(-extent // BLOCK) for extent in self.size)
-        return rows, columns, BLOCK, BLOCK, sum(QUANTITIES[name].count for name in self.names)
+        return rows, columns, BLOCK, BLOCK, channel_count(self.names)
 
     @property
     def bytes(self) -> int:

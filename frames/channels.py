@@ -1,6 +1,10 @@
-"""The table of quantities in a frame: their names, units and channel counts, and how renderers name their channels."""
+"""The quantities of a frame: names, units, channel counts, and the EXR channel names that renderers give them.
+
+To read the files of another renderer, add its channel names to QUANTITIES. To add an input, add a Quantity.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,12 +13,17 @@ from files import InputError
 
 @dataclass(frozen=True)
 class Quantity:
-    """One per-pixel quantity: its name in tensors and documents, and its names in the EXR files of various renderers.
+    """A per-pixel quantity and its channel names in EXR files.
 
-    A channel `Layer.part` matches where `Layer`, or what follows its last dots (Blender puts the view layer in front),
-    is one of `layers`, case aside, and its parts are one of `parts`. `bare` are names that stand without a layer.
-    Earlier entries win. `loose`: (text, parts) pairs, tried last: any one layer with that text in its name will do,
-    since in Mitsuba 3 the user names the layers.
+    name: in tensors, options and documents.
+    count: number of channels.
+    unit: unit and convention, for messages.
+    layers, parts: accepted names `Layer.Part`, ignoring case: any of `layers` with any of `parts` (one string holds
+        the parts of all channels). More may precede the layer: Blender writes `ViewLayer.Depth.Z`.
+    bare: accepted names without a layer, the names of all channels in one string.
+    loose: (text, parts), tried last: any layer whose name contains the text, because Mitsuba 3 lets users name layers.
+
+    Earlier names win. This project writes the first ones.
     """
 
     name: str
@@ -27,74 +36,89 @@ class Quantity:
 
     @property
     def stored(self) -> list[str]:
-        """The channel names that this project writes: the first ones."""
+        """The channel names that this project writes."""
         if self.name == "color":
             return self.bare[0].split()
         return [f"{self.layers[0]}.{part}" for part in self.parts[0].split()]
 
     @property
     def accepted(self) -> str:
-        """The accepted channel names, for messages: `R G B, Combined.R .G .B, ...`."""
+        """All accepted channel names, for messages: `R G B, Combined.R .G .B, ...`."""
         bare = [" ".join(names.split()) for names in self.bare]
         layers = [f"{layer}.{' .'.join(parts.split())}" for layer in self.layers for parts in self.parts]
         loose = [f"<{text or 'any'}>.{' .'.join(parts.split())}" for text, parts in self.loose]
         return ", ".join(bare + layers + loose)
 
 
-# Noisy Image comes before Combined: where Cycles denoises, Combined is already denoised.
 QUANTITIES = {
     q.name: q
     for q in (
-        Quantity("color", 3, "linear radiance", ("Noisy Image", "Combined"), ("R G B",), ("R G B",)),
         Quantity(
-            "depth",
-            1,
-            "scene units, 0 where nothing is hit",
-            ("depth", "Denoising Depth", "P"),
-            ("Z", "V", "T"),
-            ("Z", "Z_noice", "Pz", "depth"),
-            (("", "T"),),
+            name="color",
+            count=3,
+            unit="linear radiance",
+            layers=("Noisy Image", "Combined"),  # in this order: where Cycles denoises, Combined is denoised already
+            parts=("R G B",),
+            bare=("R G B",),
         ),
         Quantity(
-            "normal",
-            3,
-            "world-space shading normal, 0 where nothing is hit",
-            ("normal", "Denoising Normal", "Ns", "sh_normal", "normals", "nn", "N_noice", "N"),
-            ("R G B", "X Y Z"),
-            ("Nsx Nsy Nsz", "Nx Ny Nz"),
-            (("norm", "X Y Z"), ("norm", "R G B"), ("", "X Y Z")),
+            name="depth",
+            count=1,
+            unit="scene units, 0 where nothing is hit",
+            layers=("depth", "Denoising Depth", "P"),
+            parts=("Z", "V", "T"),
+            bare=("Z", "Z_noice", "Pz", "depth"),
+            loose=(("", "T"),),
         ),
         Quantity(
-            "albedo",
-            3,
-            "reflectance of the first hit, 0 to 1",
-            ("albedo", "Denoising Albedo", "denoise_albedo", "diffuse_albedo", "DiffCol"),
-            ("R G B",),
-            (),
-            (("alb", "R G B"),),
+            name="normal",
+            count=3,
+            unit="world-space shading normal, 0 where nothing is hit",
+            layers=("normal", "Denoising Normal", "Ns", "sh_normal", "normals", "nn", "N_noice", "N"),
+            parts=("R G B", "X Y Z"),
+            bare=("Nsx Nsy Nsz", "Nx Ny Nz"),
+            loose=(("norm", "X Y Z"), ("norm", "R G B"), ("", "X Y Z")),
         ),
         Quantity(
-            "motion",
-            2,
-            "pixels from here to where the surface point was in the frame before, x right, y down",
-            ("motion", "Vector"),
-            ("X Y",),
+            name="albedo",
+            count=3,
+            unit="reflectance of the first hit, 0 to 1",
+            layers=("albedo", "Denoising Albedo", "denoise_albedo", "diffuse_albedo", "DiffCol"),
+            parts=("R G B",),
+            loose=(("alb", "R G B"),),
+        ),
+        Quantity(
+            name="motion",
+            count=2,
+            unit="pixels from here to where the surface point was in the previous frame, x right, y down",
+            layers=("motion", "Vector"),
+            parts=("X Y",),
         ),
     )
 }
 
-PLAIN_INPUTS = ("color", "depth", "normal")  # what every noisy file must have, in the order of the network's input
+# Layers with a vector's parts that are not normals; `loose` never matches them.
+NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
 
+PLAIN_INPUTS = ("color", "depth", "normal")  # required in every noisy file, in the order of the network's input
 ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
 
-# Layers that have a vector's parts but hold no normal, so that the loosest rule must not take them.
-NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
+
+def channel_count(names: tuple[str, ...]) -> int:
+    """The number of channels of the quantities `names` together."""
+    return sum(QUANTITIES[name].count for name in names)
+
+
+def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Splits (C, H, W) planes into views, one per quantity in `names`, each (count, H, W)."""
+    ends = np.cumsum([QUANTITIES[name].count for name in names])
+    return dict(zip(names, np.split(planes, ends[:-1]), strict=True))
 
 
 def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | None:
-    """The channels that hold quantity `name`, in its own order, or None where there are none.
+    """The channels that hold the quantity `name`, in the quantity's own order, or None if there are none.
 
-    Raises InputError where several layers hold it and nothing tells which is meant.
+    channels: all channel names of a file. Raises InputError if several layers match equally well.
     """
     quantity = QUANTITIES[name]
     by_lower = {channel.lower(): channel for channel in reversed(channels)}
@@ -104,17 +128,20 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
         found = [c if c in exact else by_lower.get(c.lower()) for c in wanted]
         return None if None in found else tuple(found)
 
+    # names without a layer
     for names in quantity.bare:
         if found := pick(names.split()):
             return found
+
+    # layers: exact aliases first, then loose matches
     layers = sorted({c.rpartition(".")[0] for c in channels if "." in c})
-    rules = [(_named(alias), parts) for alias in quantity.layers for parts in quantity.parts]
-    rules += [(_containing(text), parts) for text, parts in quantity.loose]
+    rules = [(_is_alias(alias), parts) for alias in quantity.layers for parts in quantity.parts]
+    rules += [(_contains(text), parts) for text, parts in quantity.loose]
     for matches, parts in rules:
         hits = [
             layer for layer in layers if matches(layer.lower()) and pick([f"{layer}.{part}" for part in parts.split()])
         ]
-        # Blender's compositor adds a layer `Composite` beside the view layer it was made from.
+        # Blender's compositor adds a layer `Composite` next to the view layer that it was made from.
         hits = [h for h in hits if not h.startswith("Composite.")] or hits
         if len(hits) > 1:
             raise InputError(f"{name} is in several layers ({', '.join(hits)}); keep one of them")
@@ -123,17 +150,31 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
     return None
 
 
-def _named(alias: str):
-    """A test of layer names, in lower case: `alias`, perhaps with a view layer in front (`ViewLayer.Depth`)."""
+def _is_alias(alias: str):
+    """A predicate on lower-case layer names: equal to `alias`, or ending in it after a dot (`viewlayer.depth`)."""
     return lambda layer: f".{layer}".endswith(f".{alias.lower()}")
 
 
-def _containing(text: str):
-    """A test of layer names, in lower case: `text` is in the last part, which is no known layer of another kind."""
+def _contains(text: str):
+    """A predicate on lower-case layer names: `text` is in the last part, which is not in NOT_NORMALS."""
     return lambda layer: text in layer.rpartition(".")[2] and layer.rpartition(".")[2] not in NOT_NORMALS
 
 
-def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Views of (C, H, W) planes, one for each of the quantities `names`."""
-    ends = np.cumsum([QUANTITIES[name].count for name in names])
-    return dict(zip(names, np.split(planes, ends[:-1]), strict=True))
+def require_channels(path: Path, channels: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The EXR channels of each quantity in `names`; `channels` are all that the file `path` has.
+
+    Raises InputError that names the file, the quantity, the accepted names and the channels of the file.
+    """
+    found = {}
+    for name in names:
+        try:
+            own = find_channels(channels, name)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if own is None:
+            raise InputError(
+                f"{path}: no channel for {name} ({QUANTITIES[name].unit}); "
+                f"accepted: {QUANTITIES[name].accepted}; the file has: {' '.join(channels) or 'none'}"
+            )
+        found[name] = own
+    return found

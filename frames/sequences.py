@@ -13,12 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from files import InputError
-from frames.channels import PLAIN_INPUTS, find_channels
-from frames.exr import Header, read_header, require_channels
+from frames.channels import PLAIN_INPUTS, find_channels, require_channels
+from frames.exr import Header, read_header
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
-LAYOUT = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
+EXPECTED_FOLDERS = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def find_sequences(
     sequence differ in their data window, or where a file is no EXR file or lacks a channel of `inputs`.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected {folder}/{LAYOUT}")
+        raise InputError(f"{folder}: no such folder; expected {folder}/{EXPECTED_FOLDERS}")
     children = sorted(child for child in folder.iterdir() if child.is_dir())
     scenes = [child for child in children if frame_folders(child)]
     if not scenes:
-        raise InputError(f"{folder}: no scenes in it; expected {folder}/{LAYOUT}")
+        raise InputError(f"{folder}: no scenes in it; expected {folder}/{EXPECTED_FOLDERS}")
     sequences, notes = read_scenes(scenes, need_target, inputs)
     return sequences, [f"{c}: skipped, it has no folders frame-0000 ..." for c in children if c not in scenes] + notes
 
@@ -142,7 +142,7 @@ def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Se
 
 
 def _check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> None:
-    require_channels(header, quantities)
+    require_channels(header.path, header.channels, quantities)
     if header.window != first.window:
         raise InputError(
             f"{header.path}: data window {header.window} ({header.size[1]}x{header.size[0]}), but {first.path} has "

@@ -7,16 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from frames.radiance import decode_radiance, encode_radiance
-from model import (
-    PAPER_CHANNELS,
-    Denoiser,
-    convolution,
-    convolve_patches,
-    denoise,
-    local_mean,
-)
+from model import Denoiser, denoise, local_mean
+from networks.autoencoder import convolution, convolve_patches
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule
+from training.networks import NETWORKS
 
 SMALL = [8, 10, 12]
 
@@ -34,7 +29,7 @@ def random_frames(*shape, albedo=False):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 5), (16, 16), (17, 33), (45, 80)])
-@pytest.mark.parametrize("channels", [SMALL, list(PAPER_CHANNELS)])
+@pytest.mark.parametrize("channels", [SMALL, list(NETWORKS["paper"]["channels"])])
 def test_any_size_keeps_its_size(size, channels):
     image, state = Denoiser(channels)(random_frames(2, *size))
     assert image.shape == (2, 3, *size) and torch.isfinite(image).all() and (image >= 0).all()
@@ -244,8 +239,8 @@ def test_a_patch_begins_without_a_grid():
 
 
 def test_the_papers_network_is_what_its_widths_alone_give():
-    assert Denoiser(PAPER_CHANNELS).options == {
-        "channels": list(PAPER_CHANNELS),
+    assert Denoiser(**NETWORKS["paper"]).options == {
+        "channels": list(NETWORKS["paper"]["channels"]),
         "demodulate": False,
         "patch": 1,
         "means": [],

@@ -6,8 +6,10 @@ import pytest
 import torch
 from support import write_channels
 
+from files import InputError, whole_file
 from frames import exr as images
 from frames import radiance
+from frames.channels import QUANTITIES, find_channels
 
 SIZE = (6, 9)
 RNG = np.random.default_rng(0)
@@ -83,7 +85,7 @@ def test_channel_names_of(renderer, tmp_path):
 
 def test_absent_albedo_is_not_mistaken_for_another_layer(tmp_path):
     path = write_channels(tmp_path / "a.exr", planes(*"RGB", "normal.R", "normal.G", "normal.B", "depth.Z"))
-    assert images.find_channels(images.read_header(path).channels, "albedo") is None
+    assert find_channels(images.read_header(path).channels, "albedo") is None
 
 
 def test_two_view_layers_are_an_error(tmp_path):
@@ -131,7 +133,7 @@ def test_multipart_files(tmp_path):
 
 def test_a_missing_channel_names_file_channel_accepted_names_and_what_is_there(tmp_path):
     path = write_channels(tmp_path / "frame.exr", planes(*"RGB", "foo.A"))
-    with pytest.raises(images.InputError) as error:
+    with pytest.raises(InputError) as error:
         images.read_exr(path, ("color", "normal"))
     for part in (str(path), "no channel for normal", "normal.R .G .B", "Denoising Normal.X .Y .Z", "B G R foo.A"):
         assert part in str(error.value)
@@ -168,7 +170,7 @@ def test_invalid_values_are_replaced_and_counted():
 
 
 def test_written_files_read_back_and_nothing_else_is_left(tmp_path):
-    wanted = {name: RNG.random((q.count, *SIZE)).astype(np.float32) for name, q in images.QUANTITIES.items()}
+    wanted = {name: RNG.random((q.count, *SIZE)).astype(np.float32) for name, q in QUANTITIES.items()}
     wanted["color"][0, 0, 0] = 1e9
     images.write_exr(tmp_path / "a.exr", wanted)
     names = "B G R albedo.B albedo.G albedo.R depth.Z motion.X motion.Y normal.B normal.G normal.R"
@@ -183,7 +185,7 @@ def test_written_files_read_back_and_nothing_else_is_left(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "kept.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), images.whole_file(path) as temporary:
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
         temporary.write_text("half of the n")
         raise RuntimeError("disk full")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["kept.json"]

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from inference.tiling import boxes, denoise_in_tiles
-from model import PAPER_CHANNELS, Denoiser
+from model import Denoiser
+from training.networks import NETWORKS
 
 
 def small(patch, levels=3, means=()):
@@ -56,7 +57,7 @@ def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
 
 
 def test_the_papers_network_sees_346_pixels():
-    assert Denoiser(PAPER_CHANNELS).network.receptive_radius == 346
+    assert Denoiser(**NETWORKS["paper"]).network.receptive_radius == 346
 
 
 def test_boxes_cover_a_frame_once():

@@ -1,0 +1,168 @@
+"""The recurrent U-Net of Chaitanya et al. 2017, section 4.1.
+
+Shapes: B sequences, T frames, H rows, W columns. The hidden state is one tensor per encoder level.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+LEAK = 0.1  # slope of the leaky ReLU (section 4.1)
+
+State = list[torch.Tensor]
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size, initialised for leaky ReLU (He et al. 2015)."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, a=LEAK, nonlinearity="leaky_relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def activate(x: torch.Tensor) -> torch.Tensor:
+    """Leaky ReLU with slope 0.1, in place: every caller passes a fresh convolution output."""
+    return F.leaky_relu(x, LEAK, inplace=True)
+
+
+def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Tensor:
+    """Applies `layer` to a (B, C, H, W) picture, with each square of patch x patch pixels as one of C patch^2 channels.
+
+    On a CPU this is one convolution with a larger stride, which computes the same sum: the shuffle would take longer.
+    """
+    if patch == 1:
+        return layer(x)
+    if x.is_cuda:
+        return layer(F.pixel_unshuffle(x, patch))
+    return F.conv2d(x, F.pixel_shuffle(layer.weight, patch), layer.bias, stride=patch, padding=patch)
+
+
+def rename_on_load(module: nn.Module, names: dict[str, str]) -> None:
+    """Lets `module` load checkpoints in which its submodules had other names. names: {old: new}."""
+
+    def rename(_module, weights: dict, prefix: str, *_) -> None:
+        for old, new in names.items():
+            for part in ("weight", "bias"):
+                if f"{prefix}{old}.{part}" in weights:
+                    weights[f"{prefix}{new}.{part}"] = weights.pop(f"{prefix}{old}.{part}")
+
+    module.register_load_state_dict_pre_hook(rename)
+
+
+class EncoderLevel(nn.Module):
+    """A convolution, then a recurrent block of three convolutions; the hidden state joins at its second (figure 3).
+
+    patch: see RecurrentAutoencoder.
+    """
+
+    def __init__(self, inputs: int, width: int, patch: int = 1):
+        super().__init__()
+        self.patch = patch
+        self.conv1 = convolution(inputs * patch**2, width)
+        self.conv2 = convolution(width, width)
+        self.conv3 = convolution(2 * width, width)
+        self.conv4 = convolution(width, width)
+        rename_on_load(self, {"entry": "conv1", "before": "conv2", "join": "conv3", "after": "conv4"})
+
+    def extract(self, x: torch.Tensor) -> torch.Tensor:
+        """What does not depend on the previous frame: (B, inputs, H, W) to (B, width, H / patch, W / patch)."""
+        return activate(self.conv2(activate(convolve_patches(self.conv1, x, self.patch))))
+
+    def update(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """The output of `extract` and the hidden state, of the same shape, to the new hidden state, also the skip."""
+        x = activate(self.conv3(torch.cat((x, hidden), 1)))
+        return activate(self.conv4(x))
+
+
+class DecoderLevel(nn.Module):
+    """Nearest upsampling, the skip connection, two convolutions."""
+
+    def __init__(self, inputs: int, skip: int, width: int):
+        super().__init__()
+        self.conv1 = convolution(inputs + skip, width)
+        self.conv2 = convolution(width, width)
+        rename_on_load(self, {"join": "conv1", "after": "conv2"})
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H/2, W/2) and the (B, skip, H, W) skip connection to (B, width, H, W)."""
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")  # (B, inputs, H, W)
+        return activate(self.conv2(activate(self.conv1(torch.cat((x, skip), 1)))))
+
+
+class RecurrentAutoencoder(nn.Module):
+    """The recurrent U-Net: (B, features, H, W) to 3 linear outputs. H and W must be multiples of `multiple`.
+
+    channels: widths of the encoder levels, full size first.
+    patch: each square of patch x patch pixels enters as one pixel with patch^2 times as many features, and leaves as
+    patch^2 colors (Shi et al. 2016), so that the first level has patch^2 times fewer pixels. 1 is the paper's network.
+    """
+
+    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1):
+        super().__init__()
+        self.channels, self.patch = tuple(channels), patch
+        self.strides = [patch << level for level in range(len(channels))]  # pixels from one to the next, per level
+        self.multiple = self.strides[-1]
+        self.encoder = nn.ModuleList([EncoderLevel(features, channels[0], patch)])
+        self.encoder.extend(EncoderLevel(above, width) for above, width in pairwise(channels))
+        self.decoder = nn.ModuleList(
+            DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
+        )
+        self.output = convolution(channels[0], 3 * patch**2)
+        if patch > 1:  # the pixels of a patch start equal; otherwise training starts with a grid (Aitken et al. 2017)
+            first = self.output.weight.detach()[:: patch**2]
+            self.output.weight = nn.Parameter(first.repeat_interleave(patch**2, 0))
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The memory format of the weights; activations take it on."""
+        last = self.output.weight.is_contiguous(memory_format=torch.channels_last)
+        return torch.channels_last if last else torch.contiguous_format
+
+    @property
+    def receptive_radius(self) -> int:
+        """How far, in pixels, a pixel's output and state can depend on the input, to each side."""
+        encoder, decoder = (sum(4 * s for s in self.strides), sum(2 * s for s in self.strides[:-1]))
+        return encoder + decoder + self.patch + self.multiple - 1  # last: a pixel's place within its coarsest one
+
+    def initial_state(self, features: torch.Tensor) -> State:
+        """The zero state for features of this shape, type and device.
+
+        Level l is (B, channels[l], H / s, W / s), where s = strides[l], in the memory format of the weights.
+        """
+        batch, _, *size = features.shape
+        layout, state = self.memory_format, []
+        for channels, stride in zip(self.channels, self.strides, strict=True):
+            height, width = (extent // stride for extent in size)
+            state.append(features.new_zeros(batch, channels, height, width).to(memory_format=layout))
+        return state
+
+    def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """T frames: (T, B, features, H, W) and the state before them to (T, B, 3, H, W) and the state after them."""
+        decoded, state = self.decode(features, state)
+        colors = self.output(decoded[-1])  # (T B, 3 patch^2, H / patch, W / patch)
+        colors = F.pixel_shuffle(colors, self.patch) if self.patch > 1 else colors  # (T B, 3, H, W)
+        return colors.unflatten(0, (len(features), -1)), state
+
+    def decode(self, features: torch.Tensor, state: State) -> tuple[list[torch.Tensor], State]:
+        """As forward, but with the features of every decoder level, (T B, channels[l], H / s, W / s), coarsest first.
+
+        Level by level, so that what does not depend on the previous frame is computed for all frames at once.
+        """
+        length, new_state, skips = len(features), [], []
+        # encoder: frame by frame only where the hidden state is needed
+        x = features.flatten(0, 1)  # (T B, features, H, W)
+        for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
+            hiddens = []
+            for frame in level.extract(x if index == 0 else F.max_pool2d(x, 2)).chunk(length):
+                hidden = level.update(frame, hidden)  # (B, channels[l], H / s, W / s)
+                hiddens.append(hidden)
+            x = torch.cat(hiddens) if length > 1 else hidden  # (T B, channels[l], H / s, W / s)
+            skips.append(x)
+            new_state.append(hidden)
+        # decoder
+        decoded = [x]
+        for level, skip in zip(self.decoder, skips[-2::-1], strict=True):
+            decoded.append(level(decoded[-1], skip))
+        return decoded, new_state
