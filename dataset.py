@@ -227,7 +227,7 @@ class SequenceData(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Called in every process, behind prepare_data."""
         if self.cache:
-            self.cache.locate(self.entries)
+            self.cache.find_files(self.entries)
 
     def on_after_batch_transfer(self, batch: dict, _index: int) -> dict:
         """What is done to batches on the device: {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} float32."""

@@ -1,11 +1,11 @@
-"""Decoded frames, kept beside the dataset: every EXR file is decoded once, and a crop touches only its own pages.
+"""A cache of decoded frames on disk: every EXR file is decoded once, and a crop reads only its own part of a file.
 
-A cached frame is a NumPy file of half floats in square blocks, (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C): a
-crop is then a few runs of bytes, one per row of blocks, where rows of pixels would be one each. Files are mapped, not
-read, so that what is in use stays in the system's page cache, for all processes, and the rest is never in memory.
+A cached frame is a NumPy file of half floats in square blocks, (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C). A
+crop then reads one run of bytes per row of blocks instead of one per row of pixels. Files are memory-mapped: all
+processes share what is in use through the system's page cache, and the rest is never in memory.
 
-Its name holds the layout's number, and size and modification time of the EXR file: another layout or a changed frame
-is another name, so that nothing is misread, and whoever decodes it removes what the name was before.
+The file name holds the cache format and the size and modification time of the EXR file. A new format or a changed
+frame gets a new name, so that nothing outdated is read; writing the new file deletes the old one.
 """
 
 import shutil
@@ -23,18 +23,18 @@ from frames.channels import channel_count
 from frames.exr import load_noisy, load_target, report_invalid
 from machine import ignore_interrupt
 
-LAYOUT = 1  # another number for any change of what the bytes mean
+CACHE_FORMAT = 1  # increase it whenever the bytes change their meaning
 BLOCK = 32  # pixels
-HEADER = 128  # bytes in front of the pixels of such a NumPy file
-MAPPED_FILES = 1024  # per process; a map costs address space only
-ELSEWHERE = "name another folder with --cache_dir, or decode every crop anew with --cache_dir none"
-TARGET = ("color",)  # what is read of targets
+HEADER = 128  # bytes before the pixels in such a NumPy file
+MAPPED_FILES = 1024  # per process; a mapping costs only address space
+ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
+TARGET = ("color",)  # the quantities read from targets
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An EXR file of (H, W) pixels, and the quantities to keep of it; TARGET of a target."""
+    """An EXR file of `size` (H, W), and the quantities of it to cache: TARGET for targets."""
 
     source: Path
     names: tuple[str, ...]
@@ -42,20 +42,23 @@ class Entry:
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """Of its blocks."""
+        """The shape of the cached blocks."""
         rows, columns = (-(-extent // BLOCK) for extent in self.size)
         return rows, columns, BLOCK, BLOCK, channel_count(self.names)
 
     @property
     def bytes(self) -> int:
-        """Of the cached file."""
+        """The size of the cached file."""
         return HEADER + 2 * int(np.prod(self.shape))
 
 
 def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """An EXR file as (H, W, C) float16, and how many NaN and Inf became 0. A target's stay, as NaN."""
+    """Decodes an EXR file to (H, W, C) float16; returns it and the number of NaN and Inf that were replaced by 0.
+
+    In targets nothing is replaced: invalid values become NaN, which the loss masks.
+    """
     if names == TARGET:
-        planes, invalid = load_target(source), 0
+        planes, invalid = load_target(source), 0  # (C, H, W)
         planes[~np.isfinite(planes)] = np.nan
     else:
         planes, invalid = load_noisy(source, names)
@@ -63,17 +66,22 @@ def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
 
 
 def to_blocks(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, C) to (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C), zeros where the last blocks are not full."""
+    """(H, W, C) to (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C), padded with zeros."""
     height, width, channels = pixels.shape
-    pixels = np.pad(pixels, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)))
+    pixels = np.pad(pixels, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)))  # H and W: multiples of BLOCK
     blocks = pixels.reshape(-1, BLOCK, pixels.shape[1] // BLOCK, BLOCK, channels).swapaxes(1, 2)
     return np.ascontiguousarray(blocks)
 
 
 def from_blocks(blocks: np.ndarray, box: tuple[slice, slice], channels: int) -> np.ndarray:
-    """The pixels in `box` (rows, columns; neither open nor empty), (h, w, channels), their first channels alone."""
+    """The pixels in `box` (rows, columns), (h, w, channels): the first `channels` channels.
+
+    Both slices of `box` need a start and a stop, and must not be empty.
+    """
+    # the blocks that the box touches
     first = [s.start // BLOCK for s in box]
     found = blocks[first[0] : -(-box[0].stop // BLOCK), first[1] : -(-box[1].stop // BLOCK), :, :, :channels]
+    # their pixels, cut to the box
     rows, columns = found.shape[:2]
     pixels = found.swapaxes(1, 2).reshape(rows * BLOCK, columns * BLOCK, channels)
     inside = (slice(s.start - f * BLOCK, s.stop - f * BLOCK) for s, f in zip(box, first, strict=True))
@@ -82,46 +90,48 @@ def from_blocks(blocks: np.ndarray, box: tuple[slice, slice], channels: int) -> 
 
 @lru_cache(MAPPED_FILES)
 def mapped(path: Path) -> np.ndarray:
-    """The blocks of a cached file, read when they are used."""
+    """The blocks of a cached file, memory-mapped: read when they are used."""
     return np.load(path, mmap_mode="r")
 
 
 class FrameCache:
-    """The decoded frames of the dataset at `dataset`, below `folder`. locate() comes before read().
+    """The cache of the dataset at `dataset`, in `folder`. Call prepare(), then find_files(), then read().
 
-    Several trainings may share it: files appear whole, under names that say what is in them.
+    Several trainings can share a cache: files appear whole, and their names say what is in them.
     """
 
     def __init__(self, dataset: Path, folder: Path):
         self.dataset, self.folder = dataset, folder
-        self.places: dict[Path, Path] = {}
+        self.paths: dict[Path, Path] = {}  # EXR file to cached file, from find_files
 
-    def place(self, source: Path) -> Path:
-        """Where the file `source` belongs as it is now."""
+    def path_of(self, source: Path) -> Path:
+        """The path of the cached file for the EXR file `source` in its present state."""
         status, relative = source.stat(), source.relative_to(self.dataset)
-        key = f"{LAYOUT}-{status.st_size}-{status.st_mtime_ns}"
+        key = f"{CACHE_FORMAT}-{status.st_size}-{status.st_mtime_ns}"
         return self.folder / relative.parent / f"{relative.name}.{key}.npy"
 
     def missing(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Those whose file is not there as it is now, or not whole."""
+        """The entries without an up-to-date cached file of the right size."""
 
-        def whole(entry: Entry) -> bool:
+        def cached(entry: Entry) -> bool:
             try:
-                return self.place(entry.source).stat().st_size == entry.bytes
+                return self.path_of(entry.source).stat().st_size == entry.bytes
             except FileNotFoundError:
                 return False
 
-        return [entry for entry in entries if not whole(entry)]
+        return [entry for entry in entries if not cached(entry)]
 
     def prepare(self, entries: list[Entry], workers: int) -> None:
-        """Decodes those that are missing in `workers` processes, 0 for this one; tells of NaN and Inf.
+        """Decodes the missing entries in `workers` processes (0: in this one), and reports NaN and Inf.
 
-        Raises InputError where the folder cannot be written to or the disk has no room for all, OSError or InputError
-        naming the file that could not be written or decoded.
+        Raises InputError if the folder cannot be created or the disk is too full for all of them; OSError or
+        InputError, naming the file, if one cannot be written or decoded.
         """
         missing = self.missing(entries)
         if not missing:
             return
+
+        # check folder and disk
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -130,39 +140,50 @@ class FrameCache:
         if needed > free:
             room = f"the decoded frames need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
             raise InputError(f"{self.folder}: {room}; {ELSEWHERE}")
+
+        # decode
         processes = min(workers, len(missing))
         decoding = DataLoader(
-            Decoding(self, missing), batch_size=None, num_workers=processes, worker_init_fn=ignore_interrupt
+            CacheWriter(self, missing), batch_size=None, num_workers=processes, worker_init_fn=ignore_interrupt
         )
         for source, invalid in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
             report_invalid(source, invalid)
 
     def write(self, entry: Entry) -> int:
-        """Decodes one file into its place; returns how many NaN and Inf became 0."""
-        place = self.place(entry.source)
+        """Decodes one EXR file into the cache; returns the number of NaN and Inf that were replaced by 0.
+
+        Raises OSError if the file cannot be written, InputError if it cannot be decoded.
+        """
+        path = self.path_of(entry.source)
         pixels, invalid = load_half(entry.source, entry.names)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            outdated = [p for p in place.parent.glob(f"{entry.source.name}.*.npy") if p != place]
-            with whole_file(place) as temporary, temporary.open("wb") as file:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
+            with whole_file(path) as temporary, temporary.open("wb") as file:
                 np.save(file, to_blocks(pixels))
         except OSError as error:
-            raise OSError(f"{place}: not written ({error}); free some space, or {ELSEWHERE}") from error
-        for path in outdated:
-            path.unlink(missing_ok=True)
+            raise OSError(f"{path}: not written ({error}); free some space, or {ELSEWHERE}") from error
+        for old in outdated:
+            old.unlink(missing_ok=True)
         return invalid
 
-    def locate(self, entries: Iterable[Entry]) -> None:
-        """Notes where every file lies, so that reading need not look at the EXR files again."""
-        self.places = {entry.source: self.place(entry.source) for entry in entries}
+    def find_files(self, entries: Iterable[Entry]) -> None:
+        """Stores the path of every entry's cached file, so that reading does not need to check the EXR files again."""
+        self.paths = {entry.source: self.path_of(entry.source) for entry in entries}
 
     def read(self, source: Path, box: tuple[slice, slice], channels: int) -> np.ndarray:
-        """The pixels in `box` of the frame decoded from `source`: (h, w, channels) float16, its first channels."""
-        return from_blocks(mapped(self.places[source]), box, channels)
+        """The pixels in `box` (rows, columns) of the frame decoded from `source`, (h, w, channels) float16.
+
+        These are the first `channels` channels of the entry's quantities.
+        """
+        return from_blocks(mapped(self.paths[source]), box, channels)
 
 
-class Decoding(Dataset):
-    """Writes an entry into the cache for each index, and says of which file, and how many values were invalid."""
+class CacheWriter(Dataset):
+    """Item i writes entry i into the cache, and gives its file name and its number of invalid values.
+
+    A Dataset, so that a DataLoader spreads the work over processes.
+    """
 
     def __init__(self, cache: FrameCache, entries: list[Entry]):
         self.cache, self.entries = cache, entries

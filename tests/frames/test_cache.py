@@ -1,4 +1,4 @@
-"""Pins the cache of decoded frames: equal to decoding, aware of changes, resumable, shareable, clear in its errors."""
+"""Pins the cache of decoded frames: equal to decoding, notices changed files, resumes, can be shared, clear errors."""
 
 import itertools
 import multiprocessing
@@ -49,7 +49,7 @@ def test_blocks_hold_every_crop():
 def test_samples_from_the_cache_equal_those_decoded_directly(prepared, inputs, workers):
     split, entries, cache = prepared
     cache.prepare(entries, workers)
-    cache.locate(entries)
+    cache.find_files(entries)
     for kind, sequences, more, keys in (
         (TrainingWindows, split.training, (16,), [(0, p, p % 3) for p in range(12)]),
         (ValidationWindows, split.validation, (), [0]),
@@ -85,17 +85,17 @@ def test_a_crop_reads_little_of_the_file(tmp_path):
     assert from_blocks(blocks, box, 10).shape == (64, 64, 10)
 
 
-def test_what_is_there_is_not_decoded_again(prepared, monkeypatch):
+def test_cached_frames_are_not_decoded_again(prepared, monkeypatch):
     _, entries, cache = prepared
     cache.prepare(entries, 0)
     written = files(cache.folder)
     assert len(written) == len(entries) and not cache.missing(entries)
-    assert all(p.stat().st_size == e.bytes for p, e in ((cache.place(e.source), e) for e in entries))
+    assert all(p.stat().st_size == e.bytes for p, e in ((cache.path_of(e.source), e) for e in entries))
     monkeypatch.setattr(FrameCache, "write", None)
     cache.prepare(entries, 0)
 
 
-def test_an_interrupted_preparation_goes_on(prepared, monkeypatch):
+def test_an_interrupted_preparation_continues(prepared, monkeypatch):
     _, entries, cache = prepared
     write, done = FrameCache.write, []
 
@@ -115,14 +115,14 @@ def test_an_interrupted_preparation_goes_on(prepared, monkeypatch):
     assert not cache.missing(entries)
 
 
-@pytest.mark.parametrize("change", ["size", "time", "layout"])
-def test_a_changed_frame_or_layout_is_decoded_again_and_the_old_is_gone(prepared, change, monkeypatch):
+@pytest.mark.parametrize("change", ["size", "time", "format"])
+def test_a_changed_frame_or_format_is_decoded_again_and_the_old_is_gone(prepared, change, monkeypatch):
     split, entries, cache = prepared
     cache.prepare(entries, 0)
     count = len(files(cache.folder))
     source = entries[0].source
-    if change == "layout":
-        monkeypatch.setattr(cache_module, "LAYOUT", cache_module.LAYOUT + 1)
+    if change == "format":
+        monkeypatch.setattr(cache_module, "CACHE_FORMAT", cache_module.CACHE_FORMAT + 1)
         assert len(cache.missing(entries)) == len(entries)
     else:
         status, old = source.stat(), load_half(source, entries[0].names)[0]
@@ -136,7 +136,7 @@ def test_a_changed_frame_or_layout_is_decoded_again_and_the_old_is_gone(prepared
         entries = cache_entries(split)
         assert source in {e.source for e in cache.missing(entries)}
     cache.prepare(entries, 0)
-    cache.locate(entries)
+    cache.find_files(entries)
     frame = split.training[0].frames[0]
     box = slice(0, 40), slice(0, 70)
     assert np.array_equal(cache.read(frame.noisy[0], box, 7), load_half(frame.noisy[0], PLAIN_INPUTS)[0])
@@ -149,8 +149,8 @@ def test_a_changed_frame_or_layout_is_decoded_again_and_the_old_is_gone(prepared
 def test_a_file_that_is_not_whole_is_decoded_again(prepared):
     _, entries, cache = prepared
     cache.prepare(entries, 0)
-    place = cache.place(entries[0].source)
-    place.write_bytes(place.read_bytes()[:-2])
+    path = cache.path_of(entries[0].source)
+    path.write_bytes(path.read_bytes()[:-2])
     assert cache.missing(entries) == [entries[0]]
     cache.prepare(entries, 0)
     assert not cache.missing(entries)
@@ -168,10 +168,10 @@ def test_two_trainings_that_start_at_once_share_one_cache(prepared):
     assert not cache.missing(entries) and len(files(cache.folder)) == len(entries)
 
 
-def test_a_full_disk_is_said_before_anything_is_decoded(prepared, monkeypatch):
+def test_a_full_disk_is_an_error_before_anything_is_decoded(prepared, monkeypatch):
     _, entries, cache = prepared
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-    with pytest.raises(InputError, match=r"need 0.00 GB, 0.00 GB are free; name another folder with --cache_dir"):
+    with pytest.raises(InputError, match=r"need 0.00 GB, 0.00 GB are free; choose another folder with --cache_dir"):
         cache.prepare(entries, 0)
     assert not files(cache.folder)
 
@@ -187,7 +187,7 @@ def test_damaged_frames_are_named_before_training(small_dataset, tmp_path, worke
         train.main()
 
 
-def test_invalid_inputs_are_told_when_they_are_decoded(tmp_path, capfd):
+def test_invalid_inputs_are_reported_when_they_are_decoded(tmp_path, capfd):
     make_scene(tmp_path / "A", frames=2)
     names = ("R", "G", "B", "depth.Z", "normal.R", "normal.G", "normal.B")
     bad = np.full((24, 32), np.nan, np.float32)
@@ -200,11 +200,11 @@ def test_invalid_inputs_are_told_when_they_are_decoded(tmp_path, capfd):
     assert capfd.readouterr().err.count("frame-0001/noisy-1.exr: 768 NaN or Inf values, replaced by 0") == 1
 
 
-def test_the_command_line_keeps_the_cache_where_it_is_told(small_dataset, tmp_path):
-    def run(place, *more):
+def test_the_command_line_chooses_the_folder_of_the_cache(small_dataset, tmp_path):
+    def run(name, *more):
         quick = ("--max_epochs", 1, "--samples_per_epoch", 4, *QUICK)
-        run_script("train.py", small_dataset, *quick, "--log_dir", tmp_path / f"runs-{place}", *more)
-        checkpoint = tmp_path / f"runs-{place}" / "version_0" / "checkpoints" / "last.ckpt"
+        run_script("train.py", small_dataset, *quick, "--log_dir", tmp_path / f"runs-{name}", *more)
+        checkpoint = tmp_path / f"runs-{name}" / "version_0" / "checkpoints" / "last.ckpt"
         return torch.load(checkpoint, weights_only=True)["state_dict"]
 
     direct = run("none", "--cache_dir", "none")
@@ -228,7 +228,7 @@ def test_datasets_of_one_name_do_not_share_a_folder(tmp_path):
 def test_batches_from_the_cache_are_finished_on_the_device(prepared):
     split, entries, cache = prepared
     cache.prepare(entries, 0)
-    cache.locate(entries)
+    cache.find_files(entries)
     windows = TrainingWindows(split.training, PLAIN_INPUTS, 3, 16, cache=cache)
     batch = augment_batch(default_collate([windows[0, 0, 0], windows[0, 1, 1]]), PLAIN_INPUTS)
     assert batch["noisy"].shape == (2, 3, 7, 16, 16) and batch["noisy"].dtype == torch.float32
