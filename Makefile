@@ -1,10 +1,10 @@
-# Everything runs in a virtual environment that is made here; a machine needs Python 3.10 or newer, and make.
+# Everything runs in a virtual environment that `make setup` creates. Needs Python 3.10 or newer.
 
 PYTHON ?= python3
 VENV ?= .venv
 INSTALLED = $(VENV)/installed
 
-# make demo: seven made-up rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS).
+# make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS).
 DEMO_TIME ?= 00:00:05:00
 DEMO_ROOMS = --seed 7 --frames 10 --width 160 --height 128 --noisy 2 --target_spp 32 --denoise_target
 DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_size 96 --sequence_length 5 \
@@ -14,11 +14,11 @@ DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head 
 .PHONY: help setup demo test train lint
 
 help:
-	@echo "make demo                      set up, then render rooms, train on them and reconstruct another; 15 minutes"
+	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 15 minutes after set-up"
 	@echo "make test                      set up, then run the tests"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
-	@echo "make lint                      check style"
+	@echo "make lint                      check style and the direction of imports"
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
@@ -31,7 +31,7 @@ setup: $(INSTALLED)
 test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest
 
-# Each step goes on where it was stopped.
+# Each step continues where it stopped.
 demo: $(INSTALLED)
 	$(VENV)/bin/python render.py data-demo --procedural 6 --split train $(DEMO_ROOMS)
 	$(VENV)/bin/python render.py data-demo --procedural 1 --split test $(DEMO_ROOMS)

@@ -1,6 +1,6 @@
-"""Runs all benchmarks that need no dataset; what they print goes to the terminal, and their JSON lines to a file.
+"""Runs every benchmark that needs no dataset; tables go to the terminal, JSON lines to a file.
 
-python -m benchmarks.everything results.jsonl       # three quarters of an hour on two cores; uses a GPU if there is one
+python -m benchmarks.everything results.jsonl       # 45 minutes on two cores; uses a GPU if there is one
 """
 
 import argparse
@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.reporting import ROOT
 
-BATCH = "64" if torch.cuda.is_available() else "4"  # windows per training step; few leave a GPU idle
+BATCH = "64" if torch.cuda.is_available() else "4"  # windows per training step; a few would leave a GPU idle
 SCRIPTS = (
     ("reconstruction", "--end_to_end"),
     ("training", "--batch_size", BATCH, "--samples", str(8 * int(BATCH))),
@@ -24,7 +24,7 @@ SCRIPTS = (
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="a .jsonl file, to which lines are added as they come")
+    parser.add_argument("results", type=Path, help="a .jsonl file, to which lines are appended")
     results = parser.parse_args().results
     failed = []
     for script, *options in SCRIPTS:

@@ -1,6 +1,6 @@
-"""What networks cost and what they are worth: each trained for the same steps on the same data, and tested.
+"""Cost and quality of networks: each is trained for the same steps on the same data, then tested.
 
-    python -m benchmarks.networks DATASET TEST_DATASET                     # an hour on two cores; goes on after Ctrl-C
+    python -m benchmarks.networks DATASET TEST_DATASET                     # an hour on two cores; can be resumed
     python -m benchmarks.networks DATASET TEST_DATASET --only paper fast --seeds 0 1 2
 
 Runs and reconstructions go to --output_dir; a network that has been tested there with the same options is not trained
@@ -39,7 +39,7 @@ def arguments(network: dict) -> list[str]:
 
 
 def quality(name: str, seed: int, options: argparse.Namespace, training: list[str]) -> dict[str, float]:
-    """Trains and tests one network, unless that has been done: the mean metrics of the test dataset."""
+    """Trains and tests one network, unless done before; returns the mean metrics of the test dataset."""
     given = [*arguments(CANDIDATES[name]), "--seed", str(seed), *training]
     key = hashlib.sha256(json.dumps([str(options.dataset.resolve()), given]).encode()).hexdigest()[:8]
     folder = options.output_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{key}"
@@ -54,7 +54,7 @@ def quality(name: str, seed: int, options: argparse.Namespace, training: list[st
 
 
 def cost(name: str, size: tuple[int, int], device: str) -> dict:
-    """Parameters, GFLOP and milliseconds of a frame, as test.py computes it and in plain float32."""
+    """Parameters, and GFLOP and milliseconds per frame, as in test.py and in plain float32."""
     denoiser = Denoiser(demodulate=True, **CANDIDATES[name])
     half = usual_precision(device)
     row = {"Mparameters": sum(p.numel() for p in denoiser.parameters()) / 1e6, "GFLOP": gflop(CANDIDATES[name], size)}
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("test_dataset", type=Path)
     parser.add_argument("--output_dir", type=Path, default=ROOT / "runs-networks")
     parser.add_argument("--only", nargs="*", choices=CANDIDATES, default=list(CANDIDATES))
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="a training for each; the mean is shown")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="one training each; the table shows the mean")
     parser.add_argument("--epochs", type=int, default=25, help="of 24 steps of two windows")
     parser.add_argument("--device", default="auto", help="for the milliseconds")
     parser.add_argument("--size", default="1280x720", help="for GFLOP and milliseconds")

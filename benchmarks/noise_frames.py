@@ -1,4 +1,4 @@
-"""Sequences of noise over smooth pictures, for benchmarks that need files of some size and not what is on them."""
+"""Sequences of noise over smooth pictures, for benchmarks that need files of a certain size with any content."""
 
 from pathlib import Path
 

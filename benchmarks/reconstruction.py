@@ -25,7 +25,7 @@ from training.networks import NETWORKS
 
 
 def make(network: str | dict) -> Denoiser:
-    """An untrained network, by its name in the table or its arguments, for frames with albedo."""
+    """An untrained network for frames with albedo. network: a name in NETWORKS, or the arguments of Denoiser."""
     arguments = NETWORKS[network] if isinstance(network, str) else network
     return Denoiser(demodulate=True, **arguments).eval().requires_grad_(False)
 
@@ -87,7 +87,7 @@ def openvino_step(denoiser: Denoiser, precision: str, frame: torch.Tensor):
 
 
 def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int) -> dict:
-    """The same of Open Image Denoise, with albedo and normal."""
+    """Seconds per frame and peak memory of Open Image Denoise, with albedo and normal."""
     import pyoidn
 
     device = choose_device(device_name)
@@ -98,14 +98,14 @@ def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int)
 
 
 def gflop(network: str | dict, size: tuple[int, int]) -> float:
-    """Of a frame: two for each multiplication and addition of the convolutions."""
+    """GFLOP of the convolutions of a frame; a multiplication and an addition count as two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
         make(network)(torch.empty(1, 10, *size))
     return counter.get_total_flops() / 1e9
 
 
 def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> float:
-    """Of a frame: what its convolutions read and write, weights included, if each value moves once."""
+    """GB that the convolutions of a frame read and write, weights included, if each value moves once."""
     values = 0
 
     def count(layer, inputs, output):
@@ -157,7 +157,7 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
 
 
 def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
-    """test.py against its network alone: seconds per frame are those of the frames by which two runs differ."""
+    """Compares test.py with its network alone. Seconds per frame: two runs of different length, their difference."""
     with tempfile.TemporaryDirectory() as name:
         folder, size = Path(name), (720, 1280)
         for network in ("default", "fast"):
@@ -182,7 +182,7 @@ def end_to_end(device: str, frames: tuple[int, int] = (4, 16)) -> None:
 
 
 def time_script(folder: Path, network: str, count: int, device: str, more: list[str]) -> float:
-    """Seconds of test.py over the sequence of `count` frames; the better of two."""
+    """Seconds that test.py takes for the sequence of `count` frames; the better of two runs."""
     given = [folder / f"{network}.ckpt", folder / f"{count}", "--device", device, *more, "--output_dir", folder / "out"]
     times = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine in words, tables, and processes of their own."""
+"""What the benchmarks share: a description of the machine, tables, and separate processes."""
 
 import json
 import multiprocessing
@@ -34,18 +34,18 @@ def machine() -> dict:
 
 
 def cpu_lines() -> list[str]:
-    """What Linux says of the processor."""
+    """The lines of /proc/cpuinfo, on Linux."""
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.is_file() else []
 
 
 def usual_precision(device_name: str) -> str:
-    """What test.py computes in there."""
+    """The precision that test.py chooses on this device."""
     return str(choose_dtype("auto", choose_device(device_name))).removeprefix("torch.")
 
 
 def run_script(script: str, *options) -> None:
-    """Runs a script of the project; where it fails, says with what output, and exits."""
+    """Runs a script of the project; exits with its output if it fails."""
     command = [sys.executable, script, *map(str, options)]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     if done.returncode:
@@ -53,26 +53,26 @@ def run_script(script: str, *options) -> None:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until everything asked of it is done."""
+    """Waits until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB: of the GPU's memory, or of this process, at most so far."""
+    """Peak MiB so far, of the GPU's memory or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def alone(work: Callable, *arguments):
-    """work(*arguments) in a process of its own, so that its peak memory is its own."""
+    """Runs work(*arguments) in a separate process, so that its peak memory can be measured."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
 
 
 def best(work: Callable, device: torch.device, repeat: int) -> float:
-    """Seconds of the fastest of `repeat` calls, after two that warm up."""
+    """Seconds of the fastest of `repeat` calls, after two warm-up calls."""
     times = []
     for _ in range(repeat + 2):
         start = time.perf_counter()
@@ -83,7 +83,7 @@ def best(work: Callable, device: torch.device, repeat: int) -> float:
 
 
 def peaks(device_name: str, precision: str) -> dict:
-    """What the device reaches in a large matrix product, GFLOP/s, and a large copy, GB/s read and written.
+    """Peak rates of the device: a large matrix product, GFLOP/s, and a large copy, GB/s read and written.
 
     The better of a product and a 1x1 convolution, which is one: on a CPU they come from different libraries.
     """
@@ -101,13 +101,13 @@ def peaks(device_name: str, precision: str) -> dict:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(H, W) of WxH."""
+    """Parses `WxH`; returns (H, W)."""
     width, height = text.split("x")
     return int(height), int(width)
 
 
 def report(name: str, rows: list[dict], **more) -> None:
-    """Prints `rows` as a table, ratios first as they are given, and everything as one line of JSON."""
+    """Prints `rows` as a table, and everything as one line of JSON."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [columns] + [[show(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
@@ -118,7 +118,7 @@ def report(name: str, rows: list[dict], **more) -> None:
 
 
 def show(value) -> str:
-    """A cell: three digits of a number."""
+    """The text of a cell; numbers get three digits."""
     if isinstance(value, float):
         return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
     return "-" if value is None else str(value)

@@ -1,6 +1,6 @@
-"""How time and memory grow: with pixels, with the length of training windows, with the dataset, with processes.
+"""How time and memory grow with pixels, window length, dataset size and processes.
 
-    python -m benchmarks.scaling                # on frames that it makes up
+    python -m benchmarks.scaling                # on synthetic frames
 
 Every row of the first two tables runs in a process of its own.
 """
@@ -15,7 +15,7 @@ import torch
 import train
 from benchmarks.reconstruction import run_network
 from benchmarks.reporting import alone, best, parse_size, peak_memory, report, usual_precision
-from benchmarks.training import epoch_rate, loader_rate, made_up_dataset, make_data, make_module
+from benchmarks.training import epoch_rate, loader_rate, make_data, make_module, synthetic_dataset
 from inference.engines import choose_device
 from training.speed import choose_precision, choose_speed
 
@@ -34,7 +34,7 @@ def pixels(sizes: list[tuple[int, int]], device: str) -> None:
 
 
 def train_window(length: int, crop: int, recompute: bool) -> dict:
-    """Seconds and peak memory of a training step on one window, as train.py takes it."""
+    """Seconds and peak memory of a training step on one window, as in train.py."""
     options = train.parse_options(["-", "--recompute", "on" if recompute else "off"])
     device = choose_device("auto")
     module = make_module(options, choose_speed(options)).to(device)
@@ -51,7 +51,7 @@ def train_window(length: int, crop: int, recompute: bool) -> dict:
 
 
 def lengths(frames: list[int], crop: int) -> None:
-    """Training: a step's time and memory by the number of frames, activations kept and recomputed."""
+    """Training: time and memory of a step by number of frames, with activations kept and recomputed."""
     rows = []
     for length in frames:
         kept, recomputed = (alone(train_window, length, crop, recompute) for recompute in (False, True))
@@ -63,11 +63,11 @@ def lengths(frames: list[int], crop: int) -> None:
 
 
 def dataset_sizes(size: tuple[int, int], scenes: list[int], seconds: float, given: list[str]) -> None:
-    """Preparing and loading, by the number of scenes: milliseconds of decoding per file, windows per second."""
+    """Decoding and loading by number of scenes: milliseconds per file, windows per second."""
     rows = []
     for count in scenes:
         with tempfile.TemporaryDirectory() as folder:
-            dataset = made_up_dataset(Path(folder), size, count)
+            dataset = synthetic_dataset(Path(folder), size, count)
             options = train.parse_options([str(dataset), "--num_workers", "1", *given])
             start = time.perf_counter()
             entries = make_data(options).entries
@@ -80,10 +80,10 @@ def dataset_sizes(size: tuple[int, int], scenes: list[int], seconds: float, give
 
 
 def processes(size: tuple[int, int], given: list[str]) -> None:
-    """Windows per second of train.py with one and two processes, on the CPU, each with its share of the cores."""
+    """Windows per second of train.py with one and two processes, on the CPU, which share the cores."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        shared = [str(made_up_dataset(Path(folder), size)), "--accelerator", "cpu", "--num_workers", "0", *given]
+        shared = [str(synthetic_dataset(Path(folder), size)), "--accelerator", "cpu", "--num_workers", "0", *given]
         for count in (1, 2):
             rate = epoch_rate([*shared, "--devices", str(count), "--strategy", "ddp"])
             ratio = rate / (rows[0]["windows per second"] if rows else rate)
@@ -92,7 +92,7 @@ def processes(size: tuple[int, int], given: list[str]) -> None:
 
 
 def main() -> None:
-    """The command line; what it does not know goes to train.py, for the last two tables."""
+    """The command line; unknown options go to train.py, for the last two tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

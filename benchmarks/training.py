@@ -1,7 +1,7 @@
 """Windows per second: train.py as a whole, its loader alone, its step alone; and a plain baseline of each.
 
-    python -m benchmarks.training                                   # frames that it makes up, of 1280x720 pixels
-    python -m benchmarks.training DATASET --batch_size 8            # your frames; what it does not know, train.py does
+    python -m benchmarks.training                                   # synthetic frames of 1280x720 pixels
+    python -m benchmarks.training DATASET --batch_size 8            # your frames; unknown options go to train.py
 
 The baseline decodes whole EXR files for every crop and computes in float32, contiguous, eager, with an unfused Adam; in
 its step alone, the gradient loss is one convolution of single-channel images, as its formula reads.
@@ -34,10 +34,10 @@ PLAIN = ["--cache_dir", "none", "--precision", "32-true", "--channels_last", "of
 PLAIN += ["--compile", "off", "--fused", "off"]
 
 
-def made_up_dataset(folder: Path, size: tuple[int, int], scenes: int = 2) -> Path:
+def synthetic_dataset(folder: Path, size: tuple[int, int], scenes: int = 2) -> Path:
     """A dataset of sequences of 12 frames with two noisy renderings each."""
     for scene in range(scenes):
-        write_sequence(folder / "train" / f"Made-up-{scene}", size, 12, 2, scene)
+        write_sequence(folder / "train" / f"Synthetic-{scene}", size, 12, 2, scene)
     return folder
 
 
@@ -53,7 +53,7 @@ def make_data(options: argparse.Namespace) -> SequenceData:
 
 
 def loader_rate(options: argparse.Namespace, seconds: float) -> float:
-    """Windows per second of the loader alone, its workers warm."""
+    """Windows per second of the loader alone, with its workers running."""
     loader = make_data(options).train_dataloader()
     next(iter(loader))
     taken, start, epoch = 0, time.perf_counter(), 0
@@ -68,13 +68,13 @@ def loader_rate(options: argparse.Namespace, seconds: float) -> float:
 
 
 def make_module(options: argparse.Namespace, speed: Speed) -> DenoisingModule:
-    """What train.py would train."""
+    """The module that train.py would train."""
     network = {"demodulate": True} | {name: getattr(options, name) for name in ("channels", "patch", "means")}
     return DenoisingModule(network, options.learning_rate, speed=speed).train()
 
 
 def step_rate(options: argparse.Namespace, steps: int) -> float:
-    """Windows per second of the training step alone, on batches that are on the device already."""
+    """Windows per second of the training step alone, with its batches already on the device."""
     device = choose_device("auto")
     data = make_data(options)
     raw = [{k: v.to(device) for k, v in batch.items()} for batch in islice(data.train_dataloader(), 2)]
@@ -103,7 +103,7 @@ def step_rate(options: argparse.Namespace, steps: int) -> float:
 
 
 def plain_gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """losses.gradient_l1, written down as its formula reads: the same value."""
+    """The same value as losses.gradient_l1, written as in the formula."""
     batch, length, channels, height, width = prediction.shape
     difference = (prediction - target).reshape(batch * length * channels, 1, height, width)
     padded = F.pad(difference, (losses.LOG_SIZE // 2,) * 4, mode="replicate")
@@ -113,7 +113,7 @@ def plain_gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.T
 
 
 def window_gflop(options: argparse.Namespace) -> float:
-    """Of the convolutions of a window, forward and backward: two for each multiplication and addition."""
+    """GFLOP of the convolutions of a window, forward and backward."""
     shape = 1, options.sequence_length, 10, options.crop_size, options.crop_size
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         make_module(options, Speed())(torch.empty(shape)).sum().backward()
@@ -121,7 +121,7 @@ def window_gflop(options: argparse.Namespace) -> float:
 
 
 def epoch_rate(arguments: list[str]) -> float:
-    """Windows per second of train.py's second epoch, waiting for data included."""
+    """Windows per second in train.py's second epoch, including waiting for data."""
     with tempfile.TemporaryDirectory() as folder:
         run_script("train.py", *arguments, "--max_epochs", 2, "--log_dir", folder)
         events = EventAccumulator(f"{folder}/version_0")
@@ -130,7 +130,7 @@ def epoch_rate(arguments: list[str]) -> float:
 
 
 def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -> list[float]:
-    """Windows per second of our step, of the plain one, and of the plain one with our loss; they take turns."""
+    """Windows per second of our step, the plain one, and the plain one with our loss; they alternate."""
     seconds = [0.0, 0.0, 0.0]
     for _ in range(rounds):
         for index, (arguments, loss) in enumerate(((ours, None), (plain, plain_gradient_l1), (plain, None))):
@@ -140,18 +140,18 @@ def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -
 
 
 def main() -> None:
-    """The command line; what it does not know goes to train.py."""
+    """The command line; unknown options go to train.py."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("dataset", type=Path, nargs="?")
-    parser.add_argument("--size", default="1280x720", help="of made-up frames")
+    parser.add_argument("--size", default="1280x720", help="of synthetic frames")
     parser.add_argument("--seconds", type=float, default=20, help="for each loader")
     parser.add_argument("--steps", type=int, default=6, help="in each of four rounds")
-    parser.add_argument("--samples", type=int, default=32, help="windows per epoch, of which there are two")
+    parser.add_argument("--samples", type=int, default=32, help="windows per epoch; there are two epochs")
     options, given = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        dataset = options.dataset or made_up_dataset(Path(folder) / "made-up", parse_size(options.size))
+        dataset = options.dataset or synthetic_dataset(Path(folder) / "synthetic", parse_size(options.size))
         shared = [str(dataset), "--cache_dir", f"{folder}/cache", "--samples_per_epoch", str(options.samples), *given]
         plain = [*shared, *PLAIN]
         step, plain_step, plain_with_our_loss = step_rates(shared, plain, options.steps)
