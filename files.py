@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the error for input that cannot be used."""
+"""Files and folders that appear whole or not at all, and the error for unusable input."""
 
 import os
 import shutil
@@ -9,13 +9,16 @@ from pathlib import Path
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message names it, what was found, what was expected, and the fix."""
+    """Unusable input from the user. The message names the input, what was found, what was expected, and the fix."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path` to write to; renames it to `path` if all went well, else removes it."""
-    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")  # several machines may share it
+    """Yields a temporary path next to `path` to write to; then renames that file to `path`, or on an error deletes it.
+
+    Host name and process id are in the temporary name, since several machines may write to one shared folder.
+    """
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -25,13 +28,17 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Gives a temporary folder to write to, which becomes `folder` if all went well, and is removed if not.
+    """Yields a temporary folder to write to; then renames it to `folder`, or on an error deletes it.
 
-    Where `folder` exists (some of its files were deleted), the new files take their places in it.
+    If `folder` exists (for instance with some of its files deleted), the new files are moved into it and replace files
+    of the same name; its other files stay.
     """
+    # a fresh temporary folder next to it
     temporary = folder.parent / f".{folder.name}-{socket.gethostname()}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+
+    # in place only if the caller succeeds
     try:
         yield temporary
         if folder.is_dir():

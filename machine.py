@@ -1,4 +1,4 @@
-"""The machine and this process on it: cores, GPU, bfloat16, memory, threads, interrupts; types of options."""
+"""The machine and this process: cores, GPU, bfloat16, memory, threads, interrupts; types of command-line options."""
 
 import argparse
 import ctypes
@@ -8,31 +8,31 @@ import signal
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt, from malloc.h
 
-SWITCH = ("on", "off")  # choices of an option
+SWITCH = ("on", "off")  # choices of options that can be switched
 
 
 def positive(text: str) -> int:
-    """The type of an option that is a whole number from 1 up. Raises ArgumentTypeError."""
+    """The argparse type of a whole number from 1 up. Raises ArgumentTypeError."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ignore_interrupt(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training process alone decides what it means."""
+    """Makes a worker process ignore Ctrl-C, which the terminal sends to every process: the main process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def keep_freed_memory() -> None:
-    """Makes the GNU C library keep what is freed for what is allocated next, instead of giving it back to the system.
+    """Makes the GNU C library keep freed memory for the next allocation instead of returning it to the system.
 
-    Large tensors would else be new, cleared pages every time, which takes as long as many an operation on them. To be
-    called by scripts, which have the process to themselves; no other library has such options, and nothing happens.
+    Otherwise every large tensor gets new pages, which the system has to clear: that takes as long as many operations on
+    the tensor. Only for scripts, since it affects the whole process. Does nothing with other C libraries.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
@@ -49,14 +49,14 @@ def let_idle_threads_sleep() -> None:
 
 
 def on_gpu(accelerator: str) -> bool:
-    """Whether Lightning's accelerator of this name is an NVIDIA or AMD GPU here."""
-    import torch  # not at the top: rendering uses this module and does without
+    """Whether Lightning's `accelerator` means an NVIDIA or AMD GPU on this machine."""
+    import torch  # not at the top: rendering uses this module without PyTorch
 
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 (AVX512-BF16 or AMX); PyTorch has no public name for it yet."""
+    """Whether the processor multiplies bfloat16 (AVX512-BF16 or AMX); PyTorch has no public function for it yet."""
     import torch
 
     tests = (getattr(torch.cpu, f"_is_{name}_supported", lambda: False) for name in ("avx512_bf16", "amx_tile"))

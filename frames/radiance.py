@@ -1,4 +1,4 @@
-"""Radiance transforms: the range that the network sees, luminance, exposure and tone mapping.
+"""Radiance transforms: the encoding for the network, luminance, exposure and tone mapping.
 
 Shapes: H rows, W columns, channels first. Radiance is linear, in scene units, >= 0.
 """
@@ -12,12 +12,12 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 
 def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:
-    """Linear radiance, any shape, to the compressed range that network and losses use: max(x, 0) ** 0.2."""
+    """Encodes linear radiance, any shape, for network and losses: max(x, 0) ** 0.2."""
     return radiance.clamp(min=0).pow(RADIANCE_POWER)
 
 
 def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
-    """The inverse of encode_radiance: max(y, 0) ** 5. Any shape."""
+    """The inverse of encode_radiance, any shape: max(y, 0) ** 5."""
     return encoded.clamp(min=0).pow(1 / RADIANCE_POWER)
 
 
@@ -28,23 +28,26 @@ def luminance(color: torch.Tensor) -> torch.Tensor:
 
 
 def exposure_for(log_average: float, key: float = 0.18) -> float:
-    """The factor that brings a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
+    """The exposure factor that maps a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
     return key / max(log_average, 1e-6)
 
 
 def log_luminance(color: torch.Tensor) -> torch.Tensor:
-    """Mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W); exp of it is the log-average."""
-    values = luminance(color)
+    """The mean of log(1e-4 + luminance) over the finite pixels of (..., 3, H, W) radiance.
+
+    Its exponential is the log-average luminance.
+    """
+    values = luminance(color)  # (..., H, W)
     return torch.log(values[torch.isfinite(values)].clamp(min=0) + 1e-4).mean()
 
 
 def exposure_of(color: torch.Tensor) -> float:
-    """exposure_for the log-average luminance of (..., 3, H, W)."""
+    """The exposure factor for (..., 3, H, W) radiance: exposure_for its log-average luminance."""
     return exposure_for(math.exp(float(log_luminance(color))))
 
 
 def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
-    """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, the transfer curve of IEC 61966-2-1."""
+    """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, and the curve of IEC 61966-2-1."""
     linear = (color * exposure).clamp_(0, 1)
     curve = linear.clamp(min=1e-8).pow_(1 / 2.4).mul_(1.055).sub_(0.055)
     return torch.where(linear <= 0.0031308, linear.mul_(12.92), curve)

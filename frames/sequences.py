@@ -1,7 +1,7 @@
-"""What is on disk: finds the sequences of a dataset, checks them before anything is trained, and splits them.
+"""Finds the sequences of a dataset, checks their files, and splits them into training and validation.
 
 A dataset is `DATASET/{train,val,test}/<Scene>/frame-0000/{target.exr, noisy-0.exr, noisy-1.exr ...}`; `val` is
-optional. Only file names and EXR headers are read here. What is skipped is returned as lines for the user to read.
+optional. Only file names and EXR headers are read, no pixels. Notes: one line for the user per skipped item.
 """
 
 import re
@@ -23,7 +23,7 @@ EXPECTED_FOLDERS = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its folder, its noisy renderings in the order of their numbers, its target if it has one."""
+    """One frame: its folder, its noisy files in order of their numbers, and its target, if there is one."""
 
     folder: Path
     noisy: tuple[Path, ...]
@@ -31,18 +31,18 @@ class Frame:
 
     @property
     def number(self) -> int:
-        """The frame number, from the folder's name."""
+        """The frame number in the folder's name."""
         return int(FRAME_NAME.fullmatch(self.folder.name).group(1))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every EXR file of the frame."""
+        """All EXR files of the frame."""
         return (*self.noisy, self.target) if self.target else self.noisy
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Frames of one scene with consecutive numbers, all of size (H, W); albedo: whether every noisy file has one."""
+    """Consecutive frames of one scene, all of `size` (H, W). albedo: whether every noisy file has it."""
 
     scene: str
     frames: tuple[Frame, ...]
@@ -51,18 +51,18 @@ class Sequence:
 
     @property
     def label(self) -> str:
-        """For messages: scene, first and last frame."""
+        """Scene, first and last frame, for messages."""
         return f"{self.scene} ({self.frames[0].folder.name} to {self.frames[-1].folder.name})"
 
 
 def find_sequences(
     folder: Path, need_target: bool, inputs: tuple[str, ...] = PLAIN_INPUTS
 ) -> tuple[list[Sequence], list[str]]:
-    """The sequences of every scene below `folder`, and what was skipped, a line each.
+    """The sequences of every scene in `folder`, and notes on what was skipped.
 
-    A frame without noisy renderings is skipped; one without target too if `need_target`. A gap in the numbers, of
-    skipped frames as well, splits a sequence. Raises InputError where nothing usable is left, where the files of a
-    sequence differ in their data window, or where a file is no EXR file or lacks a channel of `inputs`.
+    A frame without noisy files is skipped, and with `need_target` also a frame without a target. A missing or skipped
+    frame splits a sequence. Raises InputError if no usable frame is left, the files of a sequence differ in their data
+    window, or a file is not an EXR file or lacks a channel of `inputs`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {folder}/{EXPECTED_FOLDERS}")
@@ -75,14 +75,17 @@ def find_sequences(
 
 
 def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
-    """As find_sequences, targets or not, for a dataset (its `test/`), a folder of scenes, or one scene's folder."""
+    """The sequences of a dataset's `test/`, a folder of scenes, or one scene's folder: see find_sequences.
+
+    Targets are optional.
+    """
     if path.is_dir() and frame_folders(path):
         return read_scenes([path.resolve()], False, inputs)
     return find_sequences(path / "test" if (path / "test").is_dir() else path, False, inputs)
 
 
 def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:
-    """The checked sequences of these scene folders, and what was skipped; raises InputError as find_sequences."""
+    """The checked sequences of these scene folders, and notes. Raises InputError as find_sequences does."""
     sequences, notes = [], []
     for scene in scenes:
         found, scene_notes = scene_sequences(scene, need_target)
@@ -94,13 +97,14 @@ def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) 
 
 
 def frame_folders(scene: Path) -> list[Path]:
-    """The frame folders of a scene, in the order of their numbers."""
+    """The frame folders of a scene, in order of their numbers."""
     folders = (child for child in scene.iterdir() if FRAME_NAME.fullmatch(child.name) and child.is_dir())
     return sorted(folders, key=lambda f: int(FRAME_NAME.fullmatch(f.name).group(1)))
 
 
 def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], list[str]]:
-    """The sequences of one scene folder, not yet checked, and what was skipped. Reads folder listings only."""
+    """The sequences of one scene folder, not yet checked, and notes. Reads only folder listings."""
+    # usable frames
     frames, notes = [], []
     for folder in frame_folders(scene):
         names = {child.name for child in folder.iterdir()}
@@ -112,6 +116,8 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
             notes.append(f"{folder}: skipped, it has no target.exr")
         else:
             frames.append(Frame(folder, tuple(folder / f"noisy-{n}.exr" for n in numbers), target))
+
+    # split at gaps
     runs = [tuple(f for _, f in run) for _, run in groupby(enumerate(frames), lambda item: item[1].number - item[0])]
     for before, after in pairwise(runs):
         notes.append(f"{scene}: gap between {before[-1].folder.name} and {after[0].folder.name}; two sequences")
@@ -119,14 +125,17 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
 
 
 def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Sequence]:
-    """The sequences with size and albedo filled in, after reading the EXR header of every file, in parallel.
+    """Reads the EXR header of every file, in parallel; returns the sequences with `size` and `albedo` filled in.
 
-    Raises InputError naming the first file that is not readable, lacks a channel, or has another data window.
+    Raises InputError naming the first file that is not readable, lacks a channel, or has a different data window.
     """
+    # read
     files = [file for sequence in sequences for frame in sequence.frames for file in frame.files]
     with ThreadPoolExecutor() as pool:
         reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
         headers = dict(zip(files, reading, strict=True))
+
+    # check each sequence against its first file
     checked = []
     for sequence in sequences:
         first = headers[sequence.frames[0].noisy[0]]
@@ -151,7 +160,7 @@ def _check_header(header: Header, first: Header, quantities: tuple[str, ...]) ->
 
 
 def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[str]]:
-    """The sequences of at least `length` frames, and a line for each other. Raises InputError where none is left."""
+    """The sequences of at least `length` frames, and a note on each shorter one. Raises InputError if none is left."""
     kept = [s for s in sequences if len(s.frames) >= length]
     notes = [
         f"{s.label}: skipped, {len(s.frames)} frames are fewer than --sequence_length {length}"
@@ -168,12 +177,13 @@ def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Seque
 
 
 def split_validation(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[Sequence], list[str]]:
-    """Training sequences, validation sequences that share no frame with them, and notes on what was left out.
+    """Splits every sequence into frames for training and frames for validation; also returns notes.
 
-    The last tenth of each sequence, at least one window of `length` frames, is for validation; a sequence of fewer
-    than two windows keeps one for training and gives the rest, if that is two frames or more. Raises InputError
-    where no training window, or no validation frame, can be had.
+    The last tenth of a sequence, but at least one window of `length` frames, is for validation. A sequence shorter than
+    two windows keeps one window for training, and the rest is for validation if it has two frames or more. Raises
+    InputError if no training window or no validation frame is left.
     """
+    # split each sequence
     training, validation = [], []
     kept, notes = keep_long_enough(sequences, length)
     for sequence in kept:
@@ -181,22 +191,24 @@ def split_validation(sequences: list[Sequence], length: int) -> tuple[list[Seque
         held = min(max(length, -(-total // 10)), total - length)
         if held < 2:
             held = 0
-            notes.append(f"{sequence.label}: {total} frames, all for training; too few to validate on as well")
+            notes.append(f"{sequence.label}: {total} frames, all for training; too few for validation too")
         training.append(replace(sequence, frames=sequence.frames[: total - held]))
         if held:
             validation.append(replace(sequence, frames=sequence.frames[total - held :]))
+
+    # at least one must be long enough for both
     if not validation:
         longest = max(len(s.frames) for s in kept)
         raise InputError(
-            f"no frames are left to validate on: the longest sequence has {longest} frames; pass --sequence_length "
-            f"{max(2, longest // 2)} or less, or put scenes into val/ beside train/\n  " + "\n  ".join(notes)
+            f"no frames are left for validation: the longest sequence has {longest} frames; pass --sequence_length "
+            f"{max(2, longest // 2)} or less, or put scenes into val/ next to train/\n  " + "\n  ".join(notes)
         )
     return training, validation, notes
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sequences to train on and to validate on, and notes on what was skipped."""
+    """Sequences for training and for validation, and notes on what was skipped."""
 
     training: list[Sequence]
     validation: list[Sequence]
@@ -204,15 +216,15 @@ class Split:
 
     @property
     def without_albedo(self) -> list[str]:
-        """The scenes in which not every noisy rendering has albedo."""
+        """The names of scenes in which a noisy file lacks albedo."""
         return sorted({s.scene for s in (*self.training, *self.validation) if not s.albedo})
 
 
 def split_dataset(root: Path, length: int, crop_size: int, inputs: tuple[str, ...] = PLAIN_INPUTS) -> Split:
-    """Training and validation sequences of the dataset at `root`: from `train/` and, where it exists, `val/`.
+    """Training and validation sequences of the dataset at `root`: from `train/` and, if it exists, `val/`.
 
-    Raises InputError where windows of `length` frames, crops of `crop_size` pixels, or the channels of `inputs`
-    cannot be had.
+    Without `val/`, validation gets the last frames of `train/`: see split_validation. Raises InputError if no
+    sequence has `length` frames, frames are smaller than `crop_size`, or a file lacks a channel of `inputs`.
     """
     sequences, notes = find_sequences(root / "train", True, inputs)
     if (root / "val").is_dir():
@@ -227,7 +239,7 @@ def split_dataset(root: Path, length: int, crop_size: int, inputs: tuple[str, ..
 
 
 def check_crop(sequences: list[Sequence], crop_size: int) -> None:
-    """Raises InputError where a scene's frames are smaller than the crop, naming the crop that would fit all."""
+    """Raises InputError if frames are smaller than the crop, naming their scenes and the crop size that fits all."""
     small = [s for s in sequences if min(s.size) < crop_size]
     if small:
         fit = min(min(s.size) for s in small)

@@ -3,6 +3,7 @@
 Shapes: B sequences, T frames, H rows, W columns. The hidden state is one tensor per encoder level.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -41,14 +42,14 @@ def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Ten
 
 def rename_on_load(module: nn.Module, names: dict[str, str]) -> None:
     """Lets `module` load checkpoints in which its submodules had other names. names: {old: new}."""
+    module.register_load_state_dict_pre_hook(partial(_rename_weights, names))
 
-    def rename(_module, weights: dict, prefix: str, *_) -> None:
-        for old, new in names.items():
-            for part in ("weight", "bias"):
-                if f"{prefix}{old}.{part}" in weights:
-                    weights[f"{prefix}{new}.{part}"] = weights.pop(f"{prefix}{old}.{part}")
 
-    module.register_load_state_dict_pre_hook(rename)
+def _rename_weights(names: dict[str, str], _module: nn.Module, weights: dict, prefix: str, *_) -> None:
+    for old, new in names.items():
+        for part in ("weight", "bias"):
+            if f"{prefix}{old}.{part}" in weights:
+                weights[f"{prefix}{new}.{part}"] = weights.pop(f"{prefix}{old}.{part}")
 
 
 class EncoderLevel(nn.Module):
