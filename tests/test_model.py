@@ -1,6 +1,8 @@
 """Pins the denoiser: any frame size, functional recurrence, independent batch items, checkpoints."""
 
+import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from training.module import DenoisingModule
 from training.networks import NETWORKS
 
 SMALL = [8, 10, 12]
+OLD_CHECKPOINT = Path(__file__).parent / "data" / "before-folders.ckpt"  # its convolutions have other names
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def test_frame_by_frame_equals_the_sequence():
 
 
 def test_denoise_reads_one_frame_ahead_of_nothing(denoiser):
-    """Frames stream: the next is asked for only when the one before has been handed out."""
+    """Frames stream: the next is requested only after the previous one has been returned."""
     asked = []
 
     def frames():
@@ -175,6 +178,24 @@ def test_wrong_inputs_are_named(denoiser):
         denoiser(random_frames(1, 16, 16), state)
     with pytest.raises(ValueError, match="one positive width"):
         Denoiser([])
+
+
+def test_weights_under_the_old_names_load_in_the_same_order():
+    """The names are mapped wherever weights are loaded: alone, as part of a larger module, and into a copy."""
+    checkpoint = load_checkpoint(OLD_CHECKPOINT)
+    old = checkpoint["state_dict"]
+    assert any(".encoder.0.entry." in name for name in old) and any(".decoder.0.join." in name for name in old)
+    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
+    module = torch.nn.ModuleDict({"denoiser": denoiser})
+    for loaded in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        torch.nn.init.ones_(loaded["denoiser"].network.output.weight)
+        loaded.load_state_dict(old)
+        assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), old.values(), strict=True))
+    names = [name for name in module.state_dict() if ".encoder.1." in name and name.endswith("weight")]
+    assert [name.split(".")[-2] for name in names] == ["conv1", "conv2", "conv3", "conv4"]
+    assert "denoiser.network.encoder.0.entry.weight" in old  # loading leaves the caller's weights alone
+    reloaded = load_denoiser(OLD_CHECKPOINT)
+    assert all(torch.equal(a, b) for a, b in zip(reloaded.state_dict().values(), old.values(), strict=True))
 
 
 class Trap:
