@@ -5,7 +5,9 @@ import ctypes
 import os
 import platform
 import signal
+from pathlib import Path
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds per period, or max (Linux control groups)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt, from malloc.h
 
 SWITCH = ("on", "off")  # choices of options that can be switched
@@ -19,8 +21,10 @@ def positive(text: str) -> int:
 
 
 def usable_cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: those of its affinity, within the quota of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = CPU_QUOTA.read_text().partition(" ") if CPU_QUOTA.is_file() else ("max", "", "")
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def ignore_interrupt(_worker: int) -> None:
