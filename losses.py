@@ -1,75 +1,81 @@
 """The training losses of Chaitanya et al. 2017, section 4.3: pure functions of encoded radiance.
 
-Shapes: B sequences, T frames, 3 colour channels, H rows, W columns. Every loss of two (B, T, 3, H, W) tensors is a
-function of their difference, so a pixel where the target equals the prediction neither counts nor gets gradient;
-`mask_target` uses that for pixels whose target is not finite.
+Shapes: B sequences, T frames, 3 colour channels, H rows, W columns. Every loss compares two (B, T, 3, H, W) tensors by
+their difference alone, so a pixel where the target equals the prediction has no error and no gradient; `mask_target`
+uses this for pixels whose target is not finite.
+
+To add a loss term: write it here as a function of prediction and target, and add it to total_loss.
 """
 
 import torch
 import torch.nn.functional as F
 
 SPATIAL_WEIGHT, GRADIENT_WEIGHT, TEMPORAL_WEIGHT = 0.8, 0.1, 0.1  # equation 4
-FRAME_SIGMA = 2.0  # frames; the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1 is this Gaussian
+FRAME_SIGMA = 2.0  # frames; this Gaussian is the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1
 LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravishankar and Bresler 2011
 
 
 def frame_weights(length: int, device: torch.device | None = None) -> torch.Tensor:
-    """(length,) weights exp(-(length - 1 - t)^2 / (2 sigma^2)): towards the last frame, whose weight is 1."""
-    distance = torch.arange(length - 1, -1, -1, dtype=torch.float32, device=device)
+    """(length,) weights exp(-(length - 1 - t)^2 / (2 sigma^2)) of the frames; they increase to 1 for the last one."""
+    distance = torch.arange(length - 1, -1, -1, dtype=torch.float32, device=device)  # (T,)
     return torch.exp(-(distance**2) / (2 * FRAME_SIGMA**2))
 
 
 def laplacian_of_gaussian(
     size: int = LOG_SIZE, sigma: float = LOG_SIGMA, device: torch.device | None = None
 ) -> torch.Tensor:
-    """(size, size) Laplacian of a Gaussian of `sigma` pixels; sums to zero, so that flat areas give zero."""
-    axis = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
-    squared = axis[:, None] ** 2 + axis[None, :] ** 2
+    """(size, size) Laplacian of a Gaussian of `sigma` pixels; it sums to zero, so flat areas give zero."""
+    axis = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2  # (size,)
+    squared = axis[:, None] ** 2 + axis[None, :] ** 2  # (size, size)
     gaussian = torch.exp(-squared / (2 * sigma**2))
     kernel = gaussian / gaussian.sum() * (squared - 2 * sigma**2) / sigma**4
     return kernel - kernel.mean()
 
 
 def weighted_mean(per_frame: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The mean of (B, T) values, frames weighted by (T,) `weights`: a scalar whose scale does not depend on T."""
+    """The mean of (B, T) values with (T,) `weights` for the frames: a scalar whose scale does not depend on T."""
     return (per_frame * weights).sum(1).mean() / weights.sum()
 
 
 def spatial_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of two (B, T, 3, H, W) tensors, frames weighted; a scalar >= 0 (equation 1)."""
-    difference = (prediction - target).abs().mean((2, 3, 4))
+    """Mean absolute difference of two (B, T, 3, H, W) tensors, weighted by frame; a scalar >= 0 (equation 1)."""
+    difference = (prediction - target).abs().mean((2, 3, 4))  # (B, T)
     return weighted_mean(difference, frame_weights(prediction.shape[1], prediction.device))
 
 
 def gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute Laplacian of Gaussian of the difference, each channel by itself; a scalar >= 0 (equation 2).
+    """Mean absolute Laplacian of Gaussian of the difference, channel by channel; a scalar >= 0 (equation 2).
 
     Takes two (B, T, 3, H, W) tensors. The border is repeated outwards, so a constant difference gives zero there too.
     """
     batch, length, channels, height, width = prediction.shape
-    # Frames and colours as channels of one depthwise convolution, channels innermost: on a CPU 17 times as fast as
-    # a batch of single-channel images, which took as long as the network.
-    difference = (prediction - target).reshape(batch, length * channels, height, width)
-    kernel = laplacian_of_gaussian(device=difference.device).to(difference).expand(length * channels, 1, -1, -1)
+    # Frames and colours become channels of one depthwise convolution, innermost in memory. On a CPU this is 17 times
+    # as fast as a batch of single-channel images, which took as long as the network.
+    difference = (prediction - target).reshape(batch, length * channels, height, width)  # (B, 3 T, H, W)
     padded = F.pad(difference, (LOG_SIZE // 2,) * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
-    response = F.conv2d(padded, kernel.contiguous(), groups=length * channels).reshape(batch, length, -1)
-    return weighted_mean(response.abs().mean(2), frame_weights(length, prediction.device))
+    kernel = laplacian_of_gaussian(device=difference.device).to(difference)
+    kernel = kernel.expand(length * channels, 1, -1, -1).contiguous()  # (3 T, 1, size, size)
+    response = F.conv2d(padded, kernel, groups=length * channels)  # (B, 3 T, H, W)
+    response = response.reshape(batch, length, -1).abs().mean(2)  # (B, T)
+    return weighted_mean(response, frame_weights(length, prediction.device))
 
 
 def temporal_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of the two sequences' frame-to-frame changes; a scalar >= 0 (equation 3).
+    """Mean absolute difference between the frame-to-frame changes of two sequences; a scalar >= 0 (equation 3).
 
-    Takes two (B, T, 3, H, W) tensors. The change from frame t - 1 to t has frame t's weight. 0 for a single frame.
+    Takes two (B, T, 3, H, W) tensors. The change from frame t - 1 to t has the weight of frame t. 0 for a single frame.
     """
     if prediction.shape[1] < 2:
         return (prediction - target).sum() * 0
-    change = ((prediction - target).diff(dim=1)).abs().mean((2, 3, 4))
+    change = ((prediction - target).diff(dim=1)).abs().mean((2, 3, 4))  # (B, T - 1)
     return weighted_mean(change, frame_weights(prediction.shape[1], prediction.device)[1:])
 
 
 def total_loss(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The losses of two (B, T, 3, H, W) encoded sequences: `spatial`, `gradient`, `temporal`, and `loss`, their
-    weighted sum 0.8 / 0.1 / 0.1 (equation 4)."""
+    """The losses of two (B, T, 3, H, W) encoded sequences, as scalars: `spatial`, `gradient`, `temporal`, and `loss`.
+
+    `loss` is their sum with weights 0.8, 0.1, 0.1 (equation 4). Every entry is logged under its name.
+    """
     spatial = spatial_l1(prediction, target)
     gradient = gradient_l1(prediction, target)
     temporal = temporal_l1(prediction, target)
@@ -78,7 +84,9 @@ def total_loss(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torc
 
 
 def mask_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """`target` with every pixel that is not finite in all channels replaced by the prediction's: it adds no error and
-    no gradient. Takes and returns (..., 3, H, W)."""
-    valid = torch.isfinite(target).all(-3, keepdim=True)
+    """`target` with the prediction's value wherever a channel is not finite: no error and no gradient there.
+
+    Takes and returns (..., 3, H, W).
+    """
+    valid = torch.isfinite(target).all(-3, keepdim=True)  # (..., 1, H, W)
     return torch.where(valid, target, prediction)
