@@ -1,11 +1,12 @@
-"""Windows of frames as training samples, and the loaders around them.
+"""Windows of frames as training samples, and their loaders.
 
-Shapes: T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy": (T, H, W, C),
-"target": (T, H, W, 3)}, half floats as they lie in the cache, and what augmentation.py drew for it; everything else is
-done to whole batches on the device, by augment_batch. Target pixels may be NaN (the loss masks them).
+Shapes: B samples, T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy":
+(T, H, W, C), "target": (T, H, W, 3)} in half floats, as the cache stores them, plus what draw_transform drew. The
+rest is done to whole batches on the device, by augment_batch. Target pixels may be NaN: the loss masks them.
 
-Randomness: every training sample draws from a generator seeded with (seed, epoch, position in the epoch). So streams
-differ between workers and ranks, do not depend on how many there are, and a resumed run repeats an uninterrupted one.
+Randomness: every training sample has its own generator, seeded with (seed, epoch, position in the epoch). So samples
+differ between workers and ranks but do not depend on their number, and a resumed run continues exactly as if it had
+not been interrupted.
 """
 
 from collections.abc import Iterator
@@ -25,39 +26,47 @@ from machine import ignore_interrupt, usable_cores
 
 
 class WindowReader:
-    """Reads windows of frames, from `cache` or, without one, by decoding the files each time.
+    """Reads windows of frames from `cache`, or without one by decoding the files each time.
 
-    Without a cache it tells once per file of NaN and Inf, whichever worker finds them first.
+    Without a cache, NaN and Inf are reported once per file, by the first worker that finds them.
     """
 
     def __init__(self, sequences: list[Sequence], inputs: tuple[str, ...], cache: FrameCache | None = None):
         self.inputs, self.cache = inputs, cache
         self.number = {p: i for i, p in enumerate(p for s in sequences for f in s.frames for p in f.noisy)}
-        self.told = torch.zeros(len(self.number), dtype=torch.bool).share_memory_()
+        self.reported = torch.zeros(len(self.number), dtype=torch.bool).share_memory_()  # by any worker
 
     def read(self, frames: list[Frame], choice: list[int], box: tuple[slice, slice]) -> dict[str, torch.Tensor]:
-        """The pixels in `box` (rows, columns) of each frame's chosen noisy rendering, (T, h, w, C), and target."""
-        noisy = np.stack([self._pixels(f.noisy[k], self.inputs, box) for f, k in zip(frames, choice, strict=True)])
-        target = np.stack([self._pixels(f.target, TARGET, box) for f in frames])
+        """The pixels in `box` (rows, columns) of T frames: {"noisy": (T, h, w, C), "target": (T, h, w, 3)} float16.
+
+        choice: which noisy rendering of each frame. Raises InputError if a file cannot be decoded.
+        """
+        noisy = [self._pixels(f.noisy[k], self.inputs, box) for f, k in zip(frames, choice, strict=True)]
+        target = [self._pixels(f.target, TARGET, box) for f in frames]
+        noisy, target = np.stack(noisy), np.stack(target)  # (T, h, w, C), (T, h, w, 3)
         return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
 
     def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
         if self.cache:
             return self.cache.read(path, box, channel_count(names))
         pixels, invalid = load_half(path, names)
-        if invalid and not self.told[self.number[path]]:
-            self.told[self.number[path]] = True
+        if invalid and not self.reported[self.number[path]]:
+            self.reported[self.number[path]] = True
             report_invalid(path, invalid)
         return pixels[box]
 
 
 class TrainingWindows(Dataset):
-    """Random square crops of every window of `length` consecutive frames, augmented. Keys come from EpochSampler."""
+    """Random square crops of every window of `length` consecutive frames, augmented. EpochSampler makes the keys.
+
+    crop_size: in pixels. augment: names of AUGMENTATIONS. cache: see WindowReader.
+    """
 
     def __init__(
         self,
         sequences: list[Sequence],
         inputs: tuple[str, ...],
+        *,
         length: int,
         crop_size: int,
         seed: int = 0,
@@ -72,8 +81,8 @@ class TrainingWindows(Dataset):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def cover(self) -> int:
-        """How many samples show every noisy pixel of every window once, on average: an epoch's length by default."""
+    def covering_samples(self) -> int:
+        """How many samples show every noisy pixel of every window once, on average: the default length of an epoch."""
         crops = 0
         for sequence, start in self.windows:
             renderings = min(len(f.noisy) for f in sequence.frames[start : start + self.length])
@@ -83,22 +92,27 @@ class TrainingWindows(Dataset):
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
         """The sample of (epoch, position in the epoch, window)."""
         epoch, position, window = key
-        rng = np.random.default_rng((self.seed, epoch, position))
         sequence, start = self.windows[window]
         frames = sequence.frames[start : start + self.length]
+        # draw everything, in an order that must not change: it decides what a seed gives
+        rng = np.random.default_rng((self.seed, epoch, position))
         order = draw_order(rng, self.length, self.augment)
         choice = draw_noisy(rng, order, [len(f.noisy) for f in frames])
         top, left = (int(rng.integers(extent - self.crop_size + 1)) for extent in sequence.size)
         box = slice(top, top + self.crop_size), slice(left, left + self.crop_size)
         drawn = draw_transform(rng, self.augment)
+        # read the crop; flips, turns and gains are left to the device
         return self.reader.read([frames[i] for i in order], choice, box) | drawn
 
 
 class ValidationWindows(Dataset):
-    """Whole frames, first noisy rendering, in windows of `length` that cover each sequence (the last may overlap)."""
+    """Whole frames with their first noisy rendering, in windows of `length` frames that cover each sequence.
+
+    The last window of a sequence may overlap the one before. cache: see WindowReader.
+    """
 
     def __init__(
-        self, sequences: list[Sequence], inputs: tuple[str, ...], length: int, cache: FrameCache | None = None
+        self, sequences: list[Sequence], inputs: tuple[str, ...], *, length: int, cache: FrameCache | None = None
     ):
         self.length = length
         self.reader = WindowReader(sequences, inputs, cache)
@@ -111,7 +125,7 @@ class ValidationWindows(Dataset):
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict:
-        """A sample as in training, with its `scene`, and whether it is that scene's `first` window."""
+        """A sample as in training, plus its `scene` and whether it is that scene's `first` window."""
         sequence, start = self.windows[index]
         frames = sequence.frames[start : start + self.length]
         whole = slice(0, sequence.size[0]), slice(0, sequence.size[1])
@@ -120,10 +134,11 @@ class ValidationWindows(Dataset):
 
 
 class EpochSampler(Sampler):
-    """Keys (epoch, position, window) of one rank: shuffled rounds through the windows, cut at `samples` keys in all.
+    """Keys (epoch, position, window) of one rank's samples in an epoch.
 
-    `samples` is rounded up to whole batches for every rank. `skip`: keys to leave out in the next epoch iterated, for
-    a run resumed in the middle of one.
+    All ranks together get `samples` keys: shuffled passes over the windows, the last one cut short. `samples` is
+    rounded up to whole batches on every rank. skip: how many keys the next epoch leaves out, for a run that resumes
+    within an epoch.
     """
 
     def __init__(self, windows: int, samples: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
@@ -133,16 +148,18 @@ class EpochSampler(Sampler):
         self.epoch, self.skip = 0, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Selects the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return self.samples // self.world_size
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        # the windows of the whole epoch
         rng = np.random.default_rng((self.seed, self.epoch))
-        rounds = [rng.permutation(self.windows) for _ in range(-(-self.samples // self.windows))]
-        order = np.concatenate(rounds)[: self.samples]
+        passes = [rng.permutation(self.windows) for _ in range(-(-self.samples // self.windows))]
+        order = np.concatenate(passes)[: self.samples]
+        # this rank's share of them
         positions = range(self.rank, self.samples, self.world_size)[self.skip :]
         self.skip = 0
         epoch = self.epoch
@@ -150,7 +167,7 @@ class EpochSampler(Sampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader whose position in the epoch Lightning saves in the checkpoint and restores from it."""
+    """A DataLoader whose position within the epoch is saved in checkpoints and restored from them, by Lightning."""
 
     batches_taken = 0
 
@@ -161,16 +178,16 @@ class ResumableLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """How many batches of the running epoch were handed out."""
+        """How many batches of the current epoch have been returned."""
         return {"batches_taken": self.batches_taken}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continues behind the batches that were handed out already."""
+        """Skips the batches that the saved run has already returned."""
         self.sampler.skip = state["batches_taken"] * self.batch_size
 
 
 def cache_entries(split: Split) -> list[Entry]:
-    """Every file that training and validation read, with all that any network might want of it."""
+    """Every file that training and validation read, with all quantities that any network may need."""
     entries = {}
     for sequences, validating in ((split.training, False), (split.validation, True)):
         for sequence in sequences:
@@ -185,13 +202,15 @@ def cache_entries(split: Split) -> list[Entry]:
 class SequenceData(pl.LightningDataModule):
     """The loaders of a split dataset.
 
-    samples_per_epoch: None for as many as TrainingWindows.cover says. cache: None to decode every crop anew.
+    inputs: quantities of a noisy frame. length: frames per window. crop_size: pixels. batch_size: windows per rank.
+    samples_per_epoch: over all ranks; None for TrainingWindows.covering_samples. cache: None decodes every crop anew.
     """
 
     def __init__(
         self,
         split: Split,
         inputs: tuple[str, ...],
+        *,
         length: int,
         crop_size: int,
         batch_size: int,
@@ -203,10 +222,12 @@ class SequenceData(pl.LightningDataModule):
     ):
         super().__init__()
         self.cache, self.entries, self.inputs = cache, cache_entries(split), inputs
-        self.training = TrainingWindows(split.training, inputs, length, crop_size, seed, augment, cache)
-        self.validation = ValidationWindows(split.validation, inputs, length, cache)
+        self.training = TrainingWindows(
+            split.training, inputs, length=length, crop_size=crop_size, seed=seed, augment=augment, cache=cache
+        )
+        self.validation = ValidationWindows(split.validation, inputs, length=length, cache=cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.samples_per_epoch = samples_per_epoch or self.training.cover()
+        self.samples_per_epoch = samples_per_epoch or self.training.covering_samples()
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -220,26 +241,29 @@ class SequenceData(pl.LightningDataModule):
         }
 
     def prepare_data(self) -> None:
-        """Fills the cache: Lightning calls this in one process of each machine while the others wait."""
+        """Fills the cache; Lightning calls this in one process per machine while the others wait."""
         if self.cache:
             self.cache.prepare(self.entries, usable_cores())
 
     def setup(self, stage: str) -> None:
-        """Called in every process, behind prepare_data."""
+        """Finds the cached files; Lightning calls this in every process, after prepare_data."""
         if self.cache:
             self.cache.find_files(self.entries)
 
     def on_after_batch_transfer(self, batch: dict, _index: int) -> dict:
-        """What is done to batches on the device: {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} float32."""
+        """Augments a batch on the device: {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} float32."""
         return augment_batch(batch, self.inputs)
 
     def train_dataloader(self) -> DataLoader:
-        """This rank's share of the batches, as TrainingWindows gives their samples."""
+        """This rank's share of the training batches: samples of TrainingWindows."""
         sampler = EpochSampler(len(self.training), self.samples_per_epoch, self.batch_size, self.seed, *self._ranks())
         return ResumableLoader(self.training, self.batch_size, sampler=sampler, **self._workers())
 
     def val_dataloader(self) -> DataLoader:
-        """Windows one at a time, since scenes differ in size; ranks share them (the last are repeated to come out)."""
+        """This rank's share of the validation windows, one per batch because scenes differ in size.
+
+        Some windows are repeated if their number is not a multiple of the number of ranks.
+        """
         rank, world_size = self._ranks()
         sampler = DistributedSampler(self.validation, world_size, rank, shuffle=False)
         return DataLoader(self.validation, batch_size=1, sampler=sampler, **self._workers())

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 
-import train
 from benchmarks.reconstruction import run_network
 from benchmarks.reporting import alone, best, parse_size, peak_memory, report, usual_precision
-from benchmarks.training import epoch_rate, loader_rate, make_data, make_module, synthetic_dataset
+from benchmarks.training import epoch_rate, loader_rate, prepare_data, settings_of, synthetic_dataset
 from inference.engines import choose_device
-from training.speed import choose_precision, choose_speed
+from training.run import make_module
 
 
 def pixels(sizes: list[tuple[int, int]], device: str) -> None:
@@ -35,10 +34,10 @@ def pixels(sizes: list[tuple[int, int]], device: str) -> None:
 
 def train_window(length: int, crop: int, recompute: bool) -> dict:
     """Seconds and peak memory of a training step on one window, as in train.py."""
-    options = train.parse_options(["-", "--recompute", "on" if recompute else "off"])
+    settings = settings_of(["-", "--recompute", "on" if recompute else "off"])
     device = choose_device("auto")
-    module = make_module(options, choose_speed(options)).to(device)
-    half = choose_precision(options).startswith("bf16")
+    module = make_module(settings).train().to(device)
+    half = settings.precision.startswith("bf16")
     noisy, target = (torch.rand(1, length, channels, crop, crop, device=device) for channels in (10, 3))
     before = peak_memory(device)
 
@@ -68,11 +67,11 @@ def dataset_sizes(size: tuple[int, int], scenes: list[int], seconds: float, give
     for count in scenes:
         with tempfile.TemporaryDirectory() as folder:
             dataset = synthetic_dataset(Path(folder), size, count)
-            options = train.parse_options([str(dataset), "--num_workers", "1", *given])
+            settings = settings_of([str(dataset), "--num_workers", "1", *given])
             start = time.perf_counter()
-            entries = make_data(options).entries
+            entries = prepare_data(settings).entries
             preparing = time.perf_counter() - start
-            rate = loader_rate(options, seconds)
+            rate = loader_rate(settings, seconds)
         mebibytes = sum(entry.bytes for entry in entries) / 2**20
         row = {"scenes": str(count), "files": str(len(entries)), "ms to prepare each": preparing / len(entries) * 1e3}
         rows.append(row | {"cache MiB": mebibytes, "windows per second": rate})

@@ -20,15 +20,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.flop_counter import FlopCounterMode
 
 import losses
-import train
 from benchmarks.noise_frames import write_sequence
 from benchmarks.reporting import parse_size, peaks, report, run_script, wait_for
 from dataset import SequenceData
 from frames.channels import ALBEDO_INPUTS
 from frames.sequences import split_dataset
 from inference.engines import choose_device
-from training.module import DenoisingModule
-from training.speed import Speed, choose_precision, choose_speed
+from training.options import parse_options
+from training.resolve import resolve
+from training.run import make_data, make_module
 
 PLAIN = ["--cache_dir", "none", "--precision", "32-true", "--channels_last", "off"]
 PLAIN += ["--compile", "off", "--fused", "off"]
@@ -41,46 +41,43 @@ def synthetic_dataset(folder: Path, size: tuple[int, int], scenes: int = 2) -> P
     return folder
 
 
-def make_data(options: argparse.Namespace) -> SequenceData:
-    """The loaders that train.py would use."""
-    split = split_dataset(options.dataset, options.sequence_length, options.crop_size, ALBEDO_INPUTS)
-    sizes = (options.sequence_length, options.crop_size, options.batch_size, options.num_workers, options.seed)
-    augment, cache = tuple(options.augment), train.frame_cache(options)
-    data = SequenceData(split, ALBEDO_INPUTS, *sizes, augment, options.samples_per_epoch, cache)
+def settings_of(arguments: list[str]) -> argparse.Namespace:
+    """What train.py would do with these arguments, on a dataset with albedo."""
+    return resolve(parse_options(arguments))
+
+
+def prepare_data(settings: argparse.Namespace) -> SequenceData:
+    """The loaders that train.py would use, its cache filled."""
+    split = split_dataset(settings.dataset, settings.sequence_length, settings.crop_size, ALBEDO_INPUTS)
+    data = make_data(split, settings)
     data.prepare_data()
     data.setup("fit")
     return data
 
 
-def loader_rate(options: argparse.Namespace, seconds: float) -> float:
+def loader_rate(settings: argparse.Namespace, seconds: float) -> float:
     """Windows per second of the loader alone, with its workers running."""
-    loader = make_data(options).train_dataloader()
+    loader = prepare_data(settings).train_dataloader()
     next(iter(loader))
     taken, start, epoch = 0, time.perf_counter(), 0
     while (passed := time.perf_counter() - start) < seconds:
         epoch += 1
         loader.sampler.set_epoch(epoch)
         for _ in loader:
-            taken += options.batch_size
+            taken += settings.batch_size
             if time.perf_counter() - start > seconds:
                 break
     return taken / passed
 
 
-def make_module(options: argparse.Namespace, speed: Speed) -> DenoisingModule:
-    """The module that train.py would train."""
-    network = {"demodulate": True} | {name: getattr(options, name) for name in ("channels", "patch", "means")}
-    return DenoisingModule(network, options.learning_rate, speed=speed).train()
-
-
-def step_rate(options: argparse.Namespace, steps: int) -> float:
+def step_rate(settings: argparse.Namespace, steps: int) -> float:
     """Windows per second of the training step alone, with its batches already on the device."""
     device = choose_device("auto")
-    data = make_data(options)
+    data = prepare_data(settings)
     raw = [{k: v.to(device) for k, v in batch.items()} for batch in islice(data.train_dataloader(), 2)]
-    module = make_module(options, choose_speed(options)).to(device)
+    module = make_module(settings).train().to(device)
     optimizer = torch.optim.Adam(module.parameters(), 1e-4, betas=(0.9, 0.99), fused=module.speed.fused)
-    half = choose_precision(options).startswith("bf16")
+    half = settings.precision.startswith("bf16")
     batches = cycle(raw)
 
     def step() -> None:
@@ -89,7 +86,7 @@ def step_rate(options: argparse.Namespace, steps: int) -> float:
             loss = module.losses(module(batch["noisy"]), batch["target"])["loss"]
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), options.clip)
+        torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
         optimizer.step()
 
     for _ in range(3):
@@ -99,7 +96,7 @@ def step_rate(options: argparse.Namespace, steps: int) -> float:
     for _ in range(steps):
         step()
     wait_for(device)
-    return options.batch_size * steps / (time.perf_counter() - start)
+    return settings.batch_size * steps / (time.perf_counter() - start)
 
 
 def plain_gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -112,11 +109,11 @@ def plain_gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.T
     return losses.weighted_mean(response.abs().mean(2), losses.frame_weights(length, prediction.device))
 
 
-def window_gflop(options: argparse.Namespace) -> float:
+def window_gflop(settings: argparse.Namespace) -> float:
     """GFLOP of the convolutions of a window, forward and backward."""
-    shape = 1, options.sequence_length, 10, options.crop_size, options.crop_size
+    shape = 1, settings.sequence_length, 10, settings.crop_size, settings.crop_size
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        make_module(options, Speed())(torch.empty(shape)).sum().backward()
+        make_module(settings).train()(torch.empty(shape)).sum().backward()
     return counter.get_total_flops() / 1e9
 
 
@@ -126,7 +123,7 @@ def epoch_rate(arguments: list[str]) -> float:
         run_script("train.py", *arguments, "--max_epochs", 2, "--log_dir", folder)
         events = EventAccumulator(f"{folder}/version_0")
         events.Reload()
-    return events.Scalars("train/frames_per_second")[-1].value / train.parse_options(arguments).sequence_length
+    return events.Scalars("train/frames_per_second")[-1].value / parse_options(arguments).sequence_length
 
 
 def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -> list[float]:
@@ -135,7 +132,7 @@ def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -
     for _ in range(rounds):
         for index, (arguments, loss) in enumerate(((ours, None), (plain, plain_gradient_l1), (plain, None))):
             with mock.patch.object(losses, "gradient_l1", loss or losses.gradient_l1):
-                seconds[index] += 1 / step_rate(train.parse_options(arguments), steps)
+                seconds[index] += 1 / step_rate(settings_of(arguments), steps)
     return [rounds / total for total in seconds]
 
 
@@ -156,16 +153,15 @@ def main() -> None:
         plain = [*shared, *PLAIN]
         step, plain_step, plain_with_our_loss = step_rates(shared, plain, options.steps)
         found = {
-            "loader": [loader_rate(train.parse_options(arguments), options.seconds) for arguments in (shared, plain)],
+            "loader": [loader_rate(settings_of(arguments), options.seconds) for arguments in (shared, plain)],
             "step": [step, plain_step],
             "step, our loss in both": [step, plain_with_our_loss],
             "epoch": [epoch_rate(arguments) for arguments in (shared, plain)],
         }
     rows = [{"": name, "ratio": a / b, "ours": a, "plain": b} for name, (a, b) in found.items()]
     rows.append({"": "epoch of step", "ours": found["epoch"][0] / step})
-    parsed = train.parse_options(shared)
-    precision = "bfloat16" if choose_precision(parsed).startswith("bf16") else "float32"
-    reached, gflop = peaks("auto", precision), window_gflop(parsed)
+    precision = "bfloat16" if settings_of(shared).precision.startswith("bf16") else "float32"
+    reached, gflop = peaks("auto", precision), window_gflop(settings_of(plain))
     rows.append({"": "step of the matrix peak", "ours": gflop * step / reached["gflops"]})
     size = "its own" if options.dataset else options.size
     report("training", rows, unit="windows per second", options=given, size=size, gflop=gflop, peaks=reached)

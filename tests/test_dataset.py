@@ -45,7 +45,7 @@ def finished(windows, key):
 
 
 def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coordinates):
-    windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())
+    windows = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=())
     corners = set()
     for position in range(200):
         sample = finished(windows, (0, position, 0))
@@ -58,19 +58,19 @@ def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coord
 
 def test_a_crop_as_large_as_the_frame_works(tmp_path):
     coordinates_scene(tmp_path / "A", size=(8, 8))
-    windows = TrainingWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, 3, 8)
+    windows = TrainingWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, length=3, crop_size=8)
     assert finished(windows, (0, 0, 0))["noisy"].shape == (3, 7, 8, 8)
 
 
 @pytest.mark.parametrize("length", [2, 3])
 def test_every_window_of_every_length_is_there(coordinates, length):
-    windows = TrainingWindows(coordinates, PLAIN_INPUTS, length, 8, augment=())
+    windows = TrainingWindows(coordinates, PLAIN_INPUTS, length=length, crop_size=8, augment=())
     starts = [int(finished(windows, (0, 0, i))["target"][0, 0, 0, 0]) // 1000 for i in range(len(windows))]
     assert starts == list(range(4 - length))
 
 
 def test_renderings_are_drawn_independently_for_every_frame(coordinates):
-    windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())
+    windows = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=())
     drawn = {tuple((finished(windows, (0, p, 0))["noisy"][:, 0, 0, 0] % 1000).int().tolist()) for p in range(60)}
     assert len(drawn) == 8
 
@@ -93,8 +93,10 @@ def test_a_stopped_camera_shows_the_same_frame_under_another_noise(coordinates):
 
 
 def test_modulation_scales_input_and_target_alike_for_the_whole_window(coordinates):
-    plain = finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=()), (0, 0, 0))
-    changed = finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=("modulate",)), (0, 0, 0))
+    plain = finished(TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=()), (0, 0, 0))
+    changed = finished(
+        TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=("modulate",)), (0, 0, 0)
+    )
     gains = changed["target"][0, :, 5, 5] / plain["target"][0, :, 5, 5]
     assert ((gains >= 0.5) & (gains <= 2) & (gains != 1)).all()
     assert torch.allclose(changed["target"], plain["target"] * gains[:, None, None])
@@ -104,7 +106,7 @@ def test_modulation_scales_input_and_target_alike_for_the_whole_window(coordinat
 
 @pytest.mark.parametrize("augment", [("flip",), ("rotate",)])
 def test_flips_and_rotations_move_all_buffers_of_all_frames_alike(coordinates, augment):
-    windows = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=augment)
+    windows = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=augment)
     turned = 0
     for position in range(20):
         sample = finished(windows, (0, position, 0))
@@ -134,8 +136,8 @@ def test_flipped_world_space_normals_are_those_of_a_mirrored_world():
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
     keys = [(0, p, 0) for p in range(30)]
-    off = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=())
-    on = TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, augment=(augmentation,))
+    off = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=())
+    on = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=(augmentation,))
 
     def signature(windows, key):
         """What differs between no augmentation and this one, crops and renderings aside."""
@@ -150,7 +152,9 @@ def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
 
 def test_samples_depend_on_seed_epoch_and_position_alone(coordinates):
     def sample(seed, epoch, position):
-        return finished(TrainingWindows(coordinates, PLAIN_INPUTS, 3, 8, seed), (epoch, position, 0))["noisy"]
+        return finished(
+            TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, seed=seed), (epoch, position, 0)
+        )["noisy"]
 
     assert torch.equal(sample(0, 1, 2), sample(0, 1, 2))
     others = [sample(*key) for key in ((0, 1, 2), (1, 1, 2), (0, 2, 2), (0, 1, 3))]
@@ -159,7 +163,7 @@ def test_samples_depend_on_seed_epoch_and_position_alone(coordinates):
 
 def test_batches_do_not_depend_on_the_number_of_workers(coordinates):
     def batches(workers):
-        windows = TrainingWindows(coordinates, PLAIN_INPUTS, 2, 8)
+        windows = TrainingWindows(coordinates, PLAIN_INPUTS, length=2, crop_size=8)
         loader = ResumableLoader(windows, 2, sampler=EpochSampler(len(windows), 8, 2, 0), num_workers=workers)
         return [b["noisy"] for b in loader]
 
@@ -203,7 +207,7 @@ def test_a_loader_resumes_within_an_epoch(workers):
 
 def test_validation_windows_cover_every_frame(tmp_path):
     coordinates_scene(tmp_path / "A", frames=8)
-    windows = ValidationWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, 3)
+    windows = ValidationWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, length=3)
     shown = [(finished(windows, i)["target"][:, 0, 0, 0] // 1000).int().tolist() for i in range(len(windows))]
     assert shown == [[0, 1, 2], [3, 4, 5], [5, 6, 7]]
     assert [windows[i]["first"] for i in range(3)] == [True, False, False]
@@ -217,7 +221,9 @@ def test_auxiliary_channels_come_from_the_noisy_frame(tmp_path):
         channels = {c: rows for c in (*"RGB", "depth.Z", *(f"{q}.{c}" for q in ("normal", "albedo") for c in "RGB"))}
         channels = {c: v * (value if "." in c else 1) for c, v in channels.items()}
         write_channels(path, channels)
-    sample = finished(TrainingWindows(find_sequences(tmp_path, True)[0], ALBEDO_INPUTS, 2, 24, augment=()), (0, 0, 0))
+    sample = finished(
+        TrainingWindows(find_sequences(tmp_path, True)[0], ALBEDO_INPUTS, length=2, crop_size=24, augment=()), (0, 0, 0)
+    )
     assert (sample["noisy"][0, 3:] == 77).all()
 
 
@@ -230,7 +236,7 @@ def test_invalid_inputs_become_zero_and_are_reported_once_per_file(tmp_path, cap
     names = ("R", "G", "B", "depth.Z", "normal.R", "normal.G", "normal.B")
     write_channels(tmp_path / "A/frame-0001/noisy-0.exr", {n: bad if n == "R" else rows for n in names})
     write_channels(tmp_path / "A/frame-0001/target.exr", {n: bad if n == "R" else rows for n in "RGB"})
-    windows = ValidationWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, 3)
+    windows = ValidationWindows(find_sequences(tmp_path, True)[0], PLAIN_INPUTS, length=3)
     for _ in range(3):
         sample = next(iter(DataLoader(windows, num_workers=workers)))
     assert torch.isfinite(sample["noisy"]).all() and (~torch.isfinite(sample["target"])).sum() == 2
@@ -241,7 +247,7 @@ def test_invalid_inputs_become_zero_and_are_reported_once_per_file(tmp_path, cap
 def test_real_frames_give_finite_samples():
     split = split_dataset(REAL_DATASET, 5, 128)
     assert not split.without_albedo and not split.notes and len(split.training) == len(split.validation) == 5
-    data = SequenceData(split, ALBEDO_INPUTS, 5, 128, 2, samples_per_epoch=4)
+    data = SequenceData(split, ALBEDO_INPUTS, length=5, crop_size=128, batch_size=2, samples_per_epoch=4)
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch["noisy"].shape == (2, 5, 10, 128, 128) and torch.isfinite(batch["noisy"]).all()
     assert batch["noisy"][:, :, 7:].min() >= 0 and batch["noisy"][:, :, 7:].max() <= 1.001

@@ -1,4 +1,4 @@
-"""What happens around training: pictures and frames per second in TensorBoard, and a clean stop on Ctrl-C."""
+"""Lightning callbacks: images and frames per second in TensorBoard, averaged weights, stopping on Ctrl-C and on NaN."""
 
 import signal
 import time
@@ -14,51 +14,53 @@ from frames.radiance import exposure_of, tone_map
 from scoring.pictures import side_by_side, to_bytes
 
 
-class Pictures(pl.Callback):
-    """Each validation epoch, a picture per scene: noisy, reconstruction, target of the last frame of its first window.
+class ValidationImages(pl.Callback):
+    """Logs an image per scene in every validation epoch: noisy, reconstruction and target, side by side.
 
-    With several processes, of the scenes that the first one validates.
+    It shows the last frame of the scene's first window. With several processes, only the scenes of the first process
+    get an image.
     """
 
     def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
-        """Writes the picture of a scene's first window; `outputs` is the reconstruction, (1, T, 3, H, W)."""
+        """Logs the image if this is a scene's first window. outputs: the reconstruction, (1, T, 3, H, W)."""
         if trainer.sanity_checking or not batch["first"][0] or not isinstance(trainer.logger, TensorBoardLogger):
             return
         exposure = exposure_of(batch["target"])
-        frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]
-        picture = side_by_side([to_bytes(tone_map(frame, exposure)) for frame in frames])
-        trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", picture, trainer.global_step)
+        frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]  # (3, H, W) each
+        image = side_by_side([to_bytes(tone_map(frame, exposure)) for frame in frames])
+        trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", image, trainer.global_step)
 
 
 class AveragedWeights(WeightAveraging):
-    """Validates and saves a running mean of the weights, about that of the last tenth of the steps so far.
+    """Validates and saves a running mean of the weights, roughly over the last tenth of all steps so far.
 
-    Single steps at a high learning rate leave the overall brightness of a reconstruction to chance; their mean does
-    not. Training itself goes on from the weights as they are; a checkpoint has both.
+    At a high learning rate, the overall brightness of a reconstruction varies from step to step; that of the mean does
+    not. Training itself continues with the current weights. A checkpoint holds both, and finds this
+    callback's state by the name of the class.
     """
 
-    EVERY = 8  # steps, since counting waits for the device; the first few are all taken, for short runs
+    EVERY = 8  # steps between updates, because an update waits for the device; short runs use each of their first steps
 
     def __init__(self):
         super().__init__(multi_avg_fn=self.approach)
 
     @staticmethod
     def approach(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
-        """Moves `averaged` towards `current`, the less the more there have been, as its `count` says."""
+        """Moves the `averaged` tensors towards the `current` ones; the step shrinks with the `count` of updates."""
         weight = max(0.001, 9 / (9 + float(count)))
         for mean, value in zip(averaged, current, strict=True):
             mean.lerp_(value, weight)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Whether the weights behind this step count."""
+        """Whether to update the mean with the weights after this step."""
         return step_idx is not None and (step_idx < self.EVERY or step_idx % self.EVERY == 0)
 
 
 class FramesPerSecond(pl.Callback):
-    """Logs how many frames a second an epoch trained on, over all processes, waiting for data included."""
+    """Logs how many frames per second an epoch trained on, over all processes, including the time spent loading."""
 
     def on_train_start(self, trainer, module) -> None:
-        """Starts the clock of a run that resumes within an epoch, which Lightning does not start again."""
+        """Starts the clock of a run that resumes within an epoch: Lightning does not report the start of that epoch."""
         self.on_train_epoch_start(trainer, module)
 
     def on_train_epoch_start(self, trainer, module) -> None:
@@ -66,76 +68,74 @@ class FramesPerSecond(pl.Callback):
         self.frames, self.start, self.end = 0, time.monotonic(), None
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        """Counts the batch's frames."""
+        """Counts the frames of the batch."""
         self.frames += batch["noisy"].shape[0] * batch["noisy"].shape[1] * trainer.world_size
         self.end = time.monotonic()
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        """Logs the rate; validation, which comes after the last batch, is not in it."""
+        """Logs the rate up to the last batch, without the validation after it."""
         if self.end:
             module.log("train/frames_per_second", self.frames / (self.end - self.start), rank_zero_only=True)
 
 
-class StopCleanly(pl.Callback):
-    """On Ctrl-C (or SIGTERM) finishes the batch in hand, saves `checkpoint`, says how to resume, and stops.
+class StopOnSignal(pl.Callback):
+    """On Ctrl-C or SIGTERM: finishes the current batch, saves `checkpoint`, prints how to resume, and stops.
 
-    A second Ctrl-C stops at once; the checkpoint is then that of the last whole epoch.
-    checkpoint: where to save, None for not at all. resume: the command line that goes on from there.
+    A second Ctrl-C stops at once; the checkpoint is then that of the last complete epoch.
+    checkpoint: where to save, None for nowhere. resume: the command line that resumes from it.
     """
 
     def __init__(self, checkpoint: Path | None, resume: str):
         self.checkpoint, self.resume = checkpoint, resume
-        self.wanted = False
+        self.requested = False
 
     def on_fit_start(self, trainer, module) -> None:
-        """Takes the signals over."""
-        self.handlers = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        """Installs the signal handlers."""
+        self.handlers = {s: signal.signal(s, self.request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def _ask(self, number, frame) -> None:
-        if self.wanted:
+    def request_stop(self, _number: int, _frame) -> None:
+        """The signal handler. Raises KeyboardInterrupt the second time."""
+        if self.requested:
             raise KeyboardInterrupt
-        self.wanted = True
-        rank_zero_info("\nStopping after this batch, or the validation that is running (Ctrl-C again: at once) ...")
+        self.requested = True
+        rank_zero_info("\nStopping after the current batch or validation; press Ctrl-C again to stop at once ...")
 
-    def _agreed(self, trainer) -> bool:
-        """Whether any process was asked to stop: all stop at the same batch."""
-        return trainer.strategy.reduce_boolean_decision(self.wanted, all=False)
+    def _any_requested(self, trainer) -> bool:
+        """Whether any process was asked to stop; all processes get the same answer, and stop at the same batch."""
+        return trainer.strategy.reduce_boolean_decision(self.requested, all=False)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        """Saves and stops, if asked to; behind an epoch's last batch, validation and the usual saving come first."""
-        if not trainer.is_last_batch and self._agreed(trainer):
+        """Saves and stops if requested, but not after an epoch's last batch: validation and the usual saving follow."""
+        if not trainer.is_last_batch and self._any_requested(trainer):
             if self.checkpoint:
                 trainer.save_checkpoint(self.checkpoint, weights_only=False)
             raise KeyboardInterrupt
 
     def on_train_epoch_start(self, trainer, module) -> None:
-        """Stops between epochs, if asked to: the last epoch's checkpoint has just been saved."""
-        if self._agreed(trainer):
+        """Stops between epochs if requested: the checkpoint of the last epoch has just been saved."""
+        if self._any_requested(trainer):
             raise KeyboardInterrupt
 
     def on_exception(self, trainer, module, exception) -> None:
-        """Says how to resume, whatever the reason for stopping."""
+        """Prints how to resume, whatever stopped the run."""
         if self.checkpoint and self.checkpoint.is_file():
-            rank_zero_info(f"\nThe last checkpoint is {self.checkpoint}; to go on from there:\n  {self.resume}")
+            rank_zero_info(f"\nThe last checkpoint is {self.checkpoint}; to resume from it:\n  {self.resume}")
 
     def teardown(self, trainer, module, stage) -> None:
-        """Gives the signals back."""
+        """Restores the previous signal handlers."""
         for number, handler in getattr(self, "handlers", {}).items():
             signal.signal(number, handler)
 
 
-class FiniteLoss(pl.Callback):
-    """Stops with an error, before a checkpoint is written, where an epoch's training loss is not finite."""
+class StopOnNonFiniteLoss(pl.Callback):
+    """Stops with an error, before a checkpoint is saved, if the training loss of an epoch is not finite."""
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        """Checks the epoch's mean loss, once, so that the step needs no synchronisation.
-
-        Raises FloatingPointError.
-        """
+        """Checks the mean loss of the epoch, so that no step has to wait for its loss. Raises FloatingPointError."""
         loss = trainer.callback_metrics.get("train/loss")
         broken = loss is not None and not torch.isfinite(loss)
         if trainer.strategy.reduce_boolean_decision(bool(broken), all=False):  # all processes stop, or none
             raise FloatingPointError(
-                f"the training loss became {float(loss)} in epoch {trainer.current_epoch}; the checkpoints before it "
-                "are kept: go on from the best one with a lower --learning_rate, or with --precision 32-true"
+                f"the training loss became {float(loss)} in epoch {trainer.current_epoch}; earlier checkpoints are "
+                "kept: resume from the best one with a lower --learning_rate or with --precision 32-true"
             )

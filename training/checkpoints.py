@@ -1,4 +1,4 @@
-"""Loading what train.py saved. A checkpoint is untrusted input: nothing in it is executed."""
+"""Loading checkpoints of train.py. They are untrusted input: no code in them is executed."""
 
 import pickle
 from pathlib import Path
@@ -10,9 +10,9 @@ from model import Denoiser
 
 
 def load_checkpoint(path: Path) -> dict:
-    """The contents of a checkpoint of train.py, as plain tensors and values: nothing in the file is executed.
+    """The contents of a checkpoint of train.py, as plain tensors and values.
 
-    Raises FileNotFoundError, or InputError where the file is not such a checkpoint.
+    Raises FileNotFoundError, or InputError if the file is not such a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,9 +29,9 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def load_denoiser(path: Path) -> Denoiser:
-    """The denoiser of a checkpoint of train.py, on the CPU, ready for inference.
+    """The denoiser of a checkpoint of train.py, on the CPU and ready for inference.
 
-    Raises FileNotFoundError, or InputError where the file is no such checkpoint or its weights do not fit.
+    Raises FileNotFoundError, or InputError if the file is not such a checkpoint or its weights do not fit the network.
     """
     checkpoint = load_checkpoint(path)
     denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])

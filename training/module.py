@@ -1,9 +1,10 @@
-"""The denoiser in training: a LightningModule with the losses, the optimiser, the schedule and the validation metrics.
+"""The denoiser in training: a LightningModule with losses, optimiser, learning rate schedule and validation metrics.
 
 Shapes: B sequences, T frames, C input channels, H rows, W columns.
 """
 
 import math
+from dataclasses import dataclass
 
 import pytorch_lightning as pl
 import torch
@@ -13,13 +14,30 @@ from frames.radiance import decode_radiance, encode_radiance, exposure_of
 from losses import mask_target, total_loss
 from model import Denoiser
 from scoring.metrics import SequenceScore, mean_scores
-from training.speed import PLAIN, Speed
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the training step is computed: faster, or in less memory. The loss and its gradients stay the same.
+
+    channels_last: memory format of the network. compile: torch.compile of the network. fused: Adam in one kernel.
+    recompute: the backward pass recomputes the activations of each frame from its hidden state instead of storing them.
+    """
+
+    channels_last: bool = False
+    compile: bool = False
+    fused: bool = False
+    recompute: bool = False
+
+
+PLAIN = Speed()
 
 
 def paper_schedule(epoch: float, ramp_epochs: float) -> float:
-    """The factor on the learning rate at a (fractional) epoch: a geometric ramp from 1/10 to 1, then 1/sqrt.
+    """The factor on the learning rate at a (fractional) epoch: a geometric ramp from 1/10 to 1, then 1/sqrt(epoch).
 
-    The two meet at `ramp_epochs` (Chaitanya et al. 2017, section 4.4); 0 is no ramp, and decay from the first epoch.
+    The ramp ends at `ramp_epochs` (Chaitanya et al. 2017, section 4.4). With 0 there is no ramp, and the rate falls
+    after the first epoch.
     """
     if epoch < ramp_epochs:
         return 10 ** (epoch / ramp_epochs - 1)
@@ -29,8 +47,8 @@ def paper_schedule(epoch: float, ramp_epochs: float) -> float:
 class DenoisingModule(pl.LightningModule):
     """Trains a Denoiser on windows of frames.
 
-    denoiser: the arguments of Denoiser. learning_rate: Adam's, at its peak. ramp_epochs: see paper_schedule.
-    options: the other options of the run, kept in the checkpoint for who resumes it. speed: how, not what, is computed.
+    denoiser: the arguments of Denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
+    options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
     """
 
     def __init__(
@@ -51,12 +69,11 @@ class DenoisingModule(pl.LightningModule):
             self.denoiser.network.compile(dynamic=False)  # in place: the weights keep their names
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        """A window (B, T, C, H, W) to its (B, T, 3, H, W) encoded reconstruction, from an empty hidden state.
-
-        Frame by frame where memory counts: whole frames in validation, and activations that are to be recomputed.
-        """
+        """Reconstructs a (B, T, C, H, W) window from an empty hidden state: (B, T, 3, H, W) encoded radiance."""
         if self.training and not self.speed.recompute:
-            return self.denoiser.forward_window(noisy.transpose(0, 1))[0].transpose(0, 1)
+            encoded, _ = self.denoiser.forward_window(noisy.transpose(0, 1))  # (T, B, 3, H, W)
+            return encoded.transpose(0, 1)
+        # frame by frame, to save memory: validation has whole frames, and recompute stores no activations
         state, frames = None, []
         for frame in noisy.unbind(1):
             if self.training:
@@ -64,19 +81,20 @@ class DenoisingModule(pl.LightningModule):
             else:
                 encoded, state = self.denoiser.forward_encoded(frame, state)
             frames.append(encoded)
-        return torch.stack(frames, 1)
+        return torch.stack(frames, 1)  # (B, T, 3, H, W)
 
     def losses(self, encoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The losses of an encoded window against its target in linear radiance, where that is finite.
+        """The losses (see total_loss) of an encoded window against its target in linear radiance.
 
-        In float32, whatever the network's precision: their convolution must not be autocast.
+        Both are (B, T, 3, H, W); pixels whose target is not finite do not count. Always in float32: the convolution in
+        the gradient loss must not be autocast.
         """
         with torch.autocast(encoded.device.type, enabled=False):
             return total_loss(encoded, mask_target(encoded, encode_radiance(target)))
 
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """PSNR and SSIM of (T, 3, H, W) linear radiance, means over the frames; in float32, like the losses."""
+        """Mean PSNR and SSIM of (T, 3, H, W) linear radiance over the frames, in float32 like the losses."""
         with torch.autocast(images.device.type, enabled=False):
             score = SequenceScore(exposure_of(targets))
             for image, target in zip(images, targets, strict=True):
@@ -85,14 +103,14 @@ class DenoisingModule(pl.LightningModule):
         return {name: means[name] for name in ("psnr", "ssim") if means[name] is not None}
 
     def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
-        """The loss of a batch of SequenceData.train_dataloader."""
+        """The loss of a training batch; logs all losses."""
         losses = self.losses(self(batch["noisy"]), batch["target"])
         self._log("train", losses, len(batch["noisy"]))
         return losses["loss"]
 
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
-        """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (B, T, 3, H, W) linear radiance."""
-        with torch.compiler.set_stance("force_eager"):  # scenes differ in size: each would be compiled anew
+        """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (1, T, 3, H, W) linear radiance."""
+        with torch.compiler.set_stance("force_eager"):  # scenes differ in size, and each size would be compiled
             encoded = self(batch["noisy"])
         self._log("val", self.losses(encoded, batch["target"]), 1)
         reconstruction = decode_radiance(encoded)
@@ -102,34 +120,37 @@ class DenoisingModule(pl.LightningModule):
     def _log(self, stage: str, values: dict, batch_size: int) -> None:
         self.log_dict(
             {f"{stage}/{name}": value for name, value in values.items()},
-            on_step=False,  # the step must not wait for its own loss
+            on_step=False,  # a step must not wait for its own loss
             on_epoch=True,
             batch_size=batch_size,
             sync_dist=True,
         )
 
     def configure_optimizers(self) -> dict:
-        """Adam with betas 0.9 and 0.99, its rate following paper_schedule step by step (section 4.4)."""
+        """Adam with betas 0.9 and 0.99; after every step, paper_schedule sets its rate (section 4.4)."""
         optimizer = torch.optim.Adam(
             self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), fused=self.speed.fused
         )
 
         def factor(step: int) -> float:
-            # Asked for late, because making Lightning count the batches here would set the loaders up before their
-            # position is restored from a checkpoint.
+            # Not counted earlier: that would make Lightning set up the loaders before a checkpoint restores their
+            # position.
             return paper_schedule(step / self.trainer.num_training_batches, self.hparams.ramp_epochs)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        """Limits the norm of the gradient. (Lightning's own refuses a fused optimiser under any mixed precision,
-        though only 16-mixed scales the gradients, and that is never fused here.)"""
+        """Limits the norm of the gradient.
+
+        Lightning's own method refuses a fused optimiser under every mixed precision, although only 16-mixed scales the
+        gradients, and training/resolve.py never combines that with a fused one.
+        """
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Lets a resumed run change the peak learning rate: the checkpoint's optimiser and schedule have their own."""
+        """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one."""
         rate = self.hparams.learning_rate
         for scheduler in checkpoint["lr_schedulers"]:
             factor = rate / scheduler["base_lrs"][0]

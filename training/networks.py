@@ -1,7 +1,8 @@
 """The networks that `train.py --network` names; to add one, add a line to NETWORKS. No PyTorch, for a quick --help.
 
-Their entries are the arguments of model.Denoiser: `channels`, the widths of the encoder levels, full size first; `patch`,
-the side of the squares of pixels that enter as one; `means`, the sides of the squares whose mean radiance it sees.
+A network's entries are the arguments of model.Denoiser: `channels`, the widths of the encoder levels, full size first;
+`patch`, the side of the squares of pixels that enter as one; `means`, the sides of the squares whose mean radiance it
+sees. All sides are in pixels.
 """
 
 PATCHES = (1, 2, 4)

@@ -15,8 +15,8 @@ def slow_augment(noisy, target, drawn):
         noisy, target = noisy[:, :, ::-1].copy(), target[:, :, ::-1]
         noisy[..., 4] *= -1
     noisy, target = (np.rot90(x, int(drawn["turns"]), (1, 2)).copy() for x in (noisy, target))
-    noisy[..., :3] *= drawn["gains"].numpy()
-    target *= drawn["gains"].numpy()
+    noisy[..., :3] *= drawn["gains"]
+    target *= drawn["gains"]
     return np.moveaxis(noisy, -1, 1), np.moveaxis(target, -1, 1)
 
 

@@ -11,7 +11,6 @@ import torch
 from support import QUICK, make_scene, run_script, write_channels
 from torch.utils.data import default_collate
 
-import train
 from dataset import TrainingWindows, ValidationWindows, cache_entries
 from files import InputError
 from frames import cache as cache_module
@@ -19,6 +18,8 @@ from frames.augmentation import augment_batch
 from frames.cache import BLOCK, TARGET, Entry, FrameCache, from_blocks, load_half, to_blocks
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import find_sequences, split_dataset
+from train import main
+from training.resolve import cache_folder
 
 
 @pytest.fixture
@@ -51,10 +52,10 @@ def test_samples_from_the_cache_equal_those_decoded_directly(prepared, inputs, w
     cache.prepare(entries, workers)
     cache.find_files(entries)
     for kind, sequences, more, keys in (
-        (TrainingWindows, split.training, (16,), [(0, p, p % 3) for p in range(12)]),
-        (ValidationWindows, split.validation, (), [0]),
+        (TrainingWindows, split.training, {"crop_size": 16}, [(0, p, p % 3) for p in range(12)]),
+        (ValidationWindows, split.validation, {}, [0]),
     ):
-        fast, direct = (kind(sequences, inputs, 3, *more, cache=c) for c in (cache, None))
+        fast, direct = (kind(sequences, inputs, length=3, **more, cache=c) for c in (cache, None))
         for key in keys:
             a, b = fast[key], direct[key]
             assert a.keys() == b.keys() and a["noisy"].dtype == torch.float16
@@ -184,7 +185,7 @@ def test_damaged_frames_are_named_before_training(small_dataset, tmp_path, worke
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     monkeypatch.setattr("dataset.usable_cores", lambda: workers)
     with pytest.raises(SystemExit, match=r"^train.py: \S*frame-0002/noisy-1.exr: the pixels cannot be .*again$"):
-        train.main()
+        main()
 
 
 def test_invalid_inputs_are_reported_when_they_are_decoded(tmp_path, capfd):
@@ -218,10 +219,7 @@ def test_the_command_line_chooses_the_folder_of_the_cache(small_dataset, tmp_pat
 
 
 def test_datasets_of_one_name_do_not_share_a_folder(tmp_path):
-    folders = set()
-    for parent in "ab":
-        options = train.build_parser().parse_args([str(tmp_path / parent / "data"), "--cache_dir", str(tmp_path)])
-        folders.add(train.frame_cache(options).folder)
+    folders = {cache_folder(tmp_path / parent / "data", str(tmp_path)) for parent in "ab"}
     assert len(folders) == 2 and {f.parent for f in folders} == {tmp_path}
 
 
@@ -229,6 +227,6 @@ def test_batches_from_the_cache_are_finished_on_the_device(prepared):
     split, entries, cache = prepared
     cache.prepare(entries, 0)
     cache.find_files(entries)
-    windows = TrainingWindows(split.training, PLAIN_INPUTS, 3, 16, cache=cache)
+    windows = TrainingWindows(split.training, PLAIN_INPUTS, length=3, crop_size=16, cache=cache)
     batch = augment_batch(default_collate([windows[0, 0, 0], windows[0, 1, 1]]), PLAIN_INPUTS)
     assert batch["noisy"].shape == (2, 3, 7, 16, 16) and batch["noisy"].dtype == torch.float32

@@ -13,12 +13,13 @@ import torch
 from support import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
-import train
 from frames.exr import load_noisy, load_target, read_exr
 from inference import run
 from inference.options import OUTPUTS, build_parser
 from model import denoise
 from training.checkpoints import load_denoiser
+from training.options import parse_options
+from training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def checkpoints(tmp_path_factory):
     for albedo in ("auto", "off"):
         make_scene(root / albedo / "train" / "A")
         arguments = [str(root / albedo), *QUICK, "--log_dir", str(root / f"{albedo}-runs"), "--max_epochs", "1"]
-        found[albedo] = train.train(train.parse_options([*arguments, "--albedo", albedo]), arguments)
+        found[albedo] = train(parse_options([*arguments, "--albedo", albedo]), arguments)
     return found
 
 

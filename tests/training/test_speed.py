@@ -5,9 +5,10 @@ import torch
 from support import QUICK, run_script
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import train
-from training.module import DenoisingModule
-from training.speed import PLAIN, Speed
+from training import run
+from training.module import PLAIN, DenoisingModule, Speed
+from training.options import parse_options
+from training.resolve import resolve
 
 
 def step_of(speed, channels=(8, 12)):
@@ -61,7 +62,7 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
     waiting = NoWaiting()
     steps = 0
 
-    class Watch(train.pl.Callback):
+    class Watch(run.pl.Callback):
         def on_train_batch_start(self, *_):
             waiting.__enter__()
 
@@ -73,23 +74,25 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
             waiting.__exit__(None, None, None)
             steps += 1
 
-    build = train.build_trainer
+    build = run.build_trainer
 
-    def watched(options, command):
-        trainer, last = build(options, command)
-        trainer.callbacks.insert(0, Watch())  # in front of what does wait, now and then: see AveragedWeights
+    def watched(settings, command):
+        trainer, last = build(settings, command)
+        trainer.callbacks.insert(0, Watch())  # before AveragedWeights, which does wait now and then
         return trainer, last
 
-    monkeypatch.setattr(train, "build_trainer", watched)
+    monkeypatch.setattr(run, "build_trainer", watched)
     arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 2, "--samples_per_epoch", 8]
-    train.train(train.parse_options([str(a) for a in arguments]), [])
+    run.train(parse_options([str(a) for a in arguments]), [])
     assert steps == 8
 
 
 def test_every_switch_of_the_command_line_is_heard(small_dataset, tmp_path):
+    def resolved(*arguments):
+        settings = resolve(parse_options([str(small_dataset), *QUICK, *arguments]))
+        return settings.precision, run.make_module(settings).speed
+
     off = ("--compile", "off", "--channels_last", "off", "--fused", "off", "--precision", "32-true")
-    options = train.parse_options([str(small_dataset), *off, "--recompute", "on"])
-    assert train.choose_speed(options) == Speed(recompute=True) and train.choose_precision(options) == "32-true"
-    on = train.parse_options([str(small_dataset), "--compile", "on"])
-    assert train.choose_speed(on) == Speed(channels_last=True, compile=True, fused=True)
+    assert resolved(*off, "--recompute", "on") == ("32-true", Speed(recompute=True))
+    assert resolved("--compile", "on")[1] == Speed(channels_last=True, compile=True, fused=True)
     run_script("train.py", small_dataset, *QUICK, *off, "--recompute", "on", "--fast_dev_run")

@@ -14,17 +14,19 @@ import torch
 from support import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script, write_channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import train
 from files import InputError
-from training.callbacks import StopCleanly
+from train import main
+from training.callbacks import StopOnSignal
 from training.checkpoints import load_denoiser
 from training.module import DenoisingModule, paper_schedule
+from training.options import parse_options
+from training.run import train
 
 
 def run_training(dataset, log_dir, *more):
     """Trains within this process, with small defaults; returns the last checkpoint's path."""
     arguments = [str(a) for a in (dataset, *QUICK, "--log_dir", log_dir, "--samples_per_epoch", 6, *more)]
-    return train.train(train.parse_options(arguments), arguments)
+    return train(parse_options(arguments), arguments)
 
 
 def weights(path):
@@ -92,9 +94,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
     whole = run_training(small_dataset, tmp_path / "whole", "--max_epochs", 4)
     half = run_training(small_dataset, tmp_path / "half", "--max_epochs", 2)
     arguments = [str(small_dataset), "--checkpoint", str(half), "--log_dir", str(tmp_path / "half")]
-    resumed = train.parse_options([*arguments, "--max_epochs", "4", "--num_workers", "0", "--accelerator", "cpu"])
+    resumed = parse_options([*arguments, "--max_epochs", "4", "--num_workers", "0", "--accelerator", "cpu"])
     assert resumed.crop_size == 16 and resumed.channels == [8, 10] and resumed.samples_per_epoch == 6
-    last = train.train(resumed, arguments)
+    last = train(resumed, arguments)
     assert last.resolve() == half.resolve()
     assert_same_weights(whole, last)
     a, b = (torch.load(p, weights_only=True) for p in (whole, last))
@@ -132,11 +134,11 @@ def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equal
 
 
 def test_a_second_ctrl_c_stops_at_once():
-    stop = StopCleanly(None, "")
-    stop._ask(signal.SIGINT, None)
-    assert stop.wanted
+    stop = StopOnSignal(None, "")
+    stop.request_stop(signal.SIGINT, None)
+    assert stop.requested
     with pytest.raises(KeyboardInterrupt):
-        stop._ask(signal.SIGINT, None)
+        stop.request_stop(signal.SIGINT, None)
 
 
 def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
@@ -171,14 +173,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
     before = good.read_bytes()
     more = ("--max_epochs", 3, "--checkpoint", good, "--learning_rate", 1e-3)
     arguments = [str(a) for a in (small_dataset, *QUICK, "--log_dir", tmp_path / "runs", *more)]
-    options = train.parse_options(arguments)
+    options = parse_options(arguments)
     broken = tmp_path / "broken.ckpt"
     checkpoint = torch.load(good, weights_only=True)
     checkpoint["current_model_state"]["denoiser.network.output.bias"][:] = math.nan
     torch.save(checkpoint, broken)
     options.checkpoint = broken
     with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
-        train.train(options, arguments)
+        train(options, arguments)
     assert good.read_bytes() == before
 
 
@@ -201,7 +203,7 @@ def test_bad_options_are_one_clear_line(small_dataset, tmp_path, options, messag
     arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 1, *options]
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
-        train.main()
+        main()
     assert re.search(message, f"{stop.value}{capsys.readouterr().err}")
     assert not list((tmp_path).rglob("*.ckpt"))
 
@@ -228,7 +230,7 @@ def test_resuming_on_a_dataset_without_the_albedo_it_needs_names_the_file(small_
 def test_resuming_with_another_network_is_an_error(small_dataset, tmp_path, capsys):
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1)
     with pytest.raises(SystemExit):
-        train.parse_options([str(small_dataset), "--checkpoint", str(last), "--channels", "8"])
+        parse_options([str(small_dataset), "--checkpoint", str(last), "--channels", "8"])
     assert "was trained with [8, 10]; leave --channels out" in capsys.readouterr().err
 
 
@@ -245,7 +247,7 @@ def test_a_truncated_frame_met_while_training_is_one_clear_line(small_dataset, t
     arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 1, "--num_workers", workers]
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     with pytest.raises(SystemExit, match=r"^train.py: \S*noisy-\d.exr: the pixels cannot be decoded .*again$"):
-        train.main()
+        main()
 
 
 def test_losses_and_scores_are_in_float32_whatever_the_networks_precision():
@@ -272,21 +274,3 @@ def test_the_schedule_is_the_papers():
 def test_real_frames_train(tmp_path):
     last = run_training(REAL_DATASET, tmp_path / "runs", "--max_epochs", 1, "--crop_size", 64)
     assert load_denoiser(last).options["demodulate"]
-
-
-def test_networks_by_name_and_by_widths():
-    def chosen(*arguments):
-        options = train.parse_options(["data", *arguments])
-        return options.channels, options.patch, options.means
-
-    assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
-    assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
-    assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
-
-
-def test_workers_are_for_who_leaves_cores_idle():
-    def chosen(*more):
-        return train.parse_options(["dataset", "--accelerator", "cpu", *more]).num_workers
-
-    assert chosen() == 0 and chosen("--num_workers", "3") == 3
-    assert chosen("--cache_dir", "none") == min(8, train.usable_cores() // 2)

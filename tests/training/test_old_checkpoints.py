@@ -1,0 +1,44 @@
+"""Pins that checkpoints of earlier versions load, reconstruct as before, and resume to the same weights.
+
+data/before-folders.ckpt is from when all modules lay at the top level and the network's layers had other names:
+two epochs on small_dataset with `--crop_size 16 --sequence_length 3 --channels 3 4 --patch 2 --means 4 8 --batch_size 2
+--samples_per_epoch 6 --precision 32-true` on a CPU. The values below are from that version.
+"""
+
+import pytest
+import torch
+from support import ROOT
+
+from training.checkpoints import load_denoiser
+from training.options import parse_options
+from training.run import train
+
+OLD = ROOT / "tests" / "data" / "before-folders.ckpt"
+
+
+def test_an_old_checkpoint_reconstructs_as_before():
+    denoiser = load_denoiser(OLD)
+    assert denoiser.options == {"channels": [3, 4], "demodulate": True, "patch": 2, "means": [4, 8]}
+    frames = (torch.arange(2 * 10 * 12 * 16).reshape(2, 1, 10, 12, 16) * 37 % 101) / 101.0
+    state = None
+    with torch.inference_mode():
+        for frame in frames:
+            image, state = denoiser(frame, state)
+    assert image.mean((0, 2, 3)).tolist() == pytest.approx([4.08863053, 7.27221933, 7.14712850], rel=1e-5)
+    assert image[0, :, 5, 7].tolist() == pytest.approx([5.18283272, 11.2825022, 2.83161664], rel=1e-5)
+    assert [s.abs().mean().item() for s in state] == pytest.approx([0.293842705, 0.0384363127], rel=1e-5)
+
+
+def test_training_resumes_from_an_old_checkpoint(small_dataset, tmp_path):
+    more = ["--max_epochs", "3", "--num_workers", "0", "--accelerator", "cpu", "--log_dir", str(tmp_path / "runs")]
+    options = parse_options([str(small_dataset), "--checkpoint", str(OLD), *more])
+    assert (options.crop_size, options.channels, options.precision) == (16, [3, 4], "32-true")
+    checkpoint = torch.load(train(options, []), weights_only=True)
+    assert (checkpoint["epoch"], checkpoint["global_step"]) == (2, 9)
+    for part, total, values in (
+        ("state_dict", 288.0291583, [-0.0055125286, 0.0549439415, 0.0886140689, -0.0113444049, -0.0002872242]),
+        ("current_model_state", 288.0456119, [-0.0054660630, 0.0550008640, 0.0886709765, -0.0112882992, -0.0003262705]),
+    ):
+        weights = torch.cat([w.flatten() for w in checkpoint[part].values()])
+        assert len(weights) == 3160 and weights.double().abs().sum().item() == pytest.approx(total, rel=1e-5)
+        assert weights[[0, 7, 100, 500, -1]].tolist() == pytest.approx(values, abs=1e-5)

@@ -1,0 +1,95 @@
+"""Pins train.py's options: one table, checkpoint defaults, every `auto` decided before the run, a quick --help."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from support import QUICK, ROOT
+
+from machine import usable_cores
+from training.networks import NETWORKS
+from training.options import OPTIONS, build_parser, parse_options, remembered_options
+from training.resolve import resolve
+
+
+def test_networks_by_name_and_by_widths():
+    def chosen(*arguments):
+        options = parse_options(["data", *arguments])
+        return options.channels, options.patch, options.means
+
+    assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
+    assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
+    assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
+
+
+def test_loading_processes_only_where_cores_are_idle():
+    def chosen(*more):
+        return resolve(parse_options(["dataset", "--accelerator", "cpu", *more])).num_workers
+
+    assert chosen() == 0 and chosen("--num_workers", "3") == 3
+    assert chosen("--cache_dir", "none") == min(8, usable_cores() // 2)
+
+
+def test_nothing_is_auto_after_resolving_but_what_lightning_decides(capsys):
+    options = parse_options(["dataset"])
+    before = dict(vars(options))
+    settings = resolve(options)
+    undecided = {name for name, value in vars(settings).items() if value == "auto"}
+    assert undecided == {"accelerator", "devices", "strategy"} and vars(options) == before
+    assert settings.cache_dir == options.dataset / ".cache" and settings.albedo is True
+    assert resolve(options, has_albedo=False).albedo is False
+    assert resolve(options, saved={"demodulate": False}).albedo is False
+
+
+def test_a_checkpoint_keeps_what_the_user_gave():
+    kept = remembered_options(parse_options(["dataset", *QUICK]))
+    assert kept == {
+        "batch_size": 2,
+        "sequence_length": 3,
+        "crop_size": 16,
+        "samples_per_epoch": None,
+        "augment": ["reverse", "stop", "flip", "rotate", "modulate"],
+        "albedo": "auto",
+        "channels": [8, 10],
+        "patch": 1,
+        "means": [],
+        "learning_rate": 5e-4,
+        "ramp_epochs": 10,
+        "clip": 0.5,
+        "precision": "auto",
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--patch", "3"], "invalid choice: 3"),
+        (["--means", "8", "5"], "invalid choice: 5"),
+        (["--network", "fast", "--channels", "8"], "not allowed with argument"),
+    ],
+)
+def test_wrong_networks_are_errors_of_the_parser(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_options(["dataset", *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_help_lists_every_option_in_its_group():
+    said = build_parser().format_help()
+    for (title, _), options in OPTIONS.items():
+        assert f"\n{title}:\n" in said and all(o.flag in said and o.arguments["help"] for o in options)
+    assert all(name in said for name in NETWORKS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["dataset", "--network", "none"]])
+def test_help_and_errors_do_not_wait_for_pytorch(arguments):
+    command = [sys.executable, "-X", "importtime", ROOT / "train.py", *arguments]
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (
+        time.monotonic() - start < 5 and "usage: train.py" in done.stdout + done.stderr
+    )  # a second on an idle machine
+    assert not re.search(r"\| +(torch|lightning\w*|pytorch_lightning)$", done.stderr, re.MULTILINE)

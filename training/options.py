@@ -1,0 +1,193 @@
+"""The command line of train.py: a table of its options. Imports no PyTorch, so that --help answers at once."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from files import InputError
+from frames.augmentation import AUGMENTATIONS
+from machine import SWITCH, positive
+from training.networks import MEAN_SIZES, NETWORKS, PATCHES
+
+# What becomes of an option when a run resumes from a checkpoint:
+FREE = "free"  # not in the checkpoint, because it depends on the machine or on the run
+REMEMBERED = "remembered"  # the default is the checkpoint's value
+FIXED = "fixed"  # the default is the checkpoint's value, and no other is allowed: it is part of the network
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of train.py.
+
+    flag: as typed on the command line. arguments: for argparse's add_argument. resume: FREE, REMEMBERED or FIXED.
+    trainer: Lightning's Trainer takes an argument of this name. one_of: options with the same word exclude each other.
+    """
+
+    flag: str
+    arguments: dict
+    resume: str = FREE
+    trainer: bool = False
+    one_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """The attribute of the parsed options."""
+        return self.flag.lstrip("-")
+
+
+def option(flag: str, help: str, resume: str = FREE, *, trainer: bool = False, one_of: str = "", **arguments) -> Option:
+    """A line of the table below; argparse's arguments are keywords."""
+    if isinstance(arguments.get("default"), str | int | float):
+        help += " (default: %(default)s)"
+    return Option(flag, arguments | {"help": help}, resume, trainer, one_of)
+
+
+DATASET = "folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ is optional"
+SAMPLES = "windows per epoch; default: enough to show every noisy pixel about once"
+AUGMENT = "augmentations to use; no names: none; default: all"
+ALBEDO = "auto: divide radiance by albedo if all scenes have it"
+WIDTHS = "widths of the encoder levels, full size first"
+PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channels"
+MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
+RAMP = "epochs in which the rate rises from a tenth to its peak; then it falls with 1/sqrt(epoch)"
+AVERAGE = "validate and save the mean of recent weights instead of the last ones"
+WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
+CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
+PRECISION = "Lightning's: 32-true, bf16-mixed ...; auto: bf16-mixed if the hardware supports it, else 32-true"
+CHECKPOINT = "resume from this file; options that are not given come from its run"
+
+OPTIONS = {  # (title, description) of a group: its options
+    ("data", "which frames, and how to cut windows from them"): (
+        option("dataset", DATASET, type=Path),
+        option("--sequence_length", "frames per window, 2 or more", REMEMBERED, type=int, default=7),
+        option("--crop_size", "height and width of a window in pixels", REMEMBERED, type=positive, default=128),
+        option("--samples_per_epoch", SAMPLES, REMEMBERED, type=positive),
+        option("--augment", AUGMENT, REMEMBERED, nargs="*", choices=AUGMENTATIONS, default=list(AUGMENTATIONS)),
+    ),
+    ("network", "which network; by name (training/networks.py) or in parts"): (
+        option("--network", "widths, patch and means by name; default: default", one_of="widths", choices=NETWORKS),
+        option("--channels", WIDTHS, FIXED, one_of="widths", type=positive, nargs="+"),
+        option("--patch", PATCH, FIXED, type=int, choices=PATCHES),
+        option("--means", MEANS, FIXED, type=int, nargs="*", choices=MEAN_SIZES),
+        option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
+    ),
+    ("optimisation", "how to train it, and how long"): (
+        option(
+            "--max_epochs", "epochs, including those before a resume; -1: no limit", trainer=True, type=int, default=100
+        ),
+        option(
+            "--max_time", "stop after this time, including that before a resume", trainer=True, metavar="DD:HH:MM:SS"
+        ),
+        option("--batch_size", "windows per step and device", REMEMBERED, type=positive, default=4),
+        option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", REMEMBERED, type=float, default=5e-4),
+        option("--ramp_epochs", RAMP, REMEMBERED, type=float, default=10),
+        option("--clip", "largest norm of a step's gradient; 0: no limit", REMEMBERED, type=float, default=0.5),
+        option("--average", AVERAGE, choices=SWITCH, default="on"),
+        option("--seed", "the same seed repeats a run exactly on the CPU", REMEMBERED, type=int, default=0),
+    ),
+    ("speed", "how to compute it; results differ by rounding only"): (
+        option("--num_workers", WORKERS, type=int),
+        option("--cache_dir", CACHE, default="auto"),
+        option("--precision", PRECISION, REMEMBERED, default="auto"),
+        option("--compile", "torch.compile of the network; auto: on a GPU", choices=("auto", *SWITCH), default="auto"),
+        option("--channels_last", "memory format of the network", choices=SWITCH, default="on"),
+        option("--fused", "Adam in one kernel", choices=SWITCH, default="on"),
+        option("--recompute", "less memory, more time: for long or large windows", choices=SWITCH, default="off"),
+    ),
+    ("machine", "where to compute it"): (
+        option("--accelerator", "Lightning's: auto, cpu, gpu ...", trainer=True, default="auto"),
+        option("--devices", "Lightning's: how many, or which", trainer=True, default="auto"),
+        option("--num_nodes", "machines, under torchrun or SLURM", trainer=True, type=positive, default=1),
+        option("--strategy", "Lightning's: auto, ddp ...", trainer=True, default="auto"),
+    ),
+    ("run", "what to start from, and where to save"): (
+        option("--log_dir", "each run gets a folder version_<n> in it", type=Path, default=Path("runs")),
+        option("--checkpoint", CHECKPOINT, type=Path),
+        option(
+            "--fast_dev_run", "one batch of training and validation; saves nothing", trainer=True, action="store_true"
+        ),
+    ),
+}
+
+
+def names_of(*resume: str) -> tuple[str, ...]:
+    """The names of all options with one of these values of `resume`."""
+    return tuple(o.name for group in OPTIONS.values() for o in group if o.resume in resume)
+
+
+def trainer_names() -> tuple[str, ...]:
+    """The names of all options that Lightning's Trainer takes."""
+    return tuple(o.name for group in OPTIONS.values() for o in group if o.trainer)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of train.py's command line, made from the table."""
+    parser = argparse.ArgumentParser(
+        description="Trains the denoiser on a dataset of rendered sequences.", allow_abbrev=False
+    )
+    for (title, description), options in OPTIONS.items():
+        group = parser.add_argument_group(title, description)
+        targets = {"": group}
+        for option in options:
+            if option.one_of not in targets:
+                targets[option.one_of] = group.add_mutually_exclusive_group()
+            targets[option.one_of].add_argument(option.flag, **option.arguments)
+    return parser
+
+
+def parse_options(arguments: list[str]) -> argparse.Namespace:
+    """The options of a run; if it resumes from a checkpoint, the defaults are those of the checkpoint.
+
+    The network is complete (`channels`, `patch`, `means`); training/resolve.py decides what else is `auto`.
+    Exits with one line if an option is wrong, or if the checkpoint cannot be read or has another network.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    remembered = {}
+    if options.checkpoint:
+        try:
+            remembered = read_remembered(options.checkpoint)
+        except (OSError, InputError) as error:
+            parser.error(str(error))
+        parser.set_defaults(**remembered)
+        options = parser.parse_args(arguments)
+    complete_network(options)
+    for name in names_of(FIXED):
+        if name in remembered and getattr(options, name) != remembered[name]:
+            parser.error(
+                f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {remembered[name]}; "
+                f"leave --{name} out, or start a new run without --checkpoint"
+            )
+    if options.sequence_length < 2:
+        parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
+    if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
+        parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
+    return options
+
+
+def read_remembered(checkpoint: Path) -> dict:
+    """The options that a checkpoint keeps for a resumed run. Raises OSError or InputError if it cannot be read."""
+    from training.checkpoints import load_checkpoint  # imports PyTorch
+
+    saved = load_checkpoint(checkpoint)["hyper_parameters"].get("options") or {}
+    kept = {name: saved[name] for name in names_of(REMEMBERED, FIXED) if name in saved}
+    return {"patch": 1, "means": []} | kept  # the first checkpoints had no such options
+
+
+def remembered_options(options: argparse.Namespace) -> dict:
+    """What a checkpoint keeps for a resumed run, as the user gave it: an `auto` is decided anew on each machine."""
+    return {name: getattr(options, name) for name in names_of(REMEMBERED, FIXED)}
+
+
+def complete_network(options: argparse.Namespace) -> None:
+    """Sets `channels`, `patch` and `means` where not given: to the named network's, the default's without a name.
+
+    With --channels, patch and means are those of the paper's network.
+    """
+    if options.channels and not options.network:
+        named = NETWORKS["paper"]
+    else:
+        named = NETWORKS[options.network or "default"]
+        options.channels = list(named["channels"])
+    options.patch = options.patch or named["patch"]
+    options.means = list(named["means"]) if options.means is None else options.means

@@ -1,0 +1,164 @@
+"""A training run: from the options to the last checkpoint."""
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+
+from dataset import SequenceData
+from files import InputError
+from frames.cache import FrameCache
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.sequences import Split, split_dataset
+from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, ValidationImages
+from training.checkpoints import load_checkpoint
+from training.module import DenoisingModule, Speed
+from training.options import remembered_options, trainer_names
+from training.resolve import resolve
+
+
+def train(options: argparse.Namespace, command: list[str]) -> Path | None:
+    """Runs the training; returns the path of the last checkpoint, None under --fast_dev_run.
+
+    options: from parse_options. command: the command line of this run, from which the one that resumes it is made.
+    Raises InputError if the dataset, the checkpoint or the machine does not fit the options; OSError if a file cannot
+    be read or written; FloatingPointError if the loss is not finite.
+    """
+    pl.seed_everything(options.seed, workers=True, verbose=False)
+
+    # find the frames, and check their headers
+    saved = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"] if options.checkpoint else None
+    needed = ALBEDO_INPUTS if saved and saved["demodulate"] else PLAIN_INPUTS
+    split = split_dataset(options.dataset, options.sequence_length, options.crop_size, needed)
+
+    # decide everything that is `auto`, and print it
+    settings = resolve(options, has_albedo=not split.without_albedo, saved=saved)
+    data = make_data(split, settings)
+    rank_zero_info(describe(split, data, settings))
+
+    # train
+    module = make_module(settings, remembered_options(options))
+    trainer, last = build_trainer(settings, command)
+    trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
+    return last
+
+
+def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
+    """The loaders of a run. settings: from resolve."""
+    return SequenceData(
+        split,
+        ALBEDO_INPUTS if settings.albedo else PLAIN_INPUTS,
+        length=settings.sequence_length,
+        crop_size=settings.crop_size,
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        seed=settings.seed,
+        augment=tuple(settings.augment),
+        samples_per_epoch=settings.samples_per_epoch,
+        cache=FrameCache(settings.dataset, settings.cache_dir) if settings.cache_dir else None,
+    )
+
+
+def make_module(settings: argparse.Namespace, remembered: dict | None = None) -> DenoisingModule:
+    """The denoiser in training. settings: from resolve. remembered: options that the checkpoints keep."""
+    network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
+    return DenoisingModule(
+        {"demodulate": settings.albedo} | network,
+        settings.learning_rate,
+        settings.ramp_epochs,
+        remembered,
+        Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute),
+    )
+
+
+def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.Trainer, Path | None]:
+    """Lightning's trainer, and the path of the last checkpoint to come, None under --fast_dev_run.
+
+    settings: from resolve. command: as in train. Raises InputError if Lightning rejects the options on this machine.
+    """
+    logger = run_folder(settings.log_dir, settings.checkpoint)
+    folder = Path(logger.log_dir) / "checkpoints"
+    last = None if settings.fast_dev_run else folder / "last.ckpt"
+    shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    callbacks = [
+        *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
+        StopOnNonFiniteLoss(),
+        FramesPerSecond(),
+        ValidationImages(),
+        LearningRateMonitor("step"),
+        TQDMProgressBar(),  # the default would depend on whether `rich` happens to be installed
+        StopOnSignal(last, resume_command(command, last) if last else ""),
+        ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
+        ModelCheckpoint(filename="last", **shared),
+    ]
+    try:
+        trainer = pl.Trainer(
+            **{name: getattr(settings, name) for name in trainer_names()},
+            precision=settings.precision,
+            gradient_clip_val=settings.clip or None,
+            use_distributed_sampler=False,  # the samplers of dataset.py already give each rank its share
+            log_every_n_steps=1,
+            logger=logger,
+            callbacks=callbacks,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(str(error)) from error
+    if last:
+        watch = [sys.executable, "-m", "tensorboard.main", "--logdir", str(settings.log_dir)]
+        rank_zero_info(f"to watch the run: {shlex.join(watch)}")
+    return trainer, last
+
+
+def run_folder(log_dir: Path, checkpoint: Path | None) -> TensorBoardLogger:
+    """The logger of a run: in the folder of the checkpoint's run if that is in `log_dir`, else in a new one."""
+    version = None
+    if checkpoint:
+        run = checkpoint.resolve().parent.parent
+        if run.parent == log_dir.resolve() and re.fullmatch(r"version_\d+", run.name):
+            version = int(run.name.removeprefix("version_"))
+    return TensorBoardLogger(log_dir, name="", version=version, default_hp_metric=False)
+
+
+def resume_command(command: list[str], checkpoint: Path) -> str:
+    """The command line that resumes from `checkpoint`, made from the one that started this run."""
+    kept = list(command)
+    if "--checkpoint" in kept:
+        index = kept.index("--checkpoint")
+        del kept[index : index + 2]
+    kept = [a for a in kept if not a.startswith("--checkpoint=")]
+    return shlex.join([*kept, "--checkpoint", str(checkpoint)])
+
+
+def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> str:
+    """What will be trained, on what, and how: a few lines for the terminal. settings: from resolve."""
+    lines = list(split.notes)
+
+    # data
+    for name, sequences, windows in (
+        ("training", split.training, data.training),
+        ("validation", split.validation, data.validation),
+    ):
+        frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})
+        lines.append(f"{name}: {scenes} scenes, {len(sequences)} sequences, {frames} frames, {len(windows)} windows")
+    albedo = "divided out" if settings.albedo else "not used"
+    if split.without_albedo:
+        albedo += f" (not in {', '.join(split.without_albedo)})"
+    lines.append(f"an epoch: {data.samples_per_epoch} samples; albedo: {albedo}")
+
+    # network
+    channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
+    lines.append(f"network: channels {channels}, patch {settings.patch}, means {means or 'none'}")
+
+    # speed
+    names = ("compile", "channels_last", "fused", "recompute")
+    switches = ", ".join(f"{name} {'on' if getattr(settings, name) else 'off'}" for name in names)
+    lines.append(f"speed: precision {settings.precision}, {switches}")
+    lines.append(f"loading: {settings.num_workers} workers, decoded frames in {settings.cache_dir or 'no cache'}")
+    return "\n".join(lines)
