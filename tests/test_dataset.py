@@ -21,7 +21,7 @@ from frames.sequences import find_sequences, split_dataset
 
 
 def coordinates_scene(folder, frames=3, size=(10, 12), noisy=2):
-    """Every pixel says which frame, rendering, row and column it is: R 1000 frame + rendering, G row, B column."""
+    """Each pixel encodes where it is from: R = 1000 frame + rendering, G = row, B = column."""
     rows, columns = np.meshgrid(np.arange(size[0]), np.arange(size[1]), indexing="ij")
     plain = {"depth.Z": rows, "normal.R": rows * 0 + 0.6, "normal.G": rows * 0, "normal.B": rows * 0 + 0.8}
     for frame in range(frames):
@@ -118,7 +118,7 @@ def test_flips_and_rotations_move_all_buffers_of_all_frames_alike(coordinates, a
 
 
 def test_flipped_world_space_normals_are_those_of_a_mirrored_world():
-    """There is a camera (a proper rotation) in which they are the mirror image of the view-space normals."""
+    """A camera exists (a proper rotation) in which they are the mirror image of the view-space normals."""
     rng = np.random.default_rng(3)
     camera = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     camera *= np.linalg.det(camera)
@@ -140,7 +140,7 @@ def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
     on = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=(augmentation,))
 
     def signature(windows, key):
-        """What differs between no augmentation and this one, crops and renderings aside."""
+        """What this augmentation can change, without what crops and the choice of renderings change."""
         target = finished(windows, key)["target"]
         order = (target[:, 0, 0, 0] / target[0, 0, 0, 0].clamp(min=1)).tolist()
         right = (target[0, 2, 0, 1] - target[0, 2, 0, 0]).item()

@@ -46,7 +46,7 @@ def test_temporal_l1_ignores_a_constant_error_and_measures_flicker():
 
 
 def test_temporal_l1_is_a_difference_not_a_sum():
-    """A public re-implementation added successive frames; a still picture's temporal loss then was not zero."""
+    """A public re-implementation adds successive frames, so that a still picture has a temporal loss."""
     still = torch.rand(1, 1, 3, 8, 8).expand(1, 4, 3, 8, 8)
     assert losses.temporal_l1(still, torch.zeros_like(still)) == 0
 

@@ -32,7 +32,7 @@ def test_loading_processes_only_where_cores_are_idle():
     assert chosen("--cache_dir", "none") == min(8, usable_cores() // 2)
 
 
-def test_nothing_is_auto_after_resolving_but_what_lightning_decides(capsys):
+def test_nothing_is_auto_after_resolving_but_what_lightning_decides():
     options = parse_options(["dataset"])
     before = dict(vars(options))
     settings = resolve(options)

@@ -12,7 +12,7 @@ from training.resolve import resolve
 
 
 def step_of(speed, channels=(8, 12)):
-    """Loss and gradients of a training step computed this way."""
+    """Loss and gradients of a training step at this speed setting."""
     torch.manual_seed(0)
     module = DenoisingModule({"channels": channels, "demodulate": False, "patch": 2}, 1e-3, speed=speed).train()
     generator = torch.Generator().manual_seed(1)
@@ -50,7 +50,7 @@ def test_recomputing_keeps_fewer_activations():
 
 
 class NoWaiting(TorchDispatchMode):
-    """Fails where a value of a tensor is asked for: on a GPU, the host would wait for it."""
+    """Fails when the code reads the value of a tensor: on a GPU, the host would wait for it."""
 
     def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
         assert function is not torch.ops.aten._local_scalar_dense.default, "a tensor's value was asked for"
