@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
-from frames.radiance import decode_radiance, encode_radiance
+from frames.radiance import decode_radiance, encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder, State
+from networks.filtering import FilteringDenoiser
 
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
 ALBEDO_FEATURES = 8  # and whether the radiance was divided by albedo
@@ -21,13 +22,6 @@ PATCHES = (1, 2, 4)
 MIN_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 
 Step = Callable[[torch.Tensor, State | None], tuple[torch.Tensor, State]]
-
-
-def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
-    """The means of (B, 3, H, W) radiance over squares of `size` pixels, interpolated between their centers."""
-    height, width = radiance.shape[2:]
-    means = F.avg_pool2d(radiance, size, ceil_mode=True, count_include_pad=False)  # (B, 3, H / size, W / size)
-    return F.interpolate(means, scale_factor=float(size), mode="bilinear")[..., :height, :width]
 
 
 class Denoiser(nn.Module):
@@ -75,8 +69,17 @@ class Denoiser(nn.Module):
             nn.init.zeros_(self.network.output.weight)  # training starts without a correction
 
     @property
-    def receptive_radius(self) -> int:
-        """How far, in pixels, a pixel's output and state can depend on the input, to each side."""
+    def required(self) -> tuple[str, ...]:
+        """The quantities that a frame's file must have."""
+        return self.inputs
+
+    @property
+    def strides(self) -> list[int]:
+        """Pixels from one to the next, for every tensor of the state."""
+        return self.network.strides
+
+    def reach(self, _frame: torch.Tensor) -> int:
+        """How far, in pixels, a pixel's output and state can depend on the frame and the state, to each side."""
         return self.network.receptive_radius + 2 * max(self.means, default=0)
 
     @property
@@ -161,6 +164,15 @@ class Denoiser(nn.Module):
         auxiliary = torch.log1p(depth.clamp(min=0)), normal, *flags
         features = torch.cat((encode_radiance(radiance), *auxiliary, *means), 1)
         return features, encode_radiance(divisor), means[-1] if means else 0.0
+
+
+def make_denoiser(options: dict) -> Denoiser | FilteringDenoiser:
+    """The network that these options describe: a FilteringDenoiser if `kernels` is true, else a Denoiser.
+
+    options: the arguments of either, and `kernels`. Raises ValueError or TypeError if they do not fit.
+    """
+    arguments = dict(options)
+    return FilteringDenoiser(**arguments) if arguments.pop("kernels", False) else Denoiser(**arguments)
 
 
 def denoise(

@@ -23,7 +23,7 @@ from frames.channels import channel_count
 from frames.exr import load_noisy, load_target, report_invalid
 from machine import ignore_interrupt
 
-CACHE_FORMAT = 1  # increase it whenever the bytes change their meaning
+CACHE_FORMAT = 2  # increase it whenever the bytes change their meaning
 BLOCK = 32  # pixels
 HEADER = 128  # bytes before the pixels in such a NumPy file
 MAPPED_FILES = 1024  # per process; a mapping costs only address space

@@ -22,6 +22,7 @@ class Quantity:
         the parts of all channels). More may precede the layer: Blender writes `ViewLayer.Depth.Z`.
     bare: accepted names without a layer, the names of all channels in one string.
     loose: (text, parts), tried last: any layer whose name contains the text, because Mitsuba 3 lets users name layers.
+    missing: the value that stands for the quantity where a file lacks it; None if every noisy file must have it.
 
     Earlier names win. This project writes the first ones.
     """
@@ -33,6 +34,7 @@ class Quantity:
     parts: tuple[str, ...]
     bare: tuple[str, ...] = ()
     loose: tuple[tuple[str, str], ...] = ()
+    missing: float | None = None
 
     @property
     def stored(self) -> list[str]:
@@ -86,6 +88,7 @@ QUANTITIES = {
             layers=("albedo", "Denoising Albedo", "denoise_albedo", "diffuse_albedo", "DiffCol"),
             parts=("R G B",),
             loose=(("alb", "R G B"),),
+            missing=0.0,
         ),
         Quantity(
             name="motion",
@@ -93,6 +96,7 @@ QUANTITIES = {
             unit="pixels from here to where the surface point was in the previous frame, x right, y down",
             layers=("motion", "Vector"),
             parts=("X Y",),
+            missing=65504.0,  # the largest half float, beyond any motion
         ),
     )
 }
@@ -102,11 +106,17 @@ NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
 
 PLAIN_INPUTS = ("color", "depth", "normal")  # required in every noisy file, in the order of the network's input
 ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
+MOTION_INPUTS = (*ALBEDO_INPUTS, "motion")
 
 
 def channel_count(names: tuple[str, ...]) -> int:
     """The number of channels of the quantities `names` together."""
     return sum(QUANTITIES[name].count for name in names)
+
+
+def first_channel(names: tuple[str, ...], name: str) -> int:
+    """Where the quantity `name` starts among the concatenated channels of `names`."""
+    return channel_count(names[: names.index(name)])
 
 
 def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:

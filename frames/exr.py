@@ -12,7 +12,7 @@ import OpenEXR
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import QUANTITIES, channel_count, require_channels, split_planes
+from frames.channels import QUANTITIES, channel_count, find_channels, require_channels, split_planes
 
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 
@@ -81,10 +81,19 @@ def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return split_planes(read_planes(path, names), names)
 
 
-def read_planes(path: Path, names: tuple[str, ...]) -> np.ndarray:
+def has_quantity(header: Header, name: str) -> bool:
+    """Whether the file has the channels of quantity `name`. Raises InputError if several layers match equally well."""
+    try:
+        return find_channels(header.channels, name) is not None
+    except InputError as error:
+        raise InputError(f"{header.path}: {error}") from error
+
+
+def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.ndarray:
     """Reads the quantities `names` of an EXR file, concatenated, (C, H, W) float32, as stored, with NaN and Inf.
 
     H and W are those of the data window, wherever it starts. Depths of 1e9 and more (a miss in Blender) become 0.
+    fill: give quantities that the file lacks their `missing` value, if they have one.
     Raises FileNotFoundError, or InputError if the file is damaged or lacks a quantity.
     """
     # all channels of the file
@@ -96,9 +105,13 @@ def read_planes(path: Path, names: tuple[str, ...]) -> np.ndarray:
     header = Header(Path(path), tuple(pixels), _window(file))
 
     # those of the quantities
-    found = require_channels(header.path, header.channels, names)
+    absent = [n for n in names if fill and QUANTITIES[n].missing is not None and not has_quantity(header, n)]
+    found = require_channels(header.path, header.channels, tuple(n for n in names if n not in absent))
     planes = np.empty((channel_count(names), *header.size), np.float32)  # (C, H, W)
     for name, quantity in split_planes(planes, names).items():
+        if name in absent:
+            quantity[:] = QUANTITIES[name].missing
+            continue
         for plane, channel in zip(quantity, found[name], strict=True):
             if pixels[channel] is None or pixels[channel].shape != header.size:
                 reason = "subsampled or deep channels are not supported"
@@ -119,8 +132,11 @@ def replace_invalid(values: np.ndarray) -> int:
 
 
 def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Reads the quantities `inputs` of a noisy frame, (C, H, W); NaN and Inf become 0. Also returns their number."""
-    planes = read_planes(path, inputs)
+    """Reads the quantities `inputs` of a noisy frame, (C, H, W), and returns how many NaN and Inf in them became 0.
+
+    Albedo and motion that the file lacks get their `missing` values.
+    """
+    planes = read_planes(path, inputs, fill=True)
     return planes, replace_invalid(planes)
 
 

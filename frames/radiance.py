@@ -6,8 +6,10 @@ Shapes: H rows, W columns, channels first. Radiance is linear, in scene units, >
 import math
 
 import torch
+import torch.nn.functional as F
 
 RADIANCE_POWER = 0.2  # Chaitanya et al. 2017, section 4: radiance is raised to 0.2, which compresses fireflies
+KEY = 0.18  # what an exposure brings the log-average luminance to
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 
@@ -27,7 +29,7 @@ def luminance(color: torch.Tensor) -> torch.Tensor:
     return (color * weights[:, None, None]).sum(-3)
 
 
-def exposure_for(log_average: float, key: float = 0.18) -> float:
+def exposure_for(log_average: float, key: float = KEY) -> float:
     """The exposure factor that maps a log-average luminance to `key` (Reinhard et al. 2002, equation 2)."""
     return key / max(log_average, 1e-6)
 
@@ -46,8 +48,24 @@ def exposure_of(color: torch.Tensor) -> float:
     return exposure_for(math.exp(float(log_luminance(color))))
 
 
+def window_exposure(target: torch.Tensor) -> torch.Tensor:
+    """exposure_for the log-average luminance of each sequence, (B, T, 3, H, W) to (B,); pixels that are not finite do
+    not count. Without a branch on a value, so that a GPU does not wait."""
+    valid = torch.isfinite(target).all(2)  # (B, T, H, W)
+    logs = torch.log(luminance(target.where(valid[:, :, None], 0)).clamp(min=0) + 1e-4) * valid
+    average = torch.exp(logs.sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1))
+    return KEY / average.clamp(min=1e-6)
+
+
 def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
     """(..., 3, H, W) linear radiance to sRGB in [0, 1]: exposure, clipping, and the curve of IEC 61966-2-1."""
     linear = (color * exposure).clamp_(0, 1)
     curve = linear.clamp(min=1e-8).pow_(1 / 2.4).mul_(1.055).sub_(0.055)
     return torch.where(linear <= 0.0031308, linear.mul_(12.92), curve)
+
+
+def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
+    """The means of (B, 3, H, W) radiance over squares of `size` pixels, interpolated between their centers."""
+    height, width = radiance.shape[2:]
+    means = F.avg_pool2d(radiance, size, ceil_mode=True, count_include_pad=False)  # (B, 3, H / size, W / size)
+    return F.interpolate(means, scale_factor=float(size), mode="bilinear")[..., :height, :width]

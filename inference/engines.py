@@ -100,11 +100,8 @@ class GraphedStep:
             self._capture(frame)
 
         # inputs to where the graph reads them
-        if state is None:
-            for hidden in self.state:
-                hidden.zero_()
-        elif state is not self.state:
-            for hidden, given in zip(self.state, state, strict=True):
+        if state is not self.state:
+            for hidden, given in zip(self.state, state or self.start, strict=True):
                 hidden.copy_(given)
         self.frame.copy_(frame)
 
@@ -115,7 +112,8 @@ class GraphedStep:
         # buffers that the graph reads from and writes to
         self.graph = None  # frees the memory of the last frame size
         self.frame = frame.clone()
-        self.state = self.denoiser.initial_state(self.denoiser.pad(self.frame)[0])
+        self.start = self.denoiser.initial_state(self.denoiser.pad(self.frame)[0])
+        self.state = [hidden.clone() for hidden in self.start]
 
         # warm-up on a side stream: libraries set themselves up in the first calls, which must not be captured
         side_stream = torch.cuda.Stream()

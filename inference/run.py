@@ -120,7 +120,7 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     denoiser = prepare(denoiser, device, choose_dtype(options.precision, device))
 
     # frames to reconstruct
-    sequences, notes = find_test_sequences(options.path, denoiser.inputs)
+    sequences, notes = find_test_sequences(options.path, denoiser.required)
     for note in notes:
         print(note, file=sys.stderr)
     frames = [f for s in sequences for f in s.frames]

@@ -37,13 +37,12 @@ def denoise_in_tiles(
     """The same image and state as denoiser(frame, state), computed in one tile of about `tile` pixels at a time.
 
     Each tile is computed with a margin that holds all that its pixels depend on, in the frame and in the state. The
-    results in the margin are discarded, since they lack their own surroundings. The margin is `receptive_radius`, 346
-    pixels for the paper's network, so small tiles cost much more time than they save memory.
+    results in the margin are discarded, since they lack their own surroundings. The margin is the denoiser's `reach`,
+    346 pixels for the paper's network, so small tiles cost much more time than they save memory.
     """
     # tile size and margin in whole pixels of the coarsest level
-    network = denoiser.network
     padded, size = denoiser.pad(frame)  # (B, C, H', W')
-    tile, margin = (-(-pixels // denoiser.multiple) * denoiser.multiple for pixels in (tile, denoiser.receptive_radius))
+    tile, margin = (-(-pixels // denoiser.multiple) * denoiser.multiple for pixels in (tile, denoiser.reach(padded)))
 
     # whole-frame results
     state = denoiser.initial_state(padded) if state is None else state
@@ -52,9 +51,9 @@ def denoise_in_tiles(
 
     # tiles: compute the outer box, keep the inner
     for inner, outer in boxes(padded.shape[2:], tile, margin):
-        tile_state = [h[(..., *scaled(outer, s))] for h, s in zip(state, network.strides, strict=True)]
+        tile_state = [h[(..., *scaled(outer, s))] for h, s in zip(state, denoiser.strides, strict=True)]
         tile_image, tile_state = denoiser(padded[(..., *outer)], tile_state)
         image[(..., *inner)] = tile_image[(..., *scaled(inner, 1, outer))]
-        for hidden, tile_hidden, stride in zip(new_state, tile_state, network.strides, strict=True):
+        for hidden, tile_hidden, stride in zip(new_state, tile_state, denoiser.strides, strict=True):
             hidden[(..., *scaled(inner, stride))] = tile_hidden[(..., *scaled(inner, stride, outer))]
     return image[..., : size[0], : size[1]], new_state  # (B, 3, H, W), state

@@ -118,7 +118,7 @@ class RecurrentAutoencoder(nn.Module):
     @property
     def memory_format(self) -> torch.memory_format:
         """The memory format of the weights; activations take it on."""
-        last = self.output.weight.is_contiguous(memory_format=torch.channels_last)
+        last = self.encoder[0].conv2.weight.is_contiguous(memory_format=torch.channels_last)
         return torch.channels_last if last else torch.contiguous_format
 
     @property

@@ -5,6 +5,7 @@ import torch
 
 from inference.tiling import boxes, denoise_in_tiles
 from model import Denoiser
+from networks.filtering import FilteringDenoiser
 from training.networks import NETWORKS
 
 
@@ -58,6 +59,24 @@ def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
 
 def test_the_papers_network_sees_346_pixels():
     assert Denoiser(**NETWORKS["paper"]).network.receptive_radius == 346
+
+
+@pytest.mark.parametrize("tile", [32, 64])
+def test_tiles_of_a_filtering_network_reach_as_far_as_the_motion(tile):
+    torch.manual_seed(0)
+    denoiser = FilteringDenoiser([4, 6]).eval().requires_grad_(False)
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    state = tiled_state = None
+    frames = torch.rand(3, 1, 12, 90, 330)
+    frames[:, :, 3:10] = 0.5 + 0.02 * frames[:, :, 3:10]
+    frames[:, :, 10:] = 6 * frames[:, :, 10:] - 3
+    for frame in frames:
+        image, state = denoiser(frame, state)
+        assert denoiser.reach(frame) < 160  # so that tiles are smaller than the frame
+        tiled, tiled_state = denoise_in_tiles(denoiser, frame, tiled_state, tile)
+        assert torch.allclose(tiled, image, atol=1e-4)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(tiled_state, state, strict=True))
 
 
 def test_boxes_cover_a_frame_once():

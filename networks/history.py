@@ -1,0 +1,92 @@
+"""The history that earlier frames leave: fetched along the motion, and kept only where it shows the same surface.
+
+Shapes: B sequences, H rows, W columns, N = H W pixels. A history is one tensor (B, HISTORY, H, W), float32; the slices
+below name its channels. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous
+frame, x right, y down.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from frames.channels import QUANTITIES
+
+PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
+SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
+WEIGHT = slice(9, 10)  # the sum of the confidences: how many samples the sums stand for
+SURFACE = slice(10, 17)  # what the pixel showed: depth, shading normal, albedo
+HISTORY = 17  # channels
+
+MAX_WEIGHT = 32.0  # older samples fade beyond this sum
+DEPTH_TOLERANCE = 0.1  # relative to the larger depth
+NORMAL_TOLERANCE = 0.8  # smallest cosine
+ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
+UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
+
+
+def motion_is_known(motion: torch.Tensor) -> torch.Tensor:
+    """(B, 2, H, W) motion to (B, 1, H, W) booleans: whether the frame has motion."""
+    return motion.abs().amax(1, keepdim=True) < UNKNOWN_MOTION
+
+
+def same_surface(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do."""
+    depth_then, depth_now = then[:, 0], now[:, 0]
+    near = (depth_then - depth_now).abs() <= DEPTH_TOLERANCE * torch.maximum(depth_then, depth_now)
+    cosine = (then[:, 1:4] * now[:, 1:4]).sum(1)
+    lengths = (then[:, 1:4].square().sum(1) * now[:, 1:4].square().sum(1)).sqrt()
+    facing = cosine >= NORMAL_TOLERANCE * lengths  # averaged normals are shorter than 1; on a miss both are 0
+    alike = (then[:, 4:7] - now[:, 4:7]).abs().amax(1) <= ALBEDO_TOLERANCE
+    return near & facing & alike
+
+
+def pixel_grid(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The column x and row y of every pixel of (..., H, W) planes, each (H, W)."""
+    height, width = planes.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=planes.device), torch.arange(width, device=planes.device), indexing="ij"
+    )
+    return x, y
+
+
+def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fetches previous image, sums and weight, (B, 10, H, W), along the motion; and their validity, (B, 1, H, W).
+
+    history: (B, HISTORY, H, W) of the previous frame. motion: (B, 2, H, W). surface: (B, 7, H, W) of this frame.
+    Each pixel takes the four history pixels around its previous place, weighted bilinearly; pixels outside the picture
+    or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
+    Where it is 0, everything is 0.
+    """
+    height, width = history.shape[-2:]
+    planes, now = history.flatten(2), surface.flatten(2)  # (B, HISTORY, N), (B, 7, N), N = H W
+    # previous place of each pixel: whole pixels and the fraction between them
+    x, y = pixel_grid(motion)
+    place_x, place_y = (x + motion[:, 0]).flatten(1), (y + motion[:, 1]).flatten(1)  # (B, N)
+    left, top = place_x.floor(), place_y.floor()
+    across, down = place_x - left, place_y - top
+    # the four pixels around it
+    total, kept = 0.0, 0.0
+    for dy in (0, 1):
+        for dx in (0, 1):
+            column, row = left + dx, top + dy
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            tap = planes.gather(2, index[:, None].expand(-1, HISTORY, -1))  # (B, HISTORY, N)
+            share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
+            share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, N)
+            total, kept = total + tap[:, : SURFACE.start] * share, kept + share
+    found = total / kept.clamp(min=1e-4)  # (B, 10, N)
+    return found.unflatten(2, (height, width)), kept.clamp(max=1).unflatten(2, (height, width))
+
+
+def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tensor, stride: int) -> torch.Tensor:
+    """Moves a level's hidden state by its mean motion, and multiplies it by its mean validity.
+
+    hidden: (B, C, H / stride, W / stride). motion: (B, 2, H, W) pixels, 0 where unknown. validity: (B, 1, H, W).
+    """
+    height, width = hidden.shape[-2:]
+    moved = F.avg_pool2d(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
+    x, y = pixel_grid(hidden)
+    # grid_sample counts from -1 to 1 between the outer edges of the picture
+    grid = torch.stack((((x + moved[:, 0]) * 2 + 1) / width - 1, ((y + moved[:, 1]) * 2 + 1) / height - 1), -1)
+    warped = F.grid_sample(hidden.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (warped * F.avg_pool2d(validity, stride)).to(hidden.dtype)

@@ -1,0 +1,112 @@
+"""Pins the filtering denoiser: any size, constants, history that helps and is dropped, missing buffers, precision."""
+
+import copy
+
+import pytest
+import torch
+
+from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
+from networks.filtering import FilteringDenoiser
+from networks.history import SURFACE, WEIGHT
+
+SMALL = (8, 12, 16)
+
+
+@pytest.fixture
+def denoiser():
+    torch.manual_seed(0)
+    return FilteringDenoiser(SMALL).eval().requires_grad_(False)
+
+
+def scene(frames=4, height=37, width=50, noise=True, seed=0):
+    """A flat grey wall seen by a camera at rest: (T, 1, 12, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    planes = torch.zeros(frames, 1, 12, height, width)
+    planes[:, :, :3] = 0.4
+    if noise:
+        planes[:, :, :3] *= torch.empty(frames, 1, 3, height, width).exponential_(generator=generator)
+    planes[:, :, 3], planes[:, :, 6], planes[:, :, 7:10] = 2.0, 1.0, 0.5
+    return planes
+
+
+def leave_out(frames, name):
+    frames = frames.clone()
+    first = first_channel(MOTION_INPUTS, name)
+    frames[:, :, first : first + QUANTITIES[name].count] = QUANTITIES[name].missing
+    return frames
+
+
+def run(denoiser, frames):
+    images, state = [], None
+    for frame in frames:
+        image, state = denoiser(frame, state)
+        images.append(image)
+    return torch.cat(images), state
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 50), (64, 64)])
+def test_any_frame_size(denoiser, size):
+    images, state = run(denoiser, scene(2, *size))
+    assert images.shape == (2, 3, *size) and torch.isfinite(images).all()
+    assert all(torch.isfinite(s).all() for s in state)
+
+
+@pytest.mark.parametrize("missing", [(), ("albedo",), ("motion",), ("albedo", "motion")])
+def test_a_constant_stays_constant_whatever_is_missing(denoiser, missing):
+    frames = scene(noise=False)
+    for name in missing:
+        frames = leave_out(frames, name)
+    images, _ = run(denoiser, frames)
+    assert torch.allclose(images, torch.full_like(images, 0.4), rtol=1e-3)
+
+
+def test_history_makes_later_frames_better_and_missing_motion_drops_it(denoiser):
+    frames = scene(12)
+    images, state = run(denoiser, frames)
+    error = (images - 0.4).square().mean((1, 2, 3))
+    assert error[-1] < 0.4 * error[0]
+    assert state[-1][:, WEIGHT].mean() > 8
+    _, state = run(denoiser, leave_out(frames, "motion"))
+    assert state[-1][:, WEIGHT].max() <= 1
+
+
+def test_a_cut_starts_anew(denoiser):
+    """Another surface everywhere: what was gathered before has no part in the image."""
+    first, second = scene(3), scene(3, seed=1)
+    second[:, :, 3], second[:, :, :3] = 9.0, 3 * second[:, :, :3]
+    _, state = run(denoiser, first)
+    hidden = [torch.zeros_like(h) for h in state[:-1]]
+    after_cut, _ = denoiser(second[0], [*hidden, state[-1]])
+    alone, _ = denoiser(second[0])
+    assert torch.allclose(after_cut, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_the_state_holds_the_surface_that_was_seen(denoiser):
+    frames = scene(1, 32, 32)
+    _, state = run(denoiser, frames)
+    assert torch.equal(state[-1][:, SURFACE], frames[0][:, 3:10])
+
+
+def test_no_image_is_brighter_than_the_brightest_sample_nor_darker_than_the_darkest(denoiser):
+    frames = scene(3)
+    images, _ = run(denoiser, frames)
+    assert images.max() <= frames[:, :, :3].max() + 1e-4 and images.min() >= -1e-6
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.02)])
+def test_half_precision_is_near(denoiser, precision, tolerance):
+    frames = scene()
+    plain, _ = run(copy.deepcopy(denoiser), frames)
+    denoiser.network.to(precision)
+    half, _ = run(denoiser, frames)
+    assert half.dtype == torch.float32
+    assert (half - plain).abs().max() <= tolerance * plain.max()
+
+
+def test_every_weight_gets_a_finite_gradient():
+    torch.manual_seed(0)
+    denoiser = FilteringDenoiser(SMALL)
+    images, _ = run(denoiser, scene(3))
+    (images - 0.4).square().mean().backward()
+    for name, weight in denoiser.named_parameters():
+        assert weight.grad is not None and torch.isfinite(weight.grad).all(), name

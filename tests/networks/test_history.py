@@ -1,0 +1,107 @@
+"""Pins reprojection: equal to a slow reference, validity at a known occlusion, what is missing, gradients."""
+
+import math
+
+import pytest
+import torch
+
+from networks.history import (
+    ALBEDO_TOLERANCE,
+    DEPTH_TOLERANCE,
+    HISTORY,
+    NORMAL_TOLERANCE,
+    SURFACE,
+    reproject,
+    warp_hidden,
+)
+
+
+def random_frame(height=9, width=11, seed=0):
+    """A history, the motion and the surface of the next frame; some surfaces agree, some do not."""
+    generator = torch.Generator().manual_seed(seed)
+    history = torch.rand(1, HISTORY, height, width, generator=generator)
+    surface = history[:, SURFACE] + 0.08 * torch.rand(1, 7, height, width, generator=generator)
+    motion = 3 * torch.randn(1, 2, height, width, generator=generator)
+    return history, motion, surface
+
+
+def slow_reproject(history, motion, surface, y, x):
+    """One pixel, tap by tap, as the definition reads."""
+    _, _, height, width = history.shape
+    place_x, place_y = x + float(motion[0, 0, y, x]), y + float(motion[0, 1, y, x])
+    left, top = math.floor(place_x), math.floor(place_y)
+    total, kept = torch.zeros(SURFACE.start), 0.0
+    now = surface[0, :, y, x]
+    for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+        if not (0 <= row < height and 0 <= column < width):
+            continue
+        then = history[0, SURFACE, row, column]
+        near = abs(then[0] - now[0]) <= DEPTH_TOLERANCE * max(then[0], now[0])
+        facing = then[1:4].dot(now[1:4]) >= NORMAL_TOLERANCE * then[1:4].norm() * now[1:4].norm()
+        alike = (then[4:] - now[4:]).abs().max() <= ALBEDO_TOLERANCE
+        if near and facing and alike:
+            share = (1 - abs(place_y - row)) * (1 - abs(place_x - column))
+            total, kept = total + share * history[0, : SURFACE.start, row, column], kept + share
+    return (total / kept if kept > 1e-4 else total), kept
+
+
+def test_reprojection_equals_the_slow_one():
+    history, motion, surface = random_frame()
+    found, validity = reproject(history, motion, surface)
+    kinds = set()
+    for y in range(history.shape[2]):
+        for x in range(history.shape[3]):
+            wanted, kept = slow_reproject(history, motion, surface, y, x)
+            assert validity[0, 0, y, x] == pytest.approx(float(kept), abs=1e-5)
+            if kept == 0 or kept > 1e-3:
+                assert torch.allclose(found[0, :, y, x], wanted, atol=1e-4)
+            kinds.add("none" if kept == 0 else "some" if kept < 0.999 else "all")
+    assert kinds >= {"none", "some"}
+
+
+def wall_and_box(column):
+    """A far wall with a near box of four columns that begins at `column`: (1, 7, 8, 20)."""
+    surface = torch.zeros(1, 7, 8, 20)
+    surface[:, 0], surface[:, 3], surface[:, 4:] = 5.0, 1.0, 0.5
+    surface[:, 0, :, column : column + 4] = 2.0
+    return surface
+
+
+def test_what_an_object_uncovers_has_no_history():
+    """The box moves three pixels to the right: behind it are three columns of wall that nobody has seen."""
+    history = torch.zeros(1, HISTORY, 8, 20)
+    history[:, SURFACE] = wall_and_box(8)
+    history[:, :10] = torch.arange(20.0)
+    surface, motion = wall_and_box(11), torch.zeros(1, 2, 8, 20)
+    motion[:, 0, :, 11:15] = -3
+    found, validity = reproject(history, motion, surface)
+    assert (validity[..., 8:11] == 0).all() and (found[..., 8:11] == 0).all()
+    assert (validity[..., :8] == 1).all() and (validity[..., 11:] == 1).all()
+    assert torch.equal(found[0, 0, 0, 11:15], torch.arange(8.0, 12.0))
+
+
+def test_a_constant_stays_constant_and_outside_the_picture_is_nothing():
+    history, motion, _ = random_frame()
+    history[:, :10] = 0.7
+    found, validity = reproject(history, motion, history[:, SURFACE].clone())
+    assert torch.allclose(found[:, :, validity[0, 0] > 1e-3], torch.tensor(0.7), atol=1e-4)
+    far = torch.full_like(motion, 1e4)
+    assert (reproject(history, far, history[:, SURFACE])[1] == 0).all()
+
+
+def test_gradients_reach_the_frame_before():
+    history, motion, surface = random_frame()
+    history.requires_grad_()
+    reproject(history, 0.3 * motion, surface)[0].sum().backward()
+    assert history.grad[:, :10].abs().sum() > 0 and torch.isfinite(history.grad).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_hidden_states_move_by_whole_pixels_and_fade_with_validity(stride):
+    hidden = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    motion = torch.zeros(1, 2, 6 * stride, 8 * stride)
+    motion[:, 0], motion[:, 1] = 2.0 * stride, -1.0 * stride
+    validity = torch.full((1, 1, 6 * stride, 8 * stride), 0.5)
+    warped = warp_hidden(hidden, motion, validity, stride)
+    assert torch.allclose(warped[..., 1:, :-2], 0.5 * hidden[..., :-1, 2:], atol=1e-5)
+    assert warped[..., 0, :].abs().max() < 1e-6 and warped[..., -2:].abs().max() < 1e-6
