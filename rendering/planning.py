@@ -21,6 +21,7 @@ PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same
 HORIZON = 256  # frames over which a path is checked, so that a longer sequence begins as a shorter one does
 SHOTS = 60  # candidates for the path through a room
 MOVES = ("pan", "dolly", "truck", "orbit", "crane")
+SPEEDS = (-2.7, -0.85)  # logarithm of metres per frame: from 2 mm to 14 cm, up to some ten pixels of 256
 CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
 
 
@@ -105,7 +106,7 @@ def shot(room: Room, rng: np.random.Generator, frames: int) -> list[Camera]:
     # how it moves
     move, fov = MOVES[rng.integers(len(MOVES))], float(rng.uniform(40, 80))
     direction, reach = rng.choice([-1, 1]), rng.uniform(0.3, 1.2)
-    walked = pace(rng, frames) * rng.uniform(0.004, 0.03)  # (frames,) metres
+    walked = pace(rng, frames) * 10 ** rng.uniform(*SPEEDS)  # (frames,) metres
     offsets = direction * (reach * np.sin(walked / reach))  # to and fro, so that long sequences stay in the room
 
     # the camera of each frame
