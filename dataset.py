@@ -17,9 +17,20 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from frames.augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order, draw_transform
+from frames.augmentation import (
+    DIRECT_AUGMENTATIONS,
+    REVERSE_PROBABILITY,
+    REVERSE_WITH_MOTION,
+    augment_batch,
+    change_motion,
+    draw_average,
+    draw_dropped,
+    draw_noisy,
+    draw_order,
+    draw_transform,
+)
 from frames.cache import TARGET, Entry, FrameCache, load_half
-from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
+from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.exr import report_invalid
 from frames.sequences import Frame, Sequence, Split
 from machine import ignore_interrupt, usable_cores
@@ -36,15 +47,28 @@ class WindowReader:
         self.number = {p: i for i, p in enumerate(p for s in sequences for f in s.frames for p in f.noisy)}
         self.reported = torch.zeros(len(self.number), dtype=torch.bool).share_memory_()  # by any worker
 
-    def read(self, frames: list[Frame], choice: list[int], box: tuple[slice, slice]) -> dict[str, torch.Tensor]:
+    def read(
+        self, frames: list[Frame], choice: list[int], box: tuple[slice, slice], average: int = 1
+    ) -> dict[str, torch.Tensor]:
         """The pixels in `box` (rows, columns) of T frames: {"noisy": (T, h, w, C), "target": (T, h, w, 3)} float16.
 
-        choice: which noisy rendering of each frame. Raises InputError if a file cannot be decoded.
+        choice: which noisy rendering of each frame. average: mean radiance of so many renderings, from that one on.
+        Raises InputError if a file cannot be decoded.
         """
-        noisy = [self._pixels(f.noisy[k], self.inputs, box) for f, k in zip(frames, choice, strict=True)]
+        noisy = [self._average(f.noisy, k, average, box) for f, k in zip(frames, choice, strict=True)]
         target = [self._pixels(f.target, TARGET, box) for f in frames]
         noisy, target = np.stack(noisy), np.stack(target)  # (T, h, w, C), (T, h, w, 3)
         return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
+
+    def _average(self, renderings: tuple[Path, ...], first: int, count: int, box: tuple[slice, slice]) -> np.ndarray:
+        """One rendering's pixels, (h, w, C), its radiance averaged with that of the following ones, `count` in all."""
+        pixels = self._pixels(renderings[first], self.inputs, box)
+        chosen = [renderings[(first + k) % len(renderings)] for k in range(1, min(count, len(renderings)))]
+        if chosen:
+            colors = [self._pixels(path, ("color",), box) for path in chosen]
+            pixels = pixels.copy()
+            pixels[..., :3] = np.mean([pixels[..., :3], *colors], 0, dtype=np.float32)
+        return pixels
 
     def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
         if self.cache:
@@ -70,7 +94,7 @@ class TrainingWindows(Dataset):
         length: int,
         crop_size: int,
         seed: int = 0,
-        augment: tuple[str, ...] = AUGMENTATIONS,
+        augment: tuple[str, ...] = DIRECT_AUGMENTATIONS,
         cache: FrameCache | None = None,
     ):
         self.sequences, self.length, self.crop_size = sequences, length, crop_size
@@ -96,13 +120,22 @@ class TrainingWindows(Dataset):
         frames = sequence.frames[start : start + self.length]
         # draw everything, in an order that must not change: it decides what a seed gives
         rng = np.random.default_rng((self.seed, epoch, position))
-        order = draw_order(rng, self.length, self.augment)
+        has_motion = "motion" in self.reader.inputs
+        order = draw_order(rng, self.length, self.augment, REVERSE_WITH_MOTION if has_motion else REVERSE_PROBABILITY)
         choice = draw_noisy(rng, order, [len(f.noisy) for f in frames])
         top, left = (int(rng.integers(extent - self.crop_size + 1)) for extent in sequence.size)
         box = slice(top, top + self.crop_size), slice(left, left + self.crop_size)
         drawn = draw_transform(rng, self.augment)
+        average, dropped = draw_average(rng, self.augment), draw_dropped(rng, self.augment)
         # read the crop; flips, turns and gains are left to the device
-        return self.reader.read([frames[i] for i in order], choice, box) | drawn
+        sample = self.reader.read([frames[i] for i in order], choice, box, average)
+        if has_motion:
+            first = first_channel(self.reader.inputs, "motion")
+            change_motion(sample["noisy"].numpy()[..., first : first + 2], order)
+        for name in set(dropped) & set(self.reader.inputs):
+            first = first_channel(self.reader.inputs, name)
+            sample["noisy"][..., first : first + QUANTITIES[name].count] = QUANTITIES[name].missing
+        return sample | drawn
 
 
 class ValidationWindows(Dataset):
@@ -187,14 +220,13 @@ class ResumableLoader(DataLoader):
 
 
 def cache_entries(split: Split) -> list[Entry]:
-    """Every file that training and validation read, with all quantities that any network may need."""
+    """Every file that training and validation read, with all quantities that any network may read."""
     entries = {}
     for sequences, validating in ((split.training, False), (split.validation, True)):
         for sequence in sequences:
-            names = ALBEDO_INPUTS if sequence.albedo else PLAIN_INPUTS
             for frame in sequence.frames:
                 for path in frame.noisy[:1] if validating else frame.noisy:
-                    entries[path] = Entry(path, names, sequence.size)
+                    entries[path] = Entry(path, MOTION_INPUTS, sequence.size)
                 entries[frame.target] = Entry(frame.target, TARGET, sequence.size)
     return list(entries.values())
 
@@ -216,7 +248,7 @@ class SequenceData(pl.LightningDataModule):
         batch_size: int,
         num_workers: int = 0,
         seed: int = 0,
-        augment: tuple[str, ...] = AUGMENTATIONS,
+        augment: tuple[str, ...] = DIRECT_AUGMENTATIONS,
         samples_per_epoch: int | None = None,
         cache: FrameCache | None = None,
     ):

@@ -14,6 +14,10 @@ SPATIAL_WEIGHT, GRADIENT_WEIGHT, TEMPORAL_WEIGHT = 0.8, 0.1, 0.1  # equation 4
 FRAME_SIGMA = 2.0  # frames; this Gaussian is the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1
 LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravishankar and Bresler 2011
 
+PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.25, "square": 4.0, "relative": 0.02, "brightness": 0.05}
+RELATIVE_FLOOR, RELATIVE_LIMIT = 0.05, 20.0  # of picture_loss: smallest denominator; largest relative error
+BRIGHTNESS_SIZE, BRIGHTNESS_LIMIT = 16, 4.0  # pixels; largest relative error
+
 
 def frame_weights(length: int, device: torch.device | None = None) -> torch.Tensor:
     """(length,) weights exp(-(length - 1 - t)^2 / (2 sigma^2)) of the frames; they increase to 1 for the last one."""
@@ -90,3 +94,32 @@ def mask_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     valid = torch.isfinite(target).all(-3, keepdim=True)  # (..., 1, H, W)
     return torch.where(valid, target, prediction)
+
+
+def tone_curve(radiance: torch.Tensor) -> torch.Tensor:
+    """Exposed linear radiance to what a picture shows: a soft shoulder towards 1, then gamma 2.2. Any shape."""
+    radiance = radiance.clamp(min=0)
+    return (radiance / (1 + radiance**3) ** (1 / 3) + 1e-3) ** (1 / 2.2)  # the offset keeps the gradient finite at 0
+
+
+def picture_loss(prediction: torch.Tensor, target: torch.Tensor, exposure: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The losses of two (B, T, 3, H, W) sequences of linear radiance, compared as pictures.
+
+    exposure: (B,) factors that bring each sequence to the exposure of a picture. Gives the mean absolute (`spatial`)
+    and squared (`square`) difference under tone_curve, that of the frame-to-frame changes (`temporal`), the relative
+    difference in linear light (`relative`), which counts what is too bright for a picture, the squared relative
+    difference of the mean radiance of squares of pixels (`brightness`), and `loss`, their weighted sum.
+
+    Absolute differences favor the median of what a pixel might be, and under noise with rare bright samples the median
+    is too dark; the squared difference of means is what keeps the brightness.
+    """
+    exposure = exposure[:, None, None, None, None]
+    prediction, target = prediction * exposure, target * exposure
+    difference = tone_curve(prediction) - tone_curve(target)  # (B, T, 3, H, W)
+    spatial, square = difference.abs().mean(), difference.square().mean()
+    temporal = difference.diff(dim=1).abs().mean() if difference.shape[1] > 1 else difference.sum() * 0
+    relative = ((prediction - target).abs() / (target + RELATIVE_FLOOR)).clamp(max=RELATIVE_LIMIT).mean()
+    means = [F.avg_pool2d(x.flatten(0, 2)[:, None], BRIGHTNESS_SIZE, ceil_mode=True) for x in (prediction, target)]
+    brightness = ((means[0] - means[1]) / (means[1] + RELATIVE_FLOOR)).clamp(max=BRIGHTNESS_LIMIT).square().mean()
+    terms = {"spatial": spatial, "temporal": temporal, "square": square, "relative": relative, "brightness": brightness}
+    return {"loss": sum(PICTURE_WEIGHTS[name] * term for name, term in terms.items()), **terms}

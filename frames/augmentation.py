@@ -10,20 +10,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frames.channels import channel_count
+from frames.channels import QUANTITIES, first_channel
 
 if TYPE_CHECKING:  # the options of train.py come from this module, and --help should not wait for PyTorch
     import torch
 
-AUGMENTATIONS = ("reverse", "stop", "flip", "rotate", "modulate")
+DIRECT_AUGMENTATIONS = ("reverse", "stop", "flip", "rotate", "modulate")  # the paper's, and flips
+AUGMENTATIONS = (*DIRECT_AUGMENTATIONS, "expose", "orient", "average", "drop")
 STOP_PROBABILITY = 0.2
+REVERSE_PROBABILITY = 0.5
+REVERSE_WITH_MOTION = 0.15  # lower, because a window played backwards has no motion
+EXPOSURE = 8.0  # all colour channels are scaled by at most this, at least by its inverse
+AVERAGE_PROBABILITY = 0.25
+DROP_PROBABILITY = 0.12
 MODULATION = 2.0  # the largest factor on a colour channel; the smallest is its inverse
 
 
-def draw_order(rng: np.random.Generator, length: int, augment: tuple[str, ...]) -> list[int]:
-    """Offsets of the frames to show: in order, perhaps reversed, perhaps repeating one frame to the end."""
+def draw_order(
+    rng: np.random.Generator, length: int, augment: tuple[str, ...], reverse: float = REVERSE_PROBABILITY
+) -> list[int]:
+    """Offsets of the frames to show: in order, perhaps reversed, perhaps repeating one frame to the end.
+
+    reverse: the probability that they are reversed.
+    """
     order = list(range(length))
-    if "reverse" in augment and rng.random() < 0.5:
+    if "reverse" in augment and rng.random() < reverse:
         order.reverse()
     if "stop" in augment and rng.random() < STOP_PROBABILITY:
         stop = int(rng.integers(length - 1))
@@ -45,12 +56,47 @@ def draw_noisy(rng: np.random.Generator, order: list[int], counts: list[int]) ->
     return drawn
 
 
+def draw_average(rng: np.random.Generator, augment: tuple[str, ...]) -> int:
+    """How many renderings to average for each frame: mostly 1, at times 2 or 3, as if there were more samples."""
+    averages = "average" in augment and rng.random() < AVERAGE_PROBABILITY
+    return int(rng.integers(2, 4)) if averages else 1
+
+
+def draw_dropped(rng: np.random.Generator, augment: tuple[str, ...]) -> list[str]:
+    """Which quantities to leave out of a sample, as if the renderer had not written them."""
+    if "drop" not in augment:
+        return []
+    return [name for name in ("albedo", "motion") if rng.random() < DROP_PROBABILITY]
+
+
+def change_motion(motion: np.ndarray, order: list[int]) -> None:
+    """Makes the (T, H, W, 2) motion of frames shown in this order right, in place.
+
+    A frame that repeats the previous one has not moved. Frames in reverse have no motion: their files hold the motion
+    from the frame that is now the next one.
+    """
+    if order[0] > order[-1]:
+        motion[:] = QUANTITIES["motion"].missing
+        return
+    for position in range(1, len(order)):
+        if order[position] == order[position - 1]:
+            motion[position] = np.where(motion[position] < QUANTITIES["motion"].missing, 0, motion[position])
+
+
 def draw_transform(rng: np.random.Generator, augment: tuple[str, ...]) -> dict[str, bool | int | np.ndarray]:
-    """For all frames of a sample: whether to `flip`, how many quarter `turns`, and float32 (3,) `gains` of R, G, B."""
+    """For all frames of a sample: whether to `flip`, how many quarter `turns`, and float32 (3,) `gains` of R, G, B.
+
+    With "orient", also a random orthogonal (3, 3) matrix `orient` for the normals: other axes of the world.
+    """
     flip = "flip" in augment and rng.random() < 0.5
     turns = rng.integers(4) if "rotate" in augment else 0
     gains = MODULATION ** rng.uniform(-1, 1, 3) if "modulate" in augment else np.ones(3)
-    return {"flip": bool(flip), "turns": int(turns), "gains": gains.astype(np.float32)}
+    if "expose" in augment:
+        gains = gains * EXPOSURE ** rng.uniform(-1, 1)
+    drawn = {"flip": bool(flip), "turns": int(turns), "gains": gains.astype(np.float32)}
+    if "orient" in augment:
+        drawn["orient"] = np.linalg.qr(rng.normal(size=(3, 3)))[0].astype(np.float32)
+    return drawn
 
 
 def augment_batch(batch: dict, inputs: tuple[str, ...]) -> dict:
@@ -77,6 +123,14 @@ def augment_batch(batch: dict, inputs: tuple[str, ...]) -> dict:
         factors[:, normal] = 1 - 2 * flip.float()
         noisy = noisy * factors[:, None, :, None, None]
         target = target * gains[:, None, :, None, None]
+        # turn normals and motion
+        if "orient" in batch:
+            normals = noisy[:, :, normal : normal + 3]
+            turned = batch.pop("orient")[:, None] @ normals.flatten(3)  # (B, T, 3, H W)
+            noisy[:, :, normal : normal + 3] = turned.unflatten(3, normals.shape[3:])
+        if "motion" in inputs:
+            first = first_channel(inputs, "motion")
+            noisy[:, :, first : first + 2] = flip_and_turn_vectors(noisy[:, :, first : first + 2], flip, turns)
     return batch | {"noisy": noisy, "target": target}
 
 
@@ -94,6 +148,16 @@ def flip_and_turn(pixels: torch.Tensor, flip: torch.Tensor, turns: torch.Tensor)
     return select(turns % 2 == 1, pixels.transpose(-1, -2).flip(-2), pixels)
 
 
-def first_channel(inputs: tuple[str, ...], name: str) -> int:
-    """The index of quantity `name`'s first channel in the stacked channels of `inputs`."""
-    return channel_count(inputs[: inputs.index(name)])
+def flip_and_turn_vectors(motion: torch.Tensor, flip: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """The vectors, (B, T, 2, N, N), of a picture that flip_and_turn has mirrored and turned.
+
+    Missing motion stays missing: its absolute value does not change.
+    """
+    flip, turns = (x[:, None, None, None] for x in (flip, turns))
+    x, y = motion.unbind(2)  # (B, T, N, N)
+    x = (-x).where(flip, x)
+    x, y = (-x).where(turns >= 2, x), (-y).where(turns >= 2, y)
+    x, y = y.where(turns % 2 == 1, x), (-x).where(turns % 2 == 1, y)
+    turned = motion.new_empty(motion.shape)
+    turned[:, :, 0], turned[:, :, 1] = x, y
+    return turned

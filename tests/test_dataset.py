@@ -15,7 +15,7 @@ from dataset import (
     TrainingWindows,
     ValidationWindows,
 )
-from frames.augmentation import AUGMENTATIONS, augment_batch, draw_noisy, draw_order
+from frames.augmentation import DIRECT_AUGMENTATIONS, augment_batch, draw_noisy, draw_order
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import find_sequences, split_dataset
 
@@ -133,7 +133,7 @@ def test_flipped_world_space_normals_are_those_of_a_mirrored_world():
     assert np.allclose(flipped[:, 4:], np.einsum("ij,tjyx->tiyx", mirrored_camera, mirrored_view), atol=1e-5)
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", (*DIRECT_AUGMENTATIONS, "expose"))
 def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
     keys = [(0, p, 0) for p in range(30)]
     off = TrainingWindows(coordinates, PLAIN_INPUTS, length=3, crop_size=8, augment=())
@@ -148,6 +148,36 @@ def test_each_augmentation_can_be_switched_off(coordinates, augmentation):
 
     assert {str(signature(off, k)[1:]) for k in keys} == {str((1.0, [500.0, 1500.0, 2500.0]))}
     assert len({str(signature(on, k)) for k in keys}) > 1
+
+
+@pytest.mark.parametrize("augmentation", ["orient", "average", "drop"])
+def test_augmentations_of_the_noisy_frames_can_be_switched_off(coordinates, augmentation):
+    off, on = (
+        TrainingWindows(coordinates, ALBEDO_INPUTS, length=3, crop_size=8, augment=names)
+        for names in ((), (augmentation,))
+    )
+    for windows in (off, on):
+        windows.reader.read = add_albedo(windows.reader.read)
+
+    def signature(windows, key):
+        """Fractions of rendering numbers (averages), the first normal, and whether there is albedo."""
+        noisy = finished(windows, key)["noisy"]
+        return [(noisy[:, 0, 0, 0] % 1).tolist(), noisy[0, 4:7, 0, 0].tolist(), bool(noisy[:, 7:10].any())]
+
+    keys = [(0, p, 0) for p in range(30)]
+    assert len({str(signature(off, k)) for k in keys}) == 1
+    assert len({str(signature(on, k)) for k in keys}) > 1
+
+
+def add_albedo(read):
+    """WindowReader.read, as if the files had an albedo of 0.5."""
+
+    def with_albedo(*arguments):
+        sample = read(*arguments)
+        sample["noisy"][..., 7:10] = 0.5
+        return sample
+
+    return with_albedo
 
 
 def test_samples_depend_on_seed_epoch_and_position_alone(coordinates):

@@ -135,3 +135,51 @@ def test_pixels_without_a_finite_target_neither_count_nor_get_gradient(bad):
     again = losses.total_loss(changed, losses.mask_target(changed, target))["loss"]
     assert again.item() == pytest.approx(loss.item(), rel=1e-5)
     assert prediction.grad[..., 5, 6].abs().max() < 1e-9
+
+
+def pictures(length=4):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 2, length, 3, 8, 8, generator=generator).exp().unbind(0)
+
+
+def test_picture_loss_of_equal_sequences_is_zero_and_has_finite_gradients():
+    prediction, _ = pictures()
+    prediction[:, :, :, 0] = 0
+    target = prediction.clone()
+    prediction.requires_grad_()
+    parts = losses.picture_loss(prediction, target, torch.ones(2))
+    assert all(value == 0 for value in parts.values())
+    losses.picture_loss(prediction, target + 1, torch.ones(2))["loss"].backward()
+    assert torch.isfinite(prediction.grad).all()
+
+
+def test_picture_loss_is_its_sum_and_does_not_depend_on_the_unit_of_radiance():
+    prediction, target = pictures()
+    parts = losses.picture_loss(prediction, target, torch.tensor([0.5, 0.2]))
+    total = sum(weight * parts[name] for name, weight in losses.PICTURE_WEIGHTS.items())
+    assert parts["loss"].item() == pytest.approx(total.item())
+    again = losses.picture_loss(7 * prediction, 7 * target, torch.tensor([0.5, 0.2]) / 7)
+    assert again["loss"].item() == pytest.approx(parts["loss"].item(), rel=1e-4)
+
+
+def test_picture_loss_limits_what_one_firefly_weighs():
+    _, target = pictures(1)
+    prediction = target.clone()
+    prediction[0, 0, :, 3, 3] = 1e30
+    parts = losses.picture_loss(prediction, target, torch.ones(2))
+    assert parts["relative"].item() == pytest.approx(losses.RELATIVE_LIMIT / 128) and torch.isfinite(parts["loss"])
+
+
+def test_brightness_is_of_means_and_blind_to_what_averages_out():
+    _, target = pictures()
+    swapped = target.flip(-1)
+    parts = losses.picture_loss(swapped, target, torch.ones(2))
+    assert parts["brightness"] < 1e-9 < parts["spatial"]
+    brighter = losses.picture_loss(1.1 * target, target, torch.ones(2))["brightness"]
+    assert brighter.item() == pytest.approx(0.1**2, rel=0.1)
+
+
+def test_the_tone_curve_rises_from_black_to_white():
+    curve = losses.tone_curve(torch.linspace(0, 8, 200))
+    assert (curve.diff() > 0).all() and curve[0] < 0.05 and 0.99 < curve[-1] < 1.01
+    assert losses.tone_curve(torch.tensor(0.18)).item() == pytest.approx(0.18 ** (1 / 2.2), rel=0.02)

@@ -1,4 +1,4 @@
-"""Loading checkpoints of train.py. They are untrusted input: no code in them is executed."""
+"""Loading checkpoints of train.py and released weights. They are untrusted input: no code in them is executed."""
 
 import pickle
 from pathlib import Path
@@ -6,17 +6,21 @@ from pathlib import Path
 import torch
 
 from files import InputError
-from model import Denoiser
+from model import Denoiser, make_denoiser
+from networks.filtering import FilteringDenoiser
+from training.weights import SUFFIX, read_weights
 
 
 def load_checkpoint(path: Path) -> dict:
-    """The contents of a checkpoint of train.py, as plain tensors and values.
+    """The contents of a checkpoint of train.py, or of released weights, as plain tensors and values.
 
     Raises FileNotFoundError, or InputError if the file is not such a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; train.py writes them to <log_dir>/version_*/checkpoints/")
+    if path.suffix == SUFFIX:
+        return read_weights(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
@@ -28,13 +32,13 @@ def load_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
-def load_denoiser(path: Path) -> Denoiser:
+def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
     """The denoiser of a checkpoint of train.py, on the CPU and ready for inference.
 
     Raises FileNotFoundError, or InputError if the file is not such a checkpoint or its weights do not fit the network.
     """
     checkpoint = load_checkpoint(path)
-    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
+    denoiser = make_denoiser(checkpoint["hyper_parameters"]["denoiser"])
     prefix = "denoiser."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     try:

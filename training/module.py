@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from frames.radiance import decode_radiance, encode_radiance, exposure_of
-from losses import mask_target, total_loss
-from model import Denoiser
+from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
+from losses import mask_target, picture_loss, total_loss
+from model import make_denoiser
 from scoring.metrics import SequenceScore, mean_scores
 
 
@@ -58,39 +58,51 @@ class DenoisingModule(pl.LightningModule):
         ramp_epochs: float = 10,
         options: dict | None = None,
         speed: Speed = PLAIN,
+        loss: str = "paper",
     ):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
-        self.speed = speed
-        self.denoiser = Denoiser(**denoiser)
+        self.speed, self.loss = speed, loss
+        self.denoiser = make_denoiser(denoiser)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if speed.compile:
             self.denoiser.network.compile(dynamic=False)  # in place: the weights keep their names
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        """Reconstructs a (B, T, C, H, W) window from an empty hidden state: (B, T, 3, H, W) encoded radiance."""
-        if self.training and not self.speed.recompute:
+        """Reconstructs a (B, T, C, H, W) window from an empty hidden state: (B, T, 3, H, W).
+
+        Encoded radiance for the paper's loss, linear radiance for the picture loss.
+        """
+        if self.training and not self.speed.recompute and hasattr(self.denoiser, "forward_window"):
             encoded, _ = self.denoiser.forward_window(noisy.transpose(0, 1))  # (T, B, 3, H, W)
-            return encoded.transpose(0, 1)
-        # frame by frame, to save memory: validation has whole frames, and recompute stores no activations
+            return self.from_encoded(encoded.transpose(0, 1))
+        # frame by frame: if a frame needs the image before it; or to save memory, since validation has whole frames,
+        # and recompute stores no activations
+        step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
         state, frames = None, []
         for frame in noisy.unbind(1):
-            if self.training:
-                encoded, state = checkpoint(self.denoiser.forward_encoded, frame, state, use_reentrant=False)
+            if self.training and self.speed.recompute:
+                image, state = checkpoint(step, frame, state, use_reentrant=False)
             else:
-                encoded, state = self.denoiser.forward_encoded(frame, state)
-            frames.append(encoded)
+                image, state = step(frame, state)
+            frames.append(image)
         return torch.stack(frames, 1)  # (B, T, 3, H, W)
 
-    def losses(self, encoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The losses (see total_loss) of an encoded window against its target in linear radiance.
+    def from_encoded(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Encoded radiance as the loss compares it."""
+        return encoded if self.loss == "paper" else decode_radiance(encoded)
+
+    def losses(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The losses (see losses.py) of a predicted window against its target in linear radiance.
 
         Both are (B, T, 3, H, W); pixels whose target is not finite do not count. Always in float32: the convolution in
         the gradient loss must not be autocast.
         """
-        with torch.autocast(encoded.device.type, enabled=False):
-            return total_loss(encoded, mask_target(encoded, encode_radiance(target)))
+        with torch.autocast(prediction.device.type, enabled=False):
+            if self.loss == "paper":
+                return total_loss(prediction, mask_target(prediction, encode_radiance(target)))
+            return picture_loss(prediction, mask_target(prediction, target), window_exposure(target))
 
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
@@ -111,9 +123,9 @@ class DenoisingModule(pl.LightningModule):
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (1, T, 3, H, W) linear radiance."""
         with torch.compiler.set_stance("force_eager"):  # scenes differ in size, and each size would be compiled
-            encoded = self(batch["noisy"])
-        self._log("val", self.losses(encoded, batch["target"]), 1)
-        reconstruction = decode_radiance(encoded)
+            prediction = self(batch["noisy"])
+        self._log("val", self.losses(prediction, batch["target"]), 1)
+        reconstruction = decode_radiance(prediction) if self.loss == "paper" else prediction
         self._log("val", self.scores(reconstruction[0], batch["target"][0]), 1)
         return reconstruction
 

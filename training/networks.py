@@ -1,13 +1,14 @@
 """The networks that `train.py --network` names; to add one, add a line to NETWORKS. No PyTorch, for a quick --help.
 
-A network's entries are the arguments of model.Denoiser: `channels`, the widths of the encoder levels, full size first;
+Their entries are the arguments of model.make_denoiser: `channels`, the widths of the encoder levels, full size first;
 `patch`, the side of the squares of pixels that enter as one; `means`, the sides of the squares whose mean radiance it
-sees. All sides are in pixels.
+sees; `kernels`, whether it filters with kernels that it predicts, along the motion, instead of predicting colors.
 """
 
 PATCHES = (1, 2, 4)
 MEAN_SIZES = (4, 8, 16, 32)
 NETWORKS = {
+    "filtering": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (), "kernels": True},
     "default": {"channels": (48, 64, 96, 128, 128), "patch": 2, "means": (8, 32)},
     "fast": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (8, 32)},
     "paper": {"channels": (32, 43, 57, 76, 101, 101), "patch": 1, "means": ()},  # each 4/3 of the last (section 4.1)

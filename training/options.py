@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from files import InputError
-from frames.augmentation import AUGMENTATIONS
+from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, positive
 from training.networks import MEAN_SIZES, NETWORKS, PATCHES
 
@@ -44,17 +44,19 @@ def option(flag: str, help: str, resume: str = FREE, *, trainer: bool = False, o
 
 DATASET = "folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ is optional"
 SAMPLES = "windows per epoch; default: enough to show every noisy pixel about once"
-AUGMENT = "augmentations to use; no names: none; default: all"
+AUGMENT = "augmentations to use; no names: none; default: the first five, with kernels all"
 ALBEDO = "auto: divide radiance by albedo if all scenes have it"
 WIDTHS = "widths of the encoder levels, full size first"
 PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channels"
 MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
+KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
+LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
 RAMP = "epochs in which the rate rises from a tenth to its peak; then it falls with 1/sqrt(epoch)"
 AVERAGE = "validate and save the mean of recent weights instead of the last ones"
 WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
 CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
 PRECISION = "Lightning's: 32-true, bf16-mixed ...; auto: bf16-mixed if the hardware supports it, else 32-true"
-CHECKPOINT = "resume from this file; options that are not given come from its run"
+CHECKPOINT = "resume from this .ckpt file, with its options unless given; or fine-tune a .safetensors file"
 
 OPTIONS = {  # (title, description) of a group: its options
     ("data", "which frames, and how to cut windows from them"): (
@@ -62,13 +64,14 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--sequence_length", "frames per window, 2 or more", REMEMBERED, type=int, default=7),
         option("--crop_size", "height and width of a window in pixels", REMEMBERED, type=positive, default=128),
         option("--samples_per_epoch", SAMPLES, REMEMBERED, type=positive),
-        option("--augment", AUGMENT, REMEMBERED, nargs="*", choices=AUGMENTATIONS, default=list(AUGMENTATIONS)),
+        option("--augment", AUGMENT, REMEMBERED, nargs="*", choices=AUGMENTATIONS),
     ),
     ("network", "which network; by name (training/networks.py) or in parts"): (
         option("--network", "widths, patch and means by name; default: default", one_of="widths", choices=NETWORKS),
         option("--channels", WIDTHS, FIXED, one_of="widths", type=positive, nargs="+"),
         option("--patch", PATCH, FIXED, type=int, choices=PATCHES),
         option("--means", MEANS, FIXED, type=int, nargs="*", choices=MEAN_SIZES),
+        option("--kernels", KERNELS, FIXED, choices=SWITCH),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
     ("optimisation", "how to train it, and how long"): (
@@ -79,6 +82,7 @@ OPTIONS = {  # (title, description) of a group: its options
             "--max_time", "stop after this time, including that before a resume", trainer=True, metavar="DD:HH:MM:SS"
         ),
         option("--batch_size", "windows per step and device", REMEMBERED, type=positive, default=4),
+        option("--loss", LOSS, REMEMBERED, choices=("paper", "picture")),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", REMEMBERED, type=float, default=5e-4),
         option("--ramp_epochs", RAMP, REMEMBERED, type=float, default=10),
         option("--clip", "largest norm of a step's gradient; 0: no limit", REMEMBERED, type=float, default=0.5),
@@ -169,9 +173,15 @@ def read_remembered(checkpoint: Path) -> dict:
     """The options that a checkpoint keeps for a resumed run. Raises OSError or InputError if it cannot be read."""
     from training.checkpoints import load_checkpoint  # imports PyTorch
 
-    saved = load_checkpoint(checkpoint)["hyper_parameters"].get("options") or {}
+    saved = load_checkpoint(checkpoint)["hyper_parameters"]
+    if "options" not in saved:  # released weights: only the network is fixed
+        network = saved["denoiser"]
+        parts = {name: network[name] for name in ("channels", "patch", "means") if name in network}
+        return {"means": [], "kernels": "on" if network.get("kernels") else "off"} | parts
+    saved = saved["options"] or {}
     kept = {name: saved[name] for name in names_of(REMEMBERED, FIXED) if name in saved}
-    return {"patch": 1, "means": []} | kept  # the first checkpoints had no such options
+    # what the first checkpoints, which had no such options, were trained with
+    return {"patch": 1, "means": [], "kernels": "off", "loss": "paper"} | kept
 
 
 def remembered_options(options: argparse.Namespace) -> dict:
@@ -180,7 +190,9 @@ def remembered_options(options: argparse.Namespace) -> dict:
 
 
 def complete_network(options: argparse.Namespace) -> None:
-    """Sets `channels`, `patch` and `means` where not given: to the named network's, the default's without a name.
+    """Sets `channels`, `patch`, `means` and `kernels` where not given: to the named network's, or the default's.
+
+    Sets `loss` and `augment` where not given to what suits the network.
 
     With --channels, patch and means are those of the paper's network.
     """
@@ -191,3 +203,8 @@ def complete_network(options: argparse.Namespace) -> None:
         options.channels = list(named["channels"])
     options.patch = options.patch or named["patch"]
     options.means = list(named["means"]) if options.means is None else options.means
+    options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
+    with_kernels = options.kernels == "on"
+    options.loss = options.loss or ("picture" if with_kernels else "paper")
+    if options.augment is None:
+        options.augment = list(AUGMENTATIONS if with_kernels else DIRECT_AUGMENTATIONS)

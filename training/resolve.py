@@ -24,7 +24,7 @@ def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | 
     precision = resolve_precision(options.precision, options.accelerator)
     cache = cache_folder(options.dataset, options.cache_dir)
     decided = {
-        "albedo": saved["demodulate"] if saved else options.albedo == "auto" and has_albedo,
+        "albedo": saved.get("demodulate", False) if saved else options.albedo == "auto" and has_albedo,
         "precision": precision,
         "cache_dir": cache,
         "num_workers": usual_workers(gpu or cache is None) if options.num_workers is None else options.num_workers,

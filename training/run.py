@@ -15,13 +15,14 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from dataset import SequenceData
 from files import InputError
 from frames.cache import FrameCache
-from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
 from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, ValidationImages
-from training.checkpoints import load_checkpoint
+from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import remembered_options, trainer_names
 from training.resolve import resolve
+from training.weights import SUFFIX
 
 
 def train(options: argparse.Namespace, command: list[str]) -> Path | None:
@@ -35,7 +36,7 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
 
     # find the frames, and check their headers
     saved = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"] if options.checkpoint else None
-    needed = ALBEDO_INPUTS if saved and saved["demodulate"] else PLAIN_INPUTS
+    needed = ALBEDO_INPUTS if saved and saved.get("demodulate") else PLAIN_INPUTS
     split = split_dataset(options.dataset, options.sequence_length, options.crop_size, needed)
 
     # decide everything that is `auto`, and print it
@@ -46,7 +47,11 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     # train
     module = make_module(settings, remembered_options(options))
     trainer, last = build_trainer(settings, command)
-    trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
+    if options.checkpoint and options.checkpoint.suffix == SUFFIX:  # fine-tunes released weights: a new run
+        module.denoiser.load_state_dict(load_denoiser(options.checkpoint).state_dict())
+        trainer.fit(module, data)
+    else:
+        trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
     return last
 
 
@@ -54,7 +59,7 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
     """The loaders of a run. settings: from resolve."""
     return SequenceData(
         split,
-        ALBEDO_INPUTS if settings.albedo else PLAIN_INPUTS,
+        MOTION_INPUTS if settings.kernels == "on" else ALBEDO_INPUTS if settings.albedo else PLAIN_INPUTS,
         length=settings.sequence_length,
         crop_size=settings.crop_size,
         batch_size=settings.batch_size,
@@ -68,13 +73,18 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
 
 def make_module(settings: argparse.Namespace, remembered: dict | None = None) -> DenoisingModule:
     """The denoiser in training. settings: from resolve. remembered: options that the checkpoints keep."""
-    network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
+    if settings.kernels == "on":
+        network = {"channels": settings.channels, "patch": settings.patch, "kernels": True}
+    else:
+        network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
+        network = {"demodulate": settings.albedo} | network
     return DenoisingModule(
-        {"demodulate": settings.albedo} | network,
+        network,
         settings.learning_rate,
         settings.ramp_epochs,
         remembered,
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute),
+        settings.loss,
     )
 
 
@@ -154,7 +164,8 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
 
     # network
     channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
-    lines.append(f"network: channels {channels}, patch {settings.patch}, means {means or 'none'}")
+    parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
+    lines.append(f"network: {parts}; loss: {settings.loss}")
 
     # speed
     names = ("compile", "channels_last", "fused", "recompute")

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from support import QUICK, ROOT
@@ -55,6 +54,8 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "channels": [8, 10],
         "patch": 1,
         "means": [],
+        "kernels": "off",
+        "loss": "paper",
         "learning_rate": 5e-4,
         "ramp_epochs": 10,
         "clip": 0.5,
@@ -87,9 +88,6 @@ def test_help_lists_every_option_in_its_group():
 @pytest.mark.parametrize("arguments", [["--help"], ["dataset", "--network", "none"]])
 def test_help_and_errors_do_not_wait_for_pytorch(arguments):
     command = [sys.executable, "-X", "importtime", ROOT / "train.py", *arguments]
-    start = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (
-        time.monotonic() - start < 5 and "usage: train.py" in done.stdout + done.stderr
-    )  # a second on an idle machine
+    assert "usage: train.py" in done.stdout + done.stderr
     assert not re.search(r"\| +(torch|lightning\w*|pytorch_lightning)$", done.stderr, re.MULTILINE)

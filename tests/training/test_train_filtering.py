@@ -1,0 +1,101 @@
+"""Pins the training of the filtering network: any set of buffers, resuming, both losses, released weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from support import make_scene, run_script, write_channels
+
+from frames.channels import PLAIN_INPUTS, find_channels
+from frames.exr import read_exr, read_header
+from inference.options import build_parser
+from inference.run import run
+from training.checkpoints import load_denoiser
+from training.options import parse_options
+from training.run import train
+
+SMALL = ["--channels", "8", "10", "--patch", "2", "--kernels", "on", "--crop_size", "16", "--sequence_length", "3"]
+SMALL += ["--batch_size", "2", "--num_workers", "0", "--accelerator", "cpu", "--precision", "32-true"]
+
+
+def run_training(dataset, log_dir, *more):
+    """Trains in this process; returns the last checkpoint's path."""
+    arguments = [str(a) for a in (dataset, *SMALL, "--log_dir", log_dir, "--samples_per_epoch", 6, *more)]
+    return train(parse_options(arguments), arguments)
+
+
+def add_motion(scene):
+    """Gives every noisy file of a scene a motion of one pixel to the left."""
+    for path in scene.glob("*/noisy-*.exr"):
+        names = read_header(path).channels
+        quantities = ("color", "depth", "normal", "albedo") if find_channels(names, "albedo") else PLAIN_INPUTS
+        planes = read_exr(path, quantities)
+        channels = dict(zip("RGB", planes["color"], strict=True)) | {"depth.Z": planes["depth"][0]}
+        for name in quantities[2:]:
+            channels |= {f"{name}.{c}": p for c, p in zip("RGB", planes[name], strict=True)}
+        channels |= {"motion.X": np.full_like(planes["depth"][0], -1), "motion.Y": np.zeros_like(planes["depth"][0])}
+        write_channels(path, {name: values.astype(np.float16) for name, values in channels.items()})
+
+
+@pytest.fixture
+def mixed_dataset(tmp_path):
+    """One scene with every buffer, one without motion, one with neither motion nor albedo."""
+    for name, albedo in (("Everything", True), ("Still", True), ("Plain", False)):
+        make_scene(tmp_path / "data" / "train" / name, albedo=albedo)
+    add_motion(tmp_path / "data" / "train" / "Everything")
+    make_scene(tmp_path / "data" / "test" / "Plain", frames=3, albedo=False)
+    return tmp_path / "data"
+
+
+def test_one_network_trains_on_and_reconstructs_every_set_of_buffers(mixed_dataset, tmp_path):
+    run_script("train.py", mixed_dataset, *SMALL, "--max_epochs", 1, "--log_dir", tmp_path / "runs")
+    checkpoint = tmp_path / "runs/version_0/checkpoints/last.ckpt"
+    for path in (mixed_dataset, mixed_dataset / "train"):
+        run_script("test.py", checkpoint, path, "--output_dir", tmp_path / "out", "--write", "exr")
+        assert json.loads((tmp_path / "out/metrics.json").read_text())["mean"]["denoised"]["psnr"] > 5
+
+
+@pytest.mark.parametrize("loss", ["paper", "picture"])
+def test_both_losses_train(mixed_dataset, tmp_path, loss):
+    last = run_training(mixed_dataset, tmp_path / "runs", "--max_epochs", 1, "--loss", loss, "--recompute", "on")
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["hyper_parameters"]["options"]["loss"] == loss
+    assert all(torch.isfinite(w).all() for w in checkpoint["state_dict"].values())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(mixed_dataset, tmp_path):
+    whole = run_training(mixed_dataset, tmp_path / "whole", "--max_epochs", 3)
+    half = run_training(mixed_dataset, tmp_path / "half", "--max_epochs", 1)
+    arguments = [str(mixed_dataset), "--checkpoint", str(half), "--max_epochs", "3", "--num_workers", "0"]
+    arguments += ["--accelerator", "cpu", "--log_dir", str(tmp_path / "half")]
+    resumed = train(parse_options(arguments), arguments)
+    a, b = (torch.load(p, weights_only=True)["state_dict"] for p in (whole, resumed))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_released_weights_reconstruct_what_the_checkpoint_does_and_can_be_fine_tuned(mixed_dataset, tmp_path):
+    last = run_training(mixed_dataset, tmp_path / "runs", "--max_epochs", 1)
+    released = tmp_path / "small.safetensors"
+    run_script("-m", "training.weights", last, released)
+    assert released.stat().st_size < 0.3 * last.stat().st_size
+    scores = []
+    for file in (last, released):
+        options = [str(file), str(mixed_dataset), "--output_dir", str(tmp_path / "out"), "--write", "exr"]
+        options = build_parser().parse_args(options)
+        scores.append(run(load_denoiser(file), options)["mean"]["denoised"]["psnr"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+    arguments = [mixed_dataset, "--checkpoint", released, "--max_epochs", 1, "--crop_size", 16, "--sequence_length", 3]
+    arguments += ["--batch_size", 2, "--num_workers", 0, "--samples_per_epoch", 2, "--log_dir", tmp_path / "tuned"]
+    arguments = [
+        str(a) for a in (*arguments, "--learning_rate", 1e-9, "--accelerator", "cpu", "--precision", "32-true")
+    ]
+    tuned = load_denoiser(train(parse_options(arguments), arguments)).state_dict()
+    for name, weight in load_denoiser(released).state_dict().items():
+        assert torch.allclose(weight, tuned[name], atol=1e-6)
+
+
+def test_a_file_that_holds_no_weights_is_named(tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    with pytest.raises(ValueError, match=r"bad.safetensors: not released weights"):
+        load_denoiser(tmp_path / "bad.safetensors")
