@@ -18,16 +18,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.noise_frames import write_sequence
 from benchmarks.reporting import alone, best, parse_size, peak_memory, peaks, report, run_script, usual_precision
+from frames.channels import channel_count
 from inference.engines import DTYPES, choose_device, fast_step, prepare
 from machine import keep_freed_memory
-from model import Denoiser
+from model import make_denoiser
 from training.networks import NETWORKS
 
 
-def make(network: str | dict) -> Denoiser:
-    """An untrained network for frames with albedo. network: a name in NETWORKS, or the arguments of Denoiser."""
+def make(network: str | dict) -> torch.nn.Module:
+    """An untrained network for frames with albedo. network: a name in NETWORKS, or the arguments of make_denoiser."""
     arguments = NETWORKS[network] if isinstance(network, str) else network
-    return Denoiser(demodulate=True, **arguments).eval().requires_grad_(False)
+    demodulate = {} if arguments.get("kernels") else {"demodulate": True}
+    return make_denoiser(demodulate | arguments).eval().requires_grad_(False)
 
 
 def run_network(
@@ -39,7 +41,8 @@ def run_network(
     graph.
     """
     device, denoiser = choose_device(device_name), make(network)
-    frame = torch.rand(1, 10, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    channels = channel_count(denoiser.inputs)
+    frame = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
     state = None
     if engine == "plain":
         step = denoiser.to(device)
@@ -61,7 +64,7 @@ def run_network(
     return {"seconds": seconds, "memory": peak_memory(device)}
 
 
-def openvino_step(denoiser: Denoiser, precision: str, frame: torch.Tensor):
+def openvino_step(denoiser: torch.nn.Module, precision: str, frame: torch.Tensor):
     """A step computed by OpenVINO, and the state before the first frame."""
     import openvino
 
@@ -100,7 +103,8 @@ def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int)
 def gflop(network: str | dict, size: tuple[int, int]) -> float:
     """GFLOP of the convolutions of a frame; a multiplication and an addition count as two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
-        make(network)(torch.empty(1, 10, *size))
+        denoiser = make(network)
+        denoiser(torch.empty(1, channel_count(denoiser.inputs), *size))
     return counter.get_total_flops() / 1e9
 
 
@@ -117,7 +121,7 @@ def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> flo
         for layer in denoiser.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.register_forward_hook(count)
-        denoiser(torch.empty(1, 10, *size))
+        denoiser(torch.empty(1, channel_count(denoiser.inputs), *size))
     return values * DTYPES[precision].itemsize / 1e9
 
 

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 
 import pytest
-from support import QUICK, ROOT, run_script
+from support import QUICK, ROOT, make_scene, run_script
 
 TINY = "--frames 5 --width 32 --height 24 --noisy 1 --target_spp 2 --variant scalar_rgb --workers 1"
 
@@ -100,3 +100,19 @@ def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_data
         (row,) = json.loads(run_script(*command).stdout.splitlines()[-1])["rows"]
         assert row["network"] == "fast" and row["psnr"] > 0 and row["Mparameters"] > 1 and row["GFLOP"] > 0
     assert len(list(tmp_path.glob("*/version_*"))) == 1
+
+
+def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path):
+    pytest.importorskip("flip_evaluator", reason="pip install -r benchmarks/requirements.txt")
+    pytest.importorskip("pycvvdp", reason="pip install -r benchmarks/requirements.txt")
+    make_scene(tmp_path / "test" / "A", frames=5, size=(64, 80))
+    checkpoint = ROOT / "tests" / "data" / "before-folders.ckpt"
+    command = ["-m", "benchmarks.quality", tmp_path / "test", tmp_path / "out", "--checkpoint", f"old={checkpoint}"]
+    wanted = ["noisy", "oidn high, 1 spp", "oidn high, 2 spp", "accumulation", "old"]
+    done = run_script(*command, "--spp", 2, "--only", *wanted)
+    rows = {row["method"]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
+    assert list(rows) == wanted and rows["oidn high, 2 spp"]["psnr"] > rows["noisy"]["psnr"]
+    found = json.loads((tmp_path / "out" / "quality.json").read_text())
+    frames = found["scenes"]["old"]["A (frame-0000 to frame-0004)"]["frames"]
+    assert len(frames) == 5 and {"psnr", "ssim", "relmse", "tpsnr", "flip", "luminance"} == set(frames[0])
+    assert (tmp_path / "out" / "A.png").is_file() and (tmp_path / "out" / "A.mp4").is_file()

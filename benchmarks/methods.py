@@ -1,0 +1,118 @@
+"""What `benchmarks.quality` compares: each method turns the frames of a sequence into images.
+
+Shapes: images are (3, H, W) linear radiance; T frames.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
+from frames.exr import load_noisy
+from frames.sequences import Sequence
+from model import denoise
+from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
+from training.checkpoints import load_denoiser
+
+QUALITIES = ("fast", "balanced", "high")
+NO_ALBEDO, MIN_ALBEDO = 1e-3, 0.01
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """A frame's first noisy rendering with its auxiliary buffers, (12, H, W), and the radiance of all renderings."""
+
+    planes: torch.Tensor
+    renderings: torch.Tensor  # (N, 3, H, W)
+
+    def radiance(self, spp: int) -> torch.Tensor:
+        """(3, H, W): the mean of the first `spp` renderings."""
+        return self.renderings[:spp].mean(0)
+
+    def without(self, *names: str) -> torch.Tensor:
+        """The (12, H, W) planes as if the renderer had not written these quantities."""
+        planes = self.planes.clone()
+        for name, quantity in split_planes(planes.numpy(), MOTION_INPUTS).items():
+            if name in names:
+                quantity[:] = QUANTITIES[name].missing
+        return planes
+
+
+Method = Callable[[list[Buffers]], Iterator[torch.Tensor]]
+
+
+def read_buffers(sequence: Sequence, most: int) -> list[Buffers]:
+    """Every frame of a sequence, with at most that many renderings."""
+    frames = []
+    for frame in sequence.frames:
+        planes, _ = load_noisy(frame.noisy[0], MOTION_INPUTS)
+        colors = [load_noisy(path, ("color",))[0] for path in frame.noisy[:most]]
+        frames.append(Buffers(torch.from_numpy(planes), torch.from_numpy(np.stack(colors))))
+    return frames
+
+
+def noisy(spp: int) -> Method:
+    """The renderings themselves, `spp` averaged."""
+    return lambda frames: (frame.radiance(spp) for frame in frames)
+
+
+def open_image_denoise(quality: str, spp: int) -> Method:
+    """Open Image Denoise, frame by frame, with albedo and normal."""
+    return lambda frames: (run_oidn(frame.radiance(spp), frame.planes, quality) for frame in frames)
+
+
+def run_oidn(radiance: torch.Tensor, planes: torch.Tensor, quality: str) -> torch.Tensor:
+    """(3, H, W) radiance through Open Image Denoise with the clean albedo and normal of (12, H, W) planes."""
+    import pyoidn
+
+    color, normal, albedo = (
+        np.ascontiguousarray(x.permute(1, 2, 0).numpy()) for x in (radiance, planes[4:7], planes[7:10])
+    )
+    clean = pyoidn.denoise(color, albedo=albedo, normal=normal, hdr=True, quality=quality, clean_aux=True)
+    return torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)
+
+
+def accumulate(frames: list[Buffers]) -> Iterator[torch.Tensor]:
+    """The mean of all samples whose surface is still seen, fetched along the motion; nothing is filtered."""
+    history = None
+    for frame in frames:
+        color, depth, normal, albedo, motion = frame.planes[None].split([3, 1, 3, 3, 2], 1)
+        divisor = albedo.clamp(min=MIN_ALBEDO).where(albedo.amax(1, keepdim=True) > NO_ALBEDO, 1)
+        surface = torch.cat((depth, normal, albedo), 1)
+        radiance = torch.cat((color / divisor, color), 1)
+        sums, weight = radiance, torch.ones_like(depth)
+        if history is not None and motion_is_known(motion).all():
+            past, _ = reproject(history, motion, surface)
+            sums, weight = sums + past[:, SUMS], weight + past[:, WEIGHT]
+        image = sums[:, :3] / weight * divisor
+        fade = (MAX_WEIGHT / weight).clamp(max=1)
+        history = color.new_zeros(1, HISTORY, *color.shape[2:])
+        history[:, PREVIOUS], history[:, SUMS], history[:, WEIGHT] = image / divisor, sums * fade, weight * fade
+        history[:, SURFACE] = surface
+        yield image[0]
+
+
+def accumulate_then_oidn(frames: list[Buffers]) -> Iterator[torch.Tensor]:
+    """`accumulate`, then Open Image Denoise, high."""
+    for frame, image in zip(frames, accumulate(frames), strict=True):
+        yield run_oidn(image, frame.planes, "high")
+
+
+def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1) -> Method:
+    """The denoiser of a checkpoint, with some buffers left out."""
+    denoiser = load_denoiser(checkpoint)
+    channels = sum(QUANTITIES[name].count for name in denoiser.inputs)
+
+    def run(frames: list[Buffers]) -> Iterator[torch.Tensor]:
+        planes = []
+        for frame in frames:
+            stacked = frame.without(*without)
+            stacked[:3] = frame.radiance(spp)
+            planes.append(stacked[:channels])
+        for _, image in denoise(denoiser, planes):
+            yield image
+
+    return run
