@@ -40,9 +40,11 @@ def run_network(
     engine: test.py's own; compiled, by torch.compile; openvino; or plain, as PyTorch comes: contiguous, without CUDA
     graph.
     """
+    # a network and a frame
     device, denoiser = choose_device(device_name), make(network)
     channels = channel_count(denoiser.inputs)
     frame = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0)).to(device)
+    # a step, as the engine computes it
     state = None
     if engine == "plain":
         step = denoiser.to(device)
@@ -127,6 +129,7 @@ def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> flo
 
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:
     """Prints the table of every size. only: rows by name, None for all."""
+    # what to run
     half = usual_precision(device)
     precisions = ["float32", *(["float16", "bfloat16"] if half == "float16" else [half] if half != "float32" else [])]
     reached = {precision: alone(peaks, device, precision) for precision in precisions}
@@ -142,8 +145,10 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
         for quality in ("high", "balanced", "fast") if find_spec("pyoidn") else ():
             jobs[f"Open Image Denoise {quality}"] = run_oidn, (quality, size, device, repeat)
         jobs = {name: job for name, job in jobs.items() if only is None or name in only}
+        # run everything in turn, `rounds` times
         found = [{name: alone(work, *arguments) for name, (work, arguments) in jobs.items()} for _ in range(rounds)]
         seconds = {name: min(f[name]["seconds"] for f in found) for name in jobs}
+        # the table
         rows = []
         for name, (work, arguments) in jobs.items():
             row = {f"{size[1]}x{size[0]}": name}

@@ -72,6 +72,7 @@ def loader_rate(settings: argparse.Namespace, seconds: float) -> float:
 
 def step_rate(settings: argparse.Namespace, steps: int) -> float:
     """Windows per second of the training step alone, with its batches already on the device."""
+    # batches, module and optimizer, as in train.py
     device = choose_device("auto")
     data = prepare_data(settings)
     raw = [{k: v.to(device) for k, v in batch.items()} for batch in islice(data.train_dataloader(), 2)]
@@ -89,6 +90,7 @@ def step_rate(settings: argparse.Namespace, steps: int) -> float:
         torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
         optimizer.step()
 
+    # warm up, then measure
     for _ in range(3):
         step()
     wait_for(device)
@@ -147,6 +149,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="in each of four rounds")
     parser.add_argument("--samples", type=int, default=32, help="windows per epoch; there are two epochs")
     options, given = parser.parse_known_args()
+    # measure, ours and plain
     with tempfile.TemporaryDirectory() as folder:
         dataset = options.dataset or synthetic_dataset(Path(folder) / "synthetic", parse_size(options.size))
         shared = [str(dataset), "--cache_dir", f"{folder}/cache", "--samples_per_epoch", str(options.samples), *given]
@@ -158,6 +161,7 @@ def main() -> None:
             "step, our loss in both": [step, plain_with_our_loss],
             "epoch": [epoch_rate(arguments) for arguments in (shared, plain)],
         }
+    # the table
     rows = [{"": name, "ratio": a / b, "ours": a, "plain": b} for name, (a, b) in found.items()]
     rows.append({"": "epoch of step", "ours": found["epoch"][0] / step})
     precision = "bfloat16" if settings_of(shared).precision.startswith("bf16") else "float32"

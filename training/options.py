@@ -142,9 +142,10 @@ def build_parser() -> argparse.ArgumentParser:
 def parse_options(arguments: list[str]) -> argparse.Namespace:
     """The options of a run; if it resumes from a checkpoint, the defaults are those of the checkpoint.
 
-    The network is complete (`channels`, `patch`, `means`); training/resolve.py decides what else is `auto`.
+    The network is complete (`channels`, `patch`, `means`, `kernels`); training/resolve.py decides what else is `auto`.
     Exits with one line if an option is wrong, or if the checkpoint cannot be read or has another network.
     """
+    # parse, with the defaults of the checkpoint if there is one
     parser = build_parser()
     options = parser.parse_args(arguments)
     remembered = {}
@@ -155,6 +156,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
             parser.error(str(error))
         parser.set_defaults(**remembered)
         options = parser.parse_args(arguments)
+    # complete the network; it must be the checkpoint's
     complete_network(options)
     for name in names_of(FIXED):
         if name in remembered and getattr(options, name) != remembered[name]:
@@ -162,6 +164,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
                 f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {remembered[name]}; "
                 f"leave --{name} out, or start a new run without --checkpoint"
             )
+    # check the numbers
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
