@@ -118,9 +118,17 @@ class FilteringDenoiser(nn.Module):
         return F.pad(frame, pad, mode="replicate") if any(pad) else frame, (height, width)
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state."""
+        """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
+
+        Raises ValueError if the frame's channels or the state's size do not fit.
+        """
         frame, (height, width) = self.pad(frame.contiguous())
         *hidden, history = self.initial_state(frame) if state is None else state
+        if history.shape[-2:] != frame.shape[-2:]:
+            raise ValueError(
+                f"a state of {history.shape[-1]}x{history.shape[-2]} does not fit a frame of {width}x{height}; "
+                "pass None where a sequence starts or its frame size changes"
+            )
         color, depth, normal, albedo, motion = frame.split([channel_count((name,)) for name in self.inputs], 1)
         depth = depth.clamp(min=0)
 

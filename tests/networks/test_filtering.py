@@ -103,6 +103,14 @@ def test_half_precision_is_near(denoiser, precision, tolerance):
     assert (half - plain).abs().max() <= tolerance * plain.max()
 
 
+def test_frames_and_states_that_do_not_fit_are_named(denoiser):
+    _, state = denoiser(scene(1)[0])
+    with pytest.raises(ValueError, match=r"a state of 64x64 does not fit a frame of 80x70"):
+        denoiser(scene(1, 70, 80)[0], state)
+    with pytest.raises(ValueError, match=r"expected \(B, 12, H, W\), color, depth, normal, albedo, motion"):
+        denoiser(scene(1)[0][:, :10])
+
+
 def test_every_weight_gets_a_finite_gradient():
     torch.manual_seed(0)
     denoiser = FilteringDenoiser(SMALL)
