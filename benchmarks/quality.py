@@ -52,14 +52,14 @@ def list_methods(checkpoints: dict[str, Path], most_spp: int) -> dict[str, metho
 def score_sequence(images: list[torch.Tensor], targets: list[torch.Tensor], exposure: float, video) -> dict:
     """{"frames": [{metric: value}, ...], "cvvdp": value} of (3, H, W) linear radiance. video: a pycvvdp.cvvdp."""
     score, rows = SequenceScore(exposure), []
-    shown = [[tone_map(x, exposure) for x in sequence] for sequence in (images, targets)]
-    for image, target, *srgb in zip(images, targets, *shown, strict=True):
-        score.update(image, target, *srgb)
-        test, reference = (x.permute(1, 2, 0).contiguous().numpy() for x in srgb)
+    srgb = [[tone_map(x, exposure) for x in sequence] for sequence in (images, targets)]
+    for image, target, *pair in zip(images, targets, *srgb, strict=True):
+        score.update(image, target, *pair)
+        test, reference = (x.permute(1, 2, 0).contiguous().numpy() for x in pair)
         _, flip, _ = flip_evaluator.evaluate(reference, test, "LDR", applyMagma=False)
         ratio = float(luminance(image).mean() / luminance(target).mean())
         rows.append(score.frames[-1] | {"flip": float(flip), "luminance": ratio})
-    test, reference = (torch.stack(x, 1) for x in shown)  # (3, T, H, W)
+    test, reference = (torch.stack(x, 1) for x in srgb)  # (3, T, H, W)
     quality, _ = video.predict(test, reference, dim_order="CFHW", frames_per_second=FRAMES_PER_SECOND)
     return {"frames": rows, "cvvdp": float(quality)}
 

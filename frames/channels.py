@@ -134,8 +134,8 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
     by_lower = {channel.lower(): channel for channel in reversed(channels)}
     exact = set(channels)
 
-    def pick(wanted: list[str]) -> tuple[str, ...] | None:
-        found = [c if c in exact else by_lower.get(c.lower()) for c in wanted]
+    def pick(names: list[str]) -> tuple[str, ...] | None:
+        found = [c if c in exact else by_lower.get(c.lower()) for c in names]
         return None if None in found else tuple(found)
 
     # names without a layer

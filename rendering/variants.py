@@ -27,26 +27,26 @@ def probe(variant: str) -> str | None:
     return lines[-1].strip() if lines else f"ended with status {done.returncode}"
 
 
-def choose_variant(wanted: str) -> str:
-    """`wanted`, or, for auto, the fastest variant that works here. Raises InputError where none does."""
-    for variant in VARIANTS if wanted == "auto" else (wanted,):
+def choose_variant(requested: str) -> str:
+    """`requested`, or, for auto, the fastest variant that works here. Raises InputError where none does."""
+    for variant in VARIANTS if requested == "auto" else (requested,):
         problem = probe(variant)
         if problem is None:
             return variant
-        if wanted != "auto":
+        if requested != "auto":
             raise InputError(f"--variant {variant} does not work here ({problem}); use --variant auto")
     raise InputError(f"no variant of Mitsuba works here ({problem}); try: python -c 'import mitsuba'")
 
 
-def find_variant(wanted: str, recorded: set[str], client=None) -> str:
-    """The variant of a run: `wanted`; for auto, that of the frames already there, else the fastest that works.
+def find_variant(requested: str, recorded: set[str], client=None) -> str:
+    """The variant of a run: `requested`; for auto, that of the frames already there, else the fastest that works.
 
     recorded: the variants of those frames. client: of a dask cluster, on which the variant must work, or None.
     Raises InputError where it does not work.
     """
-    continued = recorded.pop() if wanted == "auto" and len(recorded) == 1 else None
+    continued = recorded.pop() if requested == "auto" and len(recorded) == 1 else None
     try:
-        asked = continued or wanted
+        asked = continued or requested
         return client.submit(choose_variant, asked).result() if client else choose_variant(asked)
     except InputError as error:
         if continued is None:

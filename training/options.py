@@ -11,7 +11,7 @@ from training.networks import MEAN_SIZES, NETWORKS, PATCHES
 
 # What becomes of an option when a run resumes from a checkpoint:
 FREE = "free"  # not in the checkpoint, because it depends on the machine or on the run
-REMEMBERED = "remembered"  # the default is the checkpoint's value
+SAVED = "saved"  # the default is the checkpoint's value
 FIXED = "fixed"  # the default is the checkpoint's value, and no other is allowed: it is part of the network
 
 
@@ -19,7 +19,7 @@ FIXED = "fixed"  # the default is the checkpoint's value, and no other is allowe
 class Option:
     """An option of train.py.
 
-    flag: as typed on the command line. arguments: for argparse's add_argument. resume: FREE, REMEMBERED or FIXED.
+    flag: as typed on the command line. arguments: for argparse's add_argument. resume: FREE, SAVED or FIXED.
     trainer: Lightning's Trainer takes an argument of this name. one_of: options with the same word exclude each other.
     """
 
@@ -61,10 +61,10 @@ CHECKPOINT = "resume from this .ckpt file, with its options unless given; or fin
 OPTIONS = {  # (title, description) of a group: its options
     ("data", "which frames, and how to cut windows from them"): (
         option("dataset", DATASET, type=Path),
-        option("--sequence_length", "frames per window, 2 or more", REMEMBERED, type=int, default=7),
-        option("--crop_size", "height and width of a window in pixels", REMEMBERED, type=positive, default=128),
-        option("--samples_per_epoch", SAMPLES, REMEMBERED, type=positive),
-        option("--augment", AUGMENT, REMEMBERED, nargs="*", choices=AUGMENTATIONS),
+        option("--sequence_length", "frames per window, 2 or more", SAVED, type=int, default=7),
+        option("--crop_size", "height and width of a window in pixels", SAVED, type=positive, default=128),
+        option("--samples_per_epoch", SAMPLES, SAVED, type=positive),
+        option("--augment", AUGMENT, SAVED, nargs="*", choices=AUGMENTATIONS),
     ),
     ("network", "which network; by name (training/networks.py) or in parts"): (
         option("--network", "widths, patch and means by name; default: default", one_of="widths", choices=NETWORKS),
@@ -81,18 +81,18 @@ OPTIONS = {  # (title, description) of a group: its options
         option(
             "--max_time", "stop after this time, including that before a resume", trainer=True, metavar="DD:HH:MM:SS"
         ),
-        option("--batch_size", "windows per step and device", REMEMBERED, type=positive, default=4),
-        option("--loss", LOSS, REMEMBERED, choices=("paper", "picture")),
-        option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", REMEMBERED, type=float, default=5e-4),
-        option("--ramp_epochs", RAMP, REMEMBERED, type=float, default=10),
-        option("--clip", "largest norm of a step's gradient; 0: no limit", REMEMBERED, type=float, default=0.5),
+        option("--batch_size", "windows per step and device", SAVED, type=positive, default=4),
+        option("--loss", LOSS, SAVED, choices=("paper", "picture")),
+        option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
+        option("--ramp_epochs", RAMP, SAVED, type=float, default=10),
+        option("--clip", "largest norm of a step's gradient; 0: no limit", SAVED, type=float, default=0.5),
         option("--average", AVERAGE, choices=SWITCH, default="on"),
-        option("--seed", "the same seed repeats a run exactly on the CPU", REMEMBERED, type=int, default=0),
+        option("--seed", "the same seed repeats a run exactly on the CPU", SAVED, type=int, default=0),
     ),
     ("speed", "how to compute it; results differ by rounding only"): (
         option("--num_workers", WORKERS, type=int),
         option("--cache_dir", CACHE, default="auto"),
-        option("--precision", PRECISION, REMEMBERED, default="auto"),
+        option("--precision", PRECISION, SAVED, default="auto"),
         option("--compile", "torch.compile of the network; auto: on a GPU", choices=("auto", *SWITCH), default="auto"),
         option("--channels_last", "memory format of the network", choices=SWITCH, default="on"),
         option("--fused", "Adam in one kernel", choices=SWITCH, default="on"),
@@ -148,20 +148,20 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     # parse, with the defaults of the checkpoint if there is one
     parser = build_parser()
     options = parser.parse_args(arguments)
-    remembered = {}
+    from_checkpoint = {}
     if options.checkpoint:
         try:
-            remembered = read_remembered(options.checkpoint)
+            from_checkpoint = read_saved_options(options.checkpoint)
         except (OSError, InputError) as error:
             parser.error(str(error))
-        parser.set_defaults(**remembered)
+        parser.set_defaults(**from_checkpoint)
         options = parser.parse_args(arguments)
     # complete the network; it must be the checkpoint's
     complete_network(options)
     for name in names_of(FIXED):
-        if name in remembered and getattr(options, name) != remembered[name]:
+        if name in from_checkpoint and getattr(options, name) != from_checkpoint[name]:
             parser.error(
-                f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {remembered[name]}; "
+                f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {from_checkpoint[name]}; "
                 f"leave --{name} out, or start a new run without --checkpoint"
             )
     # check the numbers
@@ -172,7 +172,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def read_remembered(checkpoint: Path) -> dict:
+def read_saved_options(checkpoint: Path) -> dict:
     """The options that a checkpoint keeps for a resumed run. Raises OSError or InputError if it cannot be read."""
     from training.checkpoints import load_checkpoint  # imports PyTorch
 
@@ -182,14 +182,14 @@ def read_remembered(checkpoint: Path) -> dict:
         parts = {name: network[name] for name in ("channels", "patch", "means") if name in network}
         return {"means": [], "kernels": "on" if network.get("kernels") else "off"} | parts
     saved = saved["options"] or {}
-    kept = {name: saved[name] for name in names_of(REMEMBERED, FIXED) if name in saved}
+    kept = {name: saved[name] for name in names_of(SAVED, FIXED) if name in saved}
     # what the first checkpoints, which had no such options, were trained with
     return {"patch": 1, "means": [], "kernels": "off", "loss": "paper"} | kept
 
 
-def remembered_options(options: argparse.Namespace) -> dict:
+def saved_options(options: argparse.Namespace) -> dict:
     """What a checkpoint keeps for a resumed run, as the user gave it: an `auto` is decided anew on each machine."""
-    return {name: getattr(options, name) for name in names_of(REMEMBERED, FIXED)}
+    return {name: getattr(options, name) for name in names_of(SAVED, FIXED)}
 
 
 def complete_network(options: argparse.Namespace) -> None:

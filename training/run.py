@@ -20,7 +20,7 @@ from frames.sequences import Split, split_dataset
 from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, ValidationImages
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
-from training.options import remembered_options, trainer_names
+from training.options import saved_options, trainer_names
 from training.resolve import resolve
 from training.weights import SUFFIX
 
@@ -45,7 +45,7 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     rank_zero_info(describe(split, data, settings))
 
     # train
-    module = make_module(settings, remembered_options(options))
+    module = make_module(settings, saved_options(options))
     trainer, last = build_trainer(settings, command)
     if options.checkpoint and options.checkpoint.suffix == SUFFIX:  # fine-tunes released weights: a new run
         module.denoiser.load_state_dict(load_denoiser(options.checkpoint).state_dict())
@@ -71,8 +71,8 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
     )
 
 
-def make_module(settings: argparse.Namespace, remembered: dict | None = None) -> DenoisingModule:
-    """The denoiser in training. settings: from resolve. remembered: options that the checkpoints keep."""
+def make_module(settings: argparse.Namespace, saved: dict | None = None) -> DenoisingModule:
+    """The denoiser in training. settings: from resolve. saved: options that the checkpoints keep."""
     if settings.kernels == "on":
         network = {"channels": settings.channels, "patch": settings.patch, "kernels": True}
     else:
@@ -82,7 +82,7 @@ def make_module(settings: argparse.Namespace, remembered: dict | None = None) ->
         network,
         settings.learning_rate,
         settings.ramp_epochs,
-        remembered,
+        saved,
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute),
         settings.loss,
     )

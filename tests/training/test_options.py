@@ -9,7 +9,7 @@ from support import QUICK, ROOT
 
 from machine import usable_cores
 from training.networks import NETWORKS
-from training.options import OPTIONS, build_parser, parse_options, remembered_options
+from training.options import OPTIONS, build_parser, parse_options, saved_options
 from training.resolve import resolve
 
 
@@ -43,7 +43,7 @@ def test_nothing_is_auto_after_resolving_but_what_lightning_decides():
 
 
 def test_a_checkpoint_keeps_what_the_user_gave():
-    kept = remembered_options(parse_options(["dataset", *QUICK]))
+    kept = saved_options(parse_options(["dataset", *QUICK]))
     assert kept == {
         "batch_size": 2,
         "sequence_length": 3,
