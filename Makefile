@@ -14,7 +14,7 @@ DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head 
 .PHONY: help setup demo test train lint
 
 help:
-	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 15 minutes after set-up"
+	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
 	@echo "make test                      set up, then run the tests"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
