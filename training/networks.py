@@ -8,7 +8,7 @@ sees; `kernels`, whether it filters with kernels that it predicts, along the mot
 PATCHES = (1, 2, 4)
 MEAN_SIZES = (4, 8, 16, 32)
 NETWORKS = {
-    "filtering": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (), "kernels": True},
+    "filtering": {"channels": (32, 48, 64, 96, 128), "patch": 2, "kernels": True},
     "default": {"channels": (48, 64, 96, 128, 128), "patch": 2, "means": (8, 32)},
     "fast": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (8, 32)},
     "paper": {"channels": (32, 43, 57, 76, 101, 101), "patch": 1, "means": ()},  # each 4/3 of the last (section 4.1)

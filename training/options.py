@@ -205,7 +205,7 @@ def complete_network(options: argparse.Namespace) -> None:
         named = NETWORKS[options.network or "default"]
         options.channels = list(named["channels"])
     options.patch = options.patch or named["patch"]
-    options.means = list(named["means"]) if options.means is None else options.means
+    options.means = list(named.get("means", ())) if options.means is None else options.means
     options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
     with_kernels = options.kernels == "on"
     options.loss = options.loss or ("picture" if with_kernels else "paper")
