@@ -14,11 +14,11 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
 from model import denoise
+from networks.filtering import MIN_ALBEDO, NO_ALBEDO
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
 
 QUALITIES = ("fast", "balanced", "high")
-NO_ALBEDO, MIN_ALBEDO = 1e-3, 0.01
 
 
 @dataclass(frozen=True)

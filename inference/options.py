@@ -16,10 +16,12 @@ def build_parser() -> argparse.ArgumentParser:
         description="Reconstructs rendered sequences with a trained network and scores them where they have targets.",
         allow_abbrev=False,
     )
+    # what to reconstruct, with which weights, and where to write it
     add = parser.add_argument
-    add("checkpoint", type=Path, help="a .ckpt file of train.py")
+    add("checkpoint", type=Path, help="a .ckpt file of train.py, or released weights (.safetensors)")
     add("path", type=Path, help="a dataset (its test/ is used), a folder of scenes, or the folder of one scene")
     add("--output_dir", type=Path, default=Path("reconstructions"), help="default: %(default)s")
+    # how to compute it
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(
         "--precision",
@@ -32,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         help="split frames that do not fit in memory into tiles of this many pixels; same result, but slower",
     )
+    # which results to keep
     add(
         "--write",
         nargs="*",

@@ -28,10 +28,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_sequence_options(group) -> None:
     """Scenes, cameras, names, splits, seeds."""
+    # scenes
     add = group.add_argument
     what = group.add_mutually_exclusive_group(required=True)
     what.add_argument("--scene", type=Path, metavar="SCENE.XML", help="any scene that Mitsuba 3 loads")
     what.add_argument("--procedural", type=int, metavar="N", help="render N procedural rooms, one sequence each")
+    # cameras
     add(
         "--camera",
         type=Path,
@@ -46,6 +48,7 @@ def add_sequence_options(group) -> None:
         help="key frames per frame; without --camera, turns of the loop per 240 frames; default: %(default)s",
     )
     add("--start", type=float, default=0.0, help="key frame to begin at, counted from 0; default: %(default)s")
+    # names, splits, seeds
     add("--name", help="name of the sequence; default: the scene's folder, or its file if that is not scene.xml")
     add(
         "--split",
