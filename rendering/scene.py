@@ -14,6 +14,7 @@ from rooms.meshes import write_ply
 from rooms.room import generator, make_room, scene_dictionary
 
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # types of values that several shapes share
+LOADING_THREADS = 2  # with 1, Mitsuba 3.9 waits for ever where a scene has a picture in an EXR file, as a sky
 
 
 def to_mitsuba(value, folder: Path, made: dict):
@@ -49,22 +50,23 @@ def to_mitsuba(value, folder: Path, made: dict):
 
 
 def load_dictionary(scene: dict):
-    """The Mitsuba scene of a scene dictionary; see load_scene for optimize=False."""
+    """The Mitsuba scene of a scene dictionary; see load_scene for parallel and optimize."""
     with tempfile.TemporaryDirectory() as folder:
-        return mi.load_dict(to_mitsuba(scene, Path(folder), {}), optimize=False)
+        return mi.load_dict(to_mitsuba(scene, Path(folder), {}), parallel=False, optimize=False)
 
 
 @lru_cache(maxsize=1)
 def load_scene(source: Source, variant: str, max_depth: int | None):
     """The Mitsuba scene of a source, and its integrator; max_depth: of the integrator, None for the scene's own.
 
-    Meshes are not merged (optimize=False): merging puts lights in an order by chance, another one at each load, so that
-    the same seed would give different noise. Raises InputError where Mitsuba cannot load it.
+    Nothing is loaded in parallel and meshes are not merged (optimize=False): both put lights in an order by chance,
+    another one at each load, so that the same seed would give different noise. Raises InputError where Mitsuba cannot
+    load it.
     """
     # Mitsuba's state
     mi.set_variant(variant)
     mi.set_log_level(mi.LogLevel.Error)
-    drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
+    drjit.set_thread_count(LOADING_THREADS)
 
     # scene
     try:
@@ -75,6 +77,7 @@ def load_scene(source: Source, variant: str, max_depth: int | None):
             scene = load_dictionary(scene_dictionary(room))
     except Exception as error:  # Mitsuba raises RuntimeError, and others from its parser
         raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error
+    drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
 
     # integrator
     integrator = scene.integrator() or mi.load_dict({"type": "path"})

@@ -56,14 +56,16 @@ def make_scene(
     return folder
 
 
-def run_script(*arguments, cwd: Path = ROOT, check: bool = True) -> subprocess.CompletedProcess:
+def run_script(
+    *arguments, cwd: Path = ROOT, check: bool = True, timeout: float = 500
+) -> subprocess.CompletedProcess:
     """Runs `python ARGUMENTS`: a project script, -m and a module, or -c and code; stdout and stderr come as text."""
     arguments = [str(a) for a in arguments]
     if not arguments[0].startswith("-"):
         arguments[0] = str(ROOT / arguments[0])
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=500, env=environment
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done

@@ -12,7 +12,7 @@ import pytest
 from small_scene import EVERYTHING, KEYS, NAME, SCENE, SMALL, command, job, mi, pixels, settings
 from support import REAL_DATASET, needs_real_dataset, run_script
 
-from frames.exr import read_exr
+from frames.exr import read_exr, write_exr
 from frames.sequences import find_sequences
 from rendering import renderer, variants
 from rendering.cameras import Camera, along, read_key_frames
@@ -251,3 +251,23 @@ def test_mesh_lamps_have_the_same_noise_in_every_process():
     """Merging meshes would order the lamps by chance, differently at each load."""
     digests = {run_script("-c", MESH_LAMPS).stdout for _ in range(6)}
     assert len(digests) == 1
+
+
+SKY = """
+import sys
+from rendering.jobs import FileSource
+from rendering.scene import load_scene
+for variant in ("scalar_rgb", sys.argv[2]):
+    load_scene(FileSource(sys.argv[1]), variant, None)
+print("loaded")
+"""
+
+
+def test_a_scene_with_a_sky_in_an_exr_file_loads(tmp_path):
+    """With one thread, Mitsuba waits for ever for its own EXR reader."""
+    write_exr(tmp_path / "sky.exr", {"color": np.ones((3, 64, 128), np.float32)})
+    sky = '<emitter type="envmap"><string name="filename" value="sky.exr"/></emitter>'
+    (tmp_path / "scene.xml").write_text(f'<scene version="3.0.0">{sky}<shape type="sphere"/></scene>')
+    variant = "llvm_ad_rgb" if variants.probe("llvm_ad_rgb") is None else "scalar_rgb"
+    done = run_script("-c", SKY, tmp_path / "scene.xml", variant, timeout=120)
+    assert done.stdout == "loaded\n"
