@@ -1,8 +1,9 @@
 """Windows of frames as training samples, and their loaders.
 
 Shapes: B samples, T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy":
-(T, H, W, C), "target": (T, H, W, 3)} in half floats, as the cache stores them, plus what draw_transform drew. The
-rest is done to whole batches on the device, by augment_batch. Target pixels may be NaN: the loss masks them.
+(T, H, W, C), "target": (T, H, W, 3)} in half floats, as the cache stores them, plus what draw_transform drew, and with
+the augmentation "history" a `start` (H, W, 7), see WindowReader.read_start. The rest is done to whole batches on the
+device, by augment_batch. Target pixels may be NaN: the loss masks them.
 
 Randomness: every training sample has its own generator, seeded with (seed, epoch, position in the epoch). So samples
 differ between workers and ranks but do not depend on their number, and a resumed run continues exactly as if it had
@@ -25,6 +26,7 @@ from frames.augmentation import (
     change_motion,
     draw_average,
     draw_dropped,
+    draw_history,
     draw_noisy,
     draw_order,
     draw_transform,
@@ -59,6 +61,26 @@ class WindowReader:
         target = [self._pixels(f.target, TARGET, box) for f in frames]
         noisy, target = np.stack(noisy), np.stack(target)  # (T, h, w, C), (T, h, w, 3)
         return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
+
+    def read_start(
+        self, frame: Frame, choice: int, box: tuple[slice, slice], count: int, samples: float, closeness: float
+    ) -> torch.Tensor:
+        """A history that a window starts with, (h, w, 7) float16: mean radiance, previous image, number of samples.
+
+        The mean of `count` renderings other than `choice`, moved towards the target until it is as noisy as the mean of
+        `samples` of them; the previous image is closer still, by `closeness`. All zeros if there is no other rendering.
+        """
+        start = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start, 7), np.float16)
+        others = [path for index, path in enumerate(frame.noisy) if index != choice][:count]
+        if others:
+            target = self._pixels(frame.target, TARGET, box).astype(np.float32)  # (h, w, 3)
+            mean = np.mean([self._pixels(path, ("color",), box) for path in others], 0, dtype=np.float32)
+            target = np.where(np.isfinite(target), target, mean)
+            samples = max(samples, len(others))
+            mean = target + (len(others) / samples) ** 0.5 * (mean - target)
+            start[..., :3], start[..., 3:6] = mean, mean + closeness * (target - mean)
+            start[..., 6] = samples
+        return torch.from_numpy(start)
 
     def _average(self, renderings: tuple[Path, ...], first: int, count: int, box: tuple[slice, slice]) -> np.ndarray:
         """One rendering's pixels, (h, w, C), its radiance averaged with that of the following ones, `count` in all."""
@@ -127,11 +149,16 @@ class TrainingWindows(Dataset):
         box = slice(top, top + self.crop_size), slice(left, left + self.crop_size)
         drawn = draw_transform(rng, self.augment)
         average, dropped = draw_average(rng, self.augment), draw_dropped(rng, self.augment)
+        earlier = draw_history(rng, self.augment, order)
         # read the crop; flips, turns and gains are left to the device
         sample = self.reader.read([frames[i] for i in order], choice, box, average)
         if has_motion:
             first = first_channel(self.reader.inputs, "motion")
             change_motion(sample["noisy"].numpy()[..., first : first + 2], order)
+        if has_motion and "history" in self.augment:
+            sample["start"] = self.reader.read_start(frames[order[0]], choice[0], box, *earlier)
+            if earlier[0]:
+                sample["noisy"][0, ..., first : first + 2] = 0  # seen from the same camera
         for name in set(dropped) & set(self.reader.inputs):
             first = first_channel(self.reader.inputs, name)
             sample["noisy"][..., first : first + QUANTITIES[name].count] = QUANTITIES[name].missing

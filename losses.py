@@ -14,9 +14,9 @@ SPATIAL_WEIGHT, GRADIENT_WEIGHT, TEMPORAL_WEIGHT = 0.8, 0.1, 0.1  # equation 4
 FRAME_SIGMA = 2.0  # frames; this Gaussian is the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1
 LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravishankar and Bresler 2011
 
-PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.25, "square": 4.0, "relative": 0.02, "brightness": 0.05}
+PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.15, "square": 8.0, "relative": 0.02, "brightness": 0.2}
 RELATIVE_FLOOR, RELATIVE_LIMIT = 0.05, 20.0  # of picture_loss: smallest denominator; largest relative error
-BRIGHTNESS_SIZE, BRIGHTNESS_LIMIT = 16, 4.0  # pixels; largest relative error
+BRIGHTNESS_SIZE, BRIGHTNESS_LIMIT = 16, 1.0  # pixels; relative error beyond which it counts linearly
 
 
 def frame_weights(length: int, device: torch.device | None = None) -> torch.Tensor:
@@ -102,16 +102,29 @@ def tone_curve(radiance: torch.Tensor) -> torch.Tensor:
     return (radiance / (1 + radiance**3) ** (1 / 3) + 1e-3) ** (1 / 2.2)  # the offset keeps the gradient finite at 0
 
 
+def brightness_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Squared relative difference of the mean radiance of squares of pixels, and of whole frames; a scalar >= 0.
+
+    Takes two (B, T, 3, H, W) tensors of exposed linear radiance. Absolute differences of pictures favor the median of
+    what a pixel might be, and under noise with rare bright samples the median is too dark; this term keeps the
+    brightness. It is relative to the prediction, held constant (Lehtinen et al. 2018, section 3.3): relative to the
+    target, errors would count more where the target is dark, and the best prediction would again be too dark.
+    """
+    total = 0.0
+    for size in (BRIGHTNESS_SIZE, max(prediction.shape[-2:])):
+        ours, wanted = (F.avg_pool2d(x.flatten(0, 2)[:, None], size, ceil_mode=True) for x in (prediction, target))
+        scale = ours.detach() + RELATIVE_FLOOR
+        total = total + F.huber_loss(ours / scale, wanted / scale, delta=BRIGHTNESS_LIMIT)
+    return total
+
+
 def picture_loss(prediction: torch.Tensor, target: torch.Tensor, exposure: torch.Tensor) -> dict[str, torch.Tensor]:
     """The losses of two (B, T, 3, H, W) sequences of linear radiance, compared as pictures.
 
     exposure: (B,) factors that bring each sequence to the exposure of a picture. Gives the mean absolute (`spatial`)
     and squared (`square`) difference under tone_curve, that of the frame-to-frame changes (`temporal`), the relative
-    difference in linear light (`relative`), which counts what is too bright for a picture, the squared relative
-    difference of the mean radiance of squares of pixels (`brightness`), and `loss`, their weighted sum.
-
-    Absolute differences favor the median of what a pixel might be, and under noise with rare bright samples the median
-    is too dark; the squared difference of means is what keeps the brightness.
+    difference in linear light (`relative`), which counts what is too bright for a picture, brightness_error
+    (`brightness`), and `loss`, their weighted sum.
     """
     exposure = exposure[:, None, None, None, None]
     prediction, target = prediction * exposure, target * exposure
@@ -119,7 +132,6 @@ def picture_loss(prediction: torch.Tensor, target: torch.Tensor, exposure: torch
     spatial, square = difference.abs().mean(), difference.square().mean()
     temporal = difference.diff(dim=1).abs().mean() if difference.shape[1] > 1 else difference.sum() * 0
     relative = ((prediction - target).abs() / (target + RELATIVE_FLOOR)).clamp(max=RELATIVE_LIMIT).mean()
-    means = [F.avg_pool2d(x.flatten(0, 2)[:, None], BRIGHTNESS_SIZE, ceil_mode=True) for x in (prediction, target)]
-    brightness = ((means[0] - means[1]) / (means[1] + RELATIVE_FLOOR)).clamp(max=BRIGHTNESS_LIMIT).square().mean()
+    brightness = brightness_error(prediction, target)
     terms = {"spatial": spatial, "temporal": temporal, "square": square, "relative": relative, "brightness": brightness}
     return {"loss": sum(PICTURE_WEIGHTS[name] * term for name, term in terms.items()), **terms}

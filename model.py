@@ -8,12 +8,11 @@ in scene units, world-space shading normals, albedo. The hidden state is one ten
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import decode_radiance, encode_radiance, local_mean
-from networks.autoencoder import RecurrentAutoencoder, State
+from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
 from networks.filtering import FilteringDenoiser
 
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
@@ -137,10 +136,11 @@ class Denoiser(nn.Module):
             raise ValueError(
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channels}, H, W), {', '.join(self.inputs)}"
             )
-        height, width = frame.shape[-2:]
-        pad = (0, -width % self.multiple, 0, -height % self.multiple)
-        frame = frame.contiguous()
-        return F.pad(frame, pad, mode="replicate") if any(pad) else frame, (height, width)
+        return pad_to_multiple(frame.contiguous(), self.multiple), tuple(frame.shape[-2:])
+
+    def complete_frame(self, frame: torch.Tensor, _state: State) -> torch.Tensor:
+        """The frame: this network needs nothing that a frame may lack."""
+        return frame
 
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
         """A (B, C, H, W) frame to features (B, features, H, W), the encoded albedo that multiplies the output, and what

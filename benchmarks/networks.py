@@ -24,9 +24,9 @@ CANDIDATES = {  # arguments of Denoiser
     "paper, means": NETWORKS["paper"] | {"means": (8, 32)},
     "multiples of 16": {"channels": (32, 48, 64, 80, 96, 96), "patch": 1, "means": ()},
     "narrow, means": {"channels": (16, 32, 64, 80, 96, 96), "patch": 1, "means": (8, 32)},
-    "default, no means": NETWORKS["default"] | {"means": ()},
-    "default": NETWORKS["default"],
-    "fast": NETWORKS["fast"],
+    "direct, no means": NETWORKS["direct"] | {"means": ()},
+    "direct": NETWORKS["direct"],
+    "direct-fast": NETWORKS["direct-fast"],
 }
 SCORES = ("psnr", "ssim", "relmse", "tpsnr")
 

@@ -134,9 +134,9 @@ def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int,
     precisions = ["float32", *(["float16", "bfloat16"] if half == "float16" else [half] if half != "float32" else [])]
     reached = {precision: alone(peaks, device, precision) for precision in precisions}
     networks = [(n, p, "eager") for n in NETWORKS for p in precisions] + [("paper", "float32", "plain")]
-    networks += [("default", half, "compiled")]
+    networks += [("direct", half, "compiled")]
     if find_spec("openvino") and choose_device(device).type == "cpu":
-        networks += [("default", p, "openvino") for p in precisions]
+        networks += [("direct", p, "openvino") for p in precisions]
     for size in sizes:
         jobs = {}
         for network, precision, engine in networks:

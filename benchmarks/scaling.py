@@ -15,6 +15,7 @@ import torch
 from benchmarks.reconstruction import run_network
 from benchmarks.reporting import alone, best, parse_size, peak_memory, report, usual_precision
 from benchmarks.training import epoch_rate, loader_rate, prepare_data, settings_of, synthetic_dataset
+from frames.channels import channel_count
 from inference.engines import choose_device
 from training.run import make_module
 
@@ -38,7 +39,8 @@ def train_window(length: int, crop: int, recompute: bool) -> dict:
     device = choose_device("auto")
     module = make_module(settings).train().to(device)
     half = settings.precision.startswith("bf16")
-    noisy, target = (torch.rand(1, length, channels, crop, crop, device=device) for channels in (10, 3))
+    inputs = channel_count(module.denoiser.inputs)
+    noisy, target = (torch.rand(1, length, channels, crop, crop, device=device) for channels in (inputs, 3))
     before = peak_memory(device)
 
     def work() -> None:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:  # the options of train.py come from this module, and --help s
     import torch
 
 DIRECT_AUGMENTATIONS = ("reverse", "stop", "flip", "rotate", "modulate")  # the paper's, and flips
-AUGMENTATIONS = (*DIRECT_AUGMENTATIONS, "expose", "orient", "average", "drop")
+AUGMENTATIONS = (*DIRECT_AUGMENTATIONS, "expose", "orient", "average", "drop", "history")
 STOP_PROBABILITY = 0.2
 REVERSE_PROBABILITY = 0.5
 REVERSE_WITH_MOTION = 0.15  # lower, because a window played backwards has no motion
 EXPOSURE = 8.0  # all colour channels are scaled by at most this, at least by its inverse
 AVERAGE_PROBABILITY = 0.25
 DROP_PROBABILITY = 0.12
+HISTORY_PROBABILITY = 0.3
+MOST_HISTORY = 32  # samples per pixel that a window may start with
 MODULATION = 2.0  # the largest factor on a colour channel; the smallest is its inverse
 
 
@@ -69,6 +71,18 @@ def draw_dropped(rng: np.random.Generator, augment: tuple[str, ...]) -> list[str
     return [name for name in ("albedo", "motion") if rng.random() < DROP_PROBABILITY]
 
 
+def draw_history(rng: np.random.Generator, augment: tuple[str, ...], order: list[int]) -> tuple[int, float, float]:
+    """What a window finds of the frames before it: how many renderings of its first frame (0: nothing, as at a
+    sequence's start), how many samples they pass for, and how close the previous image is to the target, from 0 to 1.
+
+    Windows in reverse, which have no motion, never find anything.
+    """
+    if "history" not in augment or rng.random() >= HISTORY_PROBABILITY or order[0] > order[-1]:
+        return 0, 0.0, 0.0
+    count = int(rng.integers(1, 8))
+    return count, float(rng.uniform(count, MOST_HISTORY)), float(rng.random())
+
+
 def change_motion(motion: np.ndarray, order: list[int]) -> None:
     """Makes the (T, H, W, 2) motion of frames shown in this order right, in place.
 
@@ -103,8 +117,9 @@ def augment_batch(batch: dict, inputs: tuple[str, ...]) -> dict:
     """Turns a loaded batch into what the network is trained on, on the batch's device.
 
     Takes {"noisy": (B, T, H, W, C), "target": (B, T, H, W, 3)} as float16, with the draws of draw_transform or without.
-    Returns {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} as float32, channels innermost in memory. The batch's
-    other entries stay.
+    Returns {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} as float32, channels innermost in memory; `start`, the
+    history that the windows begin with (dataset.py), moves and scales with them: (B, H, W, 7) to (B, 7, H, W). The
+    batch's other entries stay.
 
     World-space normals: turning the picture is rolling the camera, which leaves them unchanged. A flipped picture
     is a mirrored world seen by a mirrored camera; if both are mirrored along the world's x axis, normals change the
@@ -115,6 +130,11 @@ def augment_batch(batch: dict, inputs: tuple[str, ...]) -> dict:
     if "flip" in batch:
         # move pixels
         flip, turns, gains = (batch.pop(name) for name in ("flip", "turns", "gains"))  # (B,), (B,), (B, 3)
+        if "start" in batch:
+            start = flip_and_turn(batch["start"].float().movedim(-1, 1)[:, None], flip, turns)[:, 0]  # (B, 7, H, W)
+            start[:, :3] *= gains[..., None, None]
+            start[:, 3:6] *= gains[..., None, None]
+            batch["start"] = start
         noisy, target = (flip_and_turn(pixels, flip, turns) for pixels in (noisy, target))
         # scale colours, mirror normals
         factors = noisy.new_ones(noisy.shape[0], noisy.shape[2])  # (B, C)

@@ -64,8 +64,12 @@ def tone_map(color: torch.Tensor, exposure: float) -> torch.Tensor:
     return torch.where(linear <= 0.0031308, linear.mul_(12.92), curve)
 
 
-def local_mean(radiance: torch.Tensor, size: int) -> torch.Tensor:
-    """The means of (B, 3, H, W) radiance over squares of `size` pixels, interpolated between their centers."""
-    height, width = radiance.shape[2:]
-    means = F.avg_pool2d(radiance, size, ceil_mode=True, count_include_pad=False)  # (B, 3, H / size, W / size)
+def local_mean(planes: torch.Tensor, size: int, encode: bool = False) -> torch.Tensor:
+    """The means of (B, C, H, W) planes over squares of `size` pixels, interpolated between their centers.
+
+    encode: encode the means, which then must be above 0 to have a gradient, before they are interpolated.
+    """
+    height, width = planes.shape[2:]
+    means = F.avg_pool2d(planes, size, ceil_mode=True, count_include_pad=False)  # (B, C, H / size, W / size)
+    means = encode_radiance(means) if encode else means
     return F.interpolate(means, scale_factor=float(size), mode="bilinear")[..., :height, :width]

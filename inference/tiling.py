@@ -42,10 +42,11 @@ def denoise_in_tiles(
     """
     # tile size and margin in whole pixels of the coarsest level
     padded, size = denoiser.pad(frame)  # (B, C, H', W')
+    state = denoiser.initial_state(padded) if state is None else state
+    padded = denoiser.complete_frame(padded, state)  # from the whole frame, not from each tile
     tile, margin = (-(-pixels // denoiser.multiple) * denoiser.multiple for pixels in (tile, denoiser.reach(padded)))
 
     # whole-frame results
-    state = denoiser.initial_state(padded) if state is None else state
     new_state = [torch.empty_like(hidden) for hidden in state]
     image = padded.new_empty(padded.shape[0], 3, *padded.shape[2:])  # (B, 3, H', W')
 

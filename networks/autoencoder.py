@@ -40,6 +40,13 @@ def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Ten
     return F.conv2d(x, F.pixel_shuffle(layer.weight, patch), layer.bias, stride=patch, padding=patch)
 
 
+def pad_to_multiple(planes: torch.Tensor, multiple: int) -> torch.Tensor:
+    """(B, C, H, W) planes, their last rows and columns repeated until H and W are multiples of `multiple`."""
+    height, width = planes.shape[-2:]
+    margin = (0, -width % multiple, 0, -height % multiple)
+    return F.pad(planes, margin, mode="replicate") if any(margin) else planes
+
+
 def rename_on_load(module: nn.Module, names: dict[str, str]) -> None:
     """Lets `module` load checkpoints in which its submodules had other names. names: {old: new}."""
     module.register_load_state_dict_pre_hook(partial(_rename_weights, names))

@@ -13,7 +13,7 @@ from torch import nn
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
-from networks.autoencoder import RecurrentAutoencoder, State
+from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
 from networks.history import (
     HISTORY,
     MAX_WEIGHT,
@@ -29,40 +29,44 @@ from networks.kernels import (
     BANDWIDTHS,
     COARSE_TAPS,
     FINEST_RADIUS,
-    RADIUS,
     Level,
     filter_level,
     level_outputs,
     tap_count,
 )
+from networks.motion import estimate_motion
 
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 MIN_ALBEDO = 0.01  # no channel is divided by less
-MEANS = (8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
+MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
+SHADE_MEANS = 8, 32  # pixels: see `shading`
 FEATURES = 11 + 3 * len(MEANS) + 8  # see `features`
-EXTRAS = 3  # per pixel, beside its kernel: gate, mix, confidence
+EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
 MIX_BIAS, CONFIDENCE_BIAS = 2.0, 3.0  # before training: 0.88 from divided radiance, nearly all samples trusted
+GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
+SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
 
 
 class FilteringDenoiser(nn.Module):
     """Maps (frame, state) to (image, state): any frame size, linear radiance in and out.
 
-    channels: widths of the encoder levels. patch: see RecurrentAutoencoder.
+    channels: widths of the encoder levels. patch: see RecurrentAutoencoder. radius: of the kernels below full size.
     """
 
     inputs = MOTION_INPUTS  # what a frame holds
     required = PLAIN_INPUTS  # what its file must have
 
-    def __init__(self, channels: tuple[int, ...], patch: int = 2):
+    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2):
         super().__init__()
-        self.options = {"channels": list(channels), "patch": patch, "kernels": True}
+        self.options = {"channels": list(channels), "patch": patch, "radius": radius, "kernels": True}
+        self.radius = radius
         self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch)
         del self.network.output  # kernels instead of colors
         self.network.heads = nn.ModuleList(
-            nn.Conv2d(width, level_outputs(RADIUS, index > 0), 1) for index, width in enumerate(channels[::-1])
+            nn.Conv2d(width, level_outputs(radius, index > 0), 1) for index, width in enumerate(channels[::-1])
         )
         self.network.finest = nn.Conv2d(channels[0], (level_outputs(FINEST_RADIUS, True) + EXTRAS) * patch**2, 1)
         self.initialize_heads()
@@ -75,9 +79,10 @@ class FilteringDenoiser(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
         for head in self.network.heads[1:]:
-            head.bias[tap_count(RADIUS) : -BANDWIDTHS] = COARSE_BIAS
+            head.bias[tap_count(self.radius) : -BANDWIDTHS] = COARSE_BIAS
         finest = self.network.finest.bias.view(-1, self.network.patch**2)
         finest[tap_count(FINEST_RADIUS) :][:COARSE_TAPS] = COARSE_BIAS
+        self.network.finest.weight[-(self.network.patch**2) :] = 0  # no gain
 
     @property
     def strides(self) -> list[int]:
@@ -88,7 +93,7 @@ class FilteringDenoiser(nn.Module):
         """How far, in pixels, a pixel's output and state can depend on the frame and the state, to each side."""
         motion = frame[:, first_channel(self.inputs, "motion") :]
         moved = motion.abs().where(motion_is_known(motion), 0).amax()
-        kernels = sum((RADIUS + 1) * stride for stride in self.network.strides) + FINEST_RADIUS + 1
+        kernels = sum((self.radius + 1) * stride for stride in self.network.strides) + FINEST_RADIUS + 1
         return self.network.receptive_radius + 2 * max(MEANS) + kernels + self.multiple + math.ceil(float(moved)) + 1
 
     @property
@@ -113,9 +118,17 @@ class FilteringDenoiser(nn.Module):
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channel_count(self.inputs)}, H, W), "
                 f"{', '.join(self.inputs)}"
             )
-        height, width = frame.shape[-2:]
-        pad = (0, -width % self.multiple, 0, -height % self.multiple)
-        return F.pad(frame, pad, mode="replicate") if any(pad) else frame, (height, width)
+        return pad_to_multiple(frame, self.multiple), tuple(frame.shape[-2:])
+
+    def complete_frame(self, frame: torch.Tensor, state: State) -> torch.Tensor:
+        """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after pad."""
+        motion = frame[:, first_channel(self.inputs, "motion") :]
+        known = motion_is_known(motion)
+        if frame.device.type == "cpu" and known.all():  # a GPU would have to wait for the answer
+            return frame
+        surface = frame[:, first_channel(self.inputs, "depth") : -2]
+        estimated = estimate_motion(state[-1][:, SURFACE], surface)
+        return torch.cat((frame[:, :-2], motion.where(known, estimated)), 1)
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
@@ -123,50 +136,67 @@ class FilteringDenoiser(nn.Module):
         Raises ValueError if the frame's channels or the state's size do not fit.
         """
         frame, (height, width) = self.pad(frame.contiguous())
-        *hidden, history = self.initial_state(frame) if state is None else state
+        state = self.initial_state(frame) if state is None else state
+        *hidden, history = state
         if history.shape[-2:] != frame.shape[-2:]:
             raise ValueError(
                 f"a state of {history.shape[-1]}x{history.shape[-2]} does not fit a frame of {width}x{height}; "
                 "pass None where a sequence starts or its frame size changes"
             )
-        color, depth, normal, albedo, motion = frame.split([channel_count((name,)) for name in self.inputs], 1)
-        depth = depth.clamp(min=0)
+        color, depth, normal, albedo, motion = self.split(self.complete_frame(frame, state))
 
         # divide by albedo where there is one
-        has_albedo = albedo.amax(1, keepdim=True) > NO_ALBEDO  # (B, 1, H, W)
-        divisor = albedo.clamp(min=MIN_ALBEDO).where(has_albedo, 1)
+        has_albedo, divisor = albedo_divisor(albedo)
         radiance = torch.cat((color / divisor, color), 1)  # (B, 6, H, W)
 
-        # fetch history and hidden states; without motion there is no history, and hidden states stay where they are
-        known = motion_is_known(motion)
-        motion = motion.where(known, 0)
+        # fetch history and hidden states
         surface = torch.cat((depth, normal, albedo), 1)  # (B, 7, H, W)
-        past, validity = (fetched * known for fetched in reproject(history, motion, surface))
-        started = (history[:, SURFACE.start :][:, :1] != NEVER).any()
-        keeps = torch.where(known, validity, 1.0) * started
-        hidden = [warp_hidden(h, motion, keeps, stride) for h, stride in zip(hidden, self.network.strides, strict=True)]
+        past, validity = reproject(history, motion, surface)
+        hidden = [
+            warp_hidden(h, motion, validity, stride) for h, stride in zip(hidden, self.network.strides, strict=True)
+        ]
 
         # predict kernels
         features = self.features(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
         decoded, hidden = self.network.decode(features.to(self.dtype)[None], hidden)
         heads = [head(x).float() for head, x in zip(self.network.heads, decoded, strict=True)]
         heads.append(F.pixel_shuffle(self.network.finest(decoded[-1]), self.network.patch).float())
-        heads[-1], gate, mix, confidence = heads[-1].split([heads[-1].shape[1] - EXTRAS, 1, 1, 1], 1)
+        heads[-1], gate, mix, confidence, gain = heads[-1].split([heads[-1].shape[1] - EXTRAS, 1, 1, 1, 1], 1)
 
         # add this frame to the history, and filter
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
         sums = past[:, SUMS] + confidence * radiance  # (B, 6, H, W)
         weight = past[:, WEIGHT] + confidence
-        guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo), 1)
+        guides = self.guides(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
         divided, plain = self.filter(sums, weight, guides, heads).split(3, 1)
         share = torch.sigmoid(mix + MIX_BIAS)
         image = share * divisor * divided + (1 - share) * plain
+        image = image * torch.exp(GAIN_LIMIT * torch.tanh(gain))
         image = torch.lerp(image, past[:, PREVIOUS] * divisor, torch.sigmoid(gate) * validity)  # (B, 3, H, W)
 
         # leave a history for the next frame
         fade = (MAX_WEIGHT / weight).clamp(max=1)
         history = torch.cat((image / divisor, sums * fade, weight * fade, surface), 1)  # (B, HISTORY, H, W)
         return image[..., :height, :width], [*hidden, history]
+
+    def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
+        """Color, depth (not below 0), normal, albedo and motion of a (B, 12, H, W) frame."""
+        color, depth, *rest = frame.split([channel_count((name,)) for name in self.inputs], 1)
+        return [color, depth.clamp(min=0), *rest]
+
+    def state_with_history(self, frame: torch.Tensor, start: torch.Tensor) -> State:
+        """The state of a sequence of which frames before this one are known, for training.
+
+        frame: (B, 12, H, W). start: (B, 7, H, W), seen from this frame's camera: mean radiance of earlier samples, the
+        previous image, and how many samples the mean stands for; where that is 0, the history is empty.
+        """
+        frame, start = (pad_to_multiple(planes, self.multiple) for planes in (frame, start))
+        mean, previous, weight = start.split([3, 3, 1], 1)
+        _, depth, normal, albedo, _ = self.split(frame)
+        _, divisor = albedo_divisor(albedo)
+        depth = depth.where(weight > 0, NEVER)
+        history = (previous / divisor, weight * mean / divisor, weight * mean, weight, depth, normal, albedo)
+        return [*self.initial_state(frame)[:-1], torch.cat(history, 1)]
 
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance: what the paper's losses compare."""
@@ -183,27 +213,68 @@ class FilteringDenoiser(nn.Module):
         past: torch.Tensor,
         validity: torch.Tensor,
     ) -> torch.Tensor:
-        """What the network sees, (B, FEATURES, H, W): this frame (11), local means (6), the fetched history (8)."""
-        accumulated = past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3)
+        """What the network sees, (B, FEATURES, H, W): this frame (11), local means (9), the fetched history (8).
+
+        The means are of all samples, this frame's and the history's.
+        """
         frame = encode_radiance(divided), torch.log1p(depth), normal, has_albedo.to(depth.dtype), albedo
-        means = [encode_radiance(local_mean(divided, size)) for size in MEANS]
-        # the offset keeps the gradient of the power finite at 0
-        history = (encode_radiance(x + 1e-4) for x in (past[:, PREVIOUS].clamp(min=0), accumulated))
+        samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1)
+        means = [local_mean(samples + SMALL, size, encode=True) for size in MEANS]
+        accumulated = past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3)
+        history = (encode_radiance(x + SMALL) for x in (past[:, PREVIOUS].clamp(min=0), accumulated))
         return torch.cat((*frame, *means, *history, validity, 1 / (1 + past[:, WEIGHT])), 1)
+
+    @torch.no_grad()
+    def guides(
+        self,
+        divided: torch.Tensor,
+        depth: torch.Tensor,
+        normal: torch.Tensor,
+        albedo: torch.Tensor,
+        has_albedo: torch.Tensor,
+        past: torch.Tensor,
+        validity: torch.Tensor,
+    ) -> torch.Tensor:
+        """What kernels should not blur across, (B, 9, H, W): surfaces, and shading.
+
+        Shading is that of the previous image, and where there is none, what this frame's samples suggest.
+        """
+        previous = encode_radiance(past[:, PREVIOUS].mean(1, keepdim=True))
+        shade = torch.lerp(rough_shading(divided), previous, validity)  # (B, 1, H, W)
+        return torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
 
     def filter(
         self, sums: torch.Tensor, weight: torch.Tensor, guides: torch.Tensor, heads: list[torch.Tensor]
     ) -> torch.Tensor:
         """Filters sums (B, 6, H, W) over their weight, level by level, coarsest first: (B, 6, H, W)."""
-        # average sums, weights and guides down to the coarsest level
-        pyramid = [(sums, weight, guides)]
+        # average samples and guides down to the coarsest level
+        pyramid = [Level(torch.cat((sums, weight), 1), guides)]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
-            pyramid.append(tuple(F.avg_pool2d(planes, size) for planes in pyramid[-1]))
+            pyramid.append(Level(*(F.avg_pool2d(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result
-        radii = [RADIUS] * (len(heads) - 1) + [FINEST_RADIUS]
+        radii = [self.radius] * (len(heads) - 1) + [FINEST_RADIUS]
         coarser = None
-        for (level_sums, level_weight, level_guides), head, radius in zip(pyramid[::-1], heads, radii, strict=True):
-            level_weight = level_weight.clamp(min=1e-4)
-            level = Level(level_sums / level_weight, level_weight.log(), level_guides)
-            coarser = level._replace(picture=filter_level(level, head, radius, coarser))
-        return coarser.picture
+        for level, head, radius in zip(pyramid[::-1], heads, radii, strict=True):
+            result = filter_level(level, head, radius, coarser)  # (B, 6, h, w)
+            weight = level.samples[:, -1:]
+            coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
+        return result
+
+
+def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W)."""
+    has_albedo = albedo.amax(1, keepdim=True) > NO_ALBEDO
+    return has_albedo, albedo.clamp(min=MIN_ALBEDO).where(has_albedo, 1)
+
+
+def rough_shading(divided: torch.Tensor) -> torch.Tensor:
+    """Encoded brightness of (B, 3, H, W) noisy radiance over small squares, (B, 1, H, W).
+
+    Encoded first, then averaged, so that single bright samples do not matter; then scaled to the encoded mean of large
+    squares, because the mean of encoded samples depends on how few of them carry the light.
+    """
+    small, large = SHADE_MEANS
+    brightness = divided.mean(1, keepdim=True)
+    encoded = encode_radiance(brightness)
+    scale = local_mean(brightness, large, encode=True) / local_mean(encoded, large).clamp(min=1e-3)
+    return local_mean(encoded, small) * scale

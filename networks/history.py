@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
+from networks.motion import pixel_grid, warp
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
@@ -37,15 +38,6 @@ def same_surface(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
     facing = cosine >= NORMAL_TOLERANCE * lengths  # averaged normals are shorter than 1; on a miss both are 0
     alike = (then[:, 4:7] - now[:, 4:7]).abs().amax(1) <= ALBEDO_TOLERANCE
     return near & facing & alike
-
-
-def pixel_grid(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The column x and row y of every pixel of (..., H, W) planes, each (H, W)."""
-    height, width = planes.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=planes.device), torch.arange(width, device=planes.device), indexing="ij"
-    )
-    return x, y
 
 
 def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,12 +73,8 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
 def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tensor, stride: int) -> torch.Tensor:
     """Moves a level's hidden state by its mean motion, and multiplies it by its mean validity.
 
-    hidden: (B, C, H / stride, W / stride). motion: (B, 2, H, W) pixels, 0 where unknown. validity: (B, 1, H, W).
+    hidden: (B, C, H / stride, W / stride). motion: (B, 2, H, W) pixels. validity: (B, 1, H, W).
     """
-    height, width = hidden.shape[-2:]
     moved = F.avg_pool2d(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
-    x, y = pixel_grid(hidden)
-    # grid_sample counts from -1 to 1 between the outer edges of the picture
-    grid = torch.stack((((x + moved[:, 0]) * 2 + 1) / width - 1, ((y + moved[:, 1]) * 2 + 1) / height - 1), -1)
-    warped = F.grid_sample(hidden.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    warped = warp(hidden.float(), moved, outside="zeros")
     return (warped * F.avg_pool2d(validity, stride)).to(hidden.dtype)

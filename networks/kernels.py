@@ -7,27 +7,30 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
 
-RADIUS = 2  # of the taps into a level's own picture, below full size
-FINEST_RADIUS = 1  # at full size
+FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
 COARSE_TAPS = 9  # 3x3 of the coarser result
-GUIDE_CHANNELS = (1, 3, 4)  # log depth, normal, albedo and its flag: one bandwidth each
-BANDWIDTHS = len(GUIDE_CHANNELS)
-BANDWIDTH_SCALES = (50.0, 4.0, 4.0)
+GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
+BANDWIDTHS = len(GUIDE_GROUPS)
+BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
 ROWS = 32  # that a CPU filters at a time; even, since a coarser pixel has two rows
+NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
 
 
 class Level(NamedTuple):
-    """A level of the pyramid: picture (B, C, h, w), log_weight (B, 1, h, w), the logarithm of how many samples a pixel
-    stands for, and guides (B, 8, h, w): log depth, normal, albedo and its flag."""
+    """A level of the pyramid.
 
-    picture: torch.Tensor
-    log_weight: torch.Tensor
+    samples: (B, C + 1, h, w) sums of radiance, and last the weight, which says how many samples a pixel stands for.
+    guides: (B, 9, h, w) log depth, normal, albedo and its flag, shading.
+    """
+
+    samples: torch.Tensor
     guides: torch.Tensor
 
 
 def tap_count(radius: int) -> int:
-    """How many taps a level has into its own picture."""
+    """How many taps a level has into its own samples."""
     return (2 * radius + 1) ** 2
 
 
@@ -55,12 +58,72 @@ def doubled(planes: torch.Tensor) -> torch.Tensor:
     return F.interpolate(planes, scale_factor=2.0, mode="nearest")
 
 
-def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None) -> torch.Tensor:
-    """A level's result, (B, C, h, w): a weighted mean of its own picture's taps and of the coarser result's.
+class TapSum(torch.autograd.Function):
+    """The sum of the taps of padded planes, each times its own weight.
 
-    head: (B, level_outputs, h, w) of the network. coarser: the coarser level, its picture replaced by its result.
-    A tap's weight is the softmax of its logit, plus its log_weight, less the squared distance of its guides from the
-    pixel's, depth, normal and albedo each times a bandwidth of the pixel's own.
+    weights: (B, taps, h, w). padded: (B, C, h', w'); radius, step: see `shifted`. Gives (B, C, h, w).
+    Written out because PyTorch's own gradient of a view allocates and adds planes of zeros for every tap.
+    """
+
+    @staticmethod
+    def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, radius: int, step: int) -> torch.Tensor:
+        ctx.save_for_backward(weights, padded)
+        ctx.taps = radius, *weights.shape[2:], step
+        first, *rest = shifted(padded, *ctx.taps)
+        total = first * weights[:, :1]
+        for index, tap in enumerate(rest, 1):
+            total.addcmul_(tap, weights[:, index : index + 1])
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: torch.Tensor) -> tuple:
+        weights, padded = ctx.saved_tensors
+        to_weights, to_padded = torch.empty_like(weights), torch.zeros_like(padded)
+        taps = zip(shifted(padded, *ctx.taps), shifted(to_padded, *ctx.taps), strict=True)
+        for index, (tap, to_tap) in enumerate(taps):
+            torch.sum(gradient * tap, 1, out=to_weights[:, index])
+            to_tap.addcmul_(gradient, weights[:, index : index + 1])
+        return to_weights, to_padded, None, None
+
+
+class Misfit(torch.autograd.Function):
+    """How badly the guides of each tap fit a pixel's: their squared distances, each group's times its bandwidth.
+
+    bandwidths: (B, BANDWIDTHS, h, w). guides: (B, 9, h, w). taps: the same of every tap. Gives (B, taps, h, w).
+    Guides get no gradient: they come from the frame, and from the image before it. Written out because a tap's planes
+    then stay in the processor's cache, and PyTorch would keep several times as many for the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, bandwidths: torch.Tensor, guides: torch.Tensor, *taps: torch.Tensor) -> torch.Tensor:
+        batch, _, *size = guides.shape
+        squares = guides.new_empty(batch, len(taps), BANDWIDTHS, *size)
+        misfit = guides.new_empty(batch, len(taps), *size)
+        for index, tap in enumerate(taps):
+            for group, planes in enumerate((tap - guides).square_().split(GUIDE_GROUPS, 1)):
+                torch.sum(planes, 1, out=squares[:, index, group])
+            torch.sum(squares[:, index] * bandwidths, 1, out=misfit[:, index])
+        ctx.save_for_backward(squares)
+        return misfit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: torch.Tensor) -> tuple:
+        (squares,) = ctx.saved_tensors
+        to_bandwidths = torch.zeros_like(squares[:, 0])
+        for index in range(squares.shape[1]):
+            to_bandwidths.addcmul_(squares[:, index], gradient[:, index : index + 1])
+        return to_bandwidths, *(None,) * (squares.shape[1] + 1)
+
+
+def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None) -> torch.Tensor:
+    """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
+
+    head: (B, level_outputs, h, w) of the network. coarser: the coarser level, its sums replaced by its result times its
+    weight.
+    A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
+    guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """
     height = head.shape[2]
     own = [pad(planes, radius) for planes in level]
@@ -85,19 +148,17 @@ def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level |
 def filter_rows(
     own: list[torch.Tensor], above: list[torch.Tensor], guides: torch.Tensor, head: torch.Tensor, radius: int
 ) -> torch.Tensor:
-    """filter_level of a few rows. own, above: picture, log_weight and guides, with their margins; above: doubled."""
-    size = head.shape[2:]
-    bandwidths = head[:, -BANDWIDTHS:].clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
-    scales = torch.cat([bandwidths[:, i : i + 1].expand(-1, n, -1, -1) for i, n in enumerate(GUIDE_CHANNELS)], 1)
-    # every tap's picture, weight and guides
-    taps = list(zip(*(shifted(planes, radius, *size) for planes in own), strict=True))
+    """filter_level of a few rows. own, above: samples and guides, with their margins; above: doubled."""
+    size = guides.shape[2:]
+    # how well each tap's guides fit
+    taps = shifted(own[1], radius, *size)
     if above:
-        taps += zip(*(shifted(planes, 1, *size, step=2) for planes in above), strict=True)
-    # how well each fits
-    fits = [weight[:, 0] - ((tap - guides).square() * scales).sum(1) for _, weight, tap in taps]  # (B, h, w)
-    weights = (head[:, : len(taps)] + torch.stack(fits, 1)).softmax(1)  # (B, taps, h, w)
-    # their mean
-    result = taps[0][0] * weights[:, :1]
-    for index, (picture, _, _) in enumerate(taps[1:], 1):
-        result = torch.addcmul(result, picture, weights[:, index : index + 1])
-    return result
+        taps += shifted(above[1], 1, *size, step=2)
+    bandwidths = head[:, -BANDWIDTHS:].clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
+    weights = (head[:, : len(taps)] - Misfit.apply(bandwidths, guides, *taps)).softmax(1)  # (B, taps, h, w)
+    # the mean of their samples
+    mine, coarse = weights.split([tap_count(radius), COARSE_TAPS], 1) if above else (weights, None)
+    total = TapSum.apply(mine, own[0], radius, 1)  # (B, C + 1, h, w)
+    if above:
+        total = total + TapSum.apply(coarse, above[0], 1, 2)
+    return total[:, :-1] / total[:, -1:].clamp(min=NO_SAMPLES)

@@ -56,9 +56,7 @@ def make_scene(
     return folder
 
 
-def run_script(
-    *arguments, cwd: Path = ROOT, check: bool = True, timeout: float = 500
-) -> subprocess.CompletedProcess:
+def run_script(*arguments, cwd: Path = ROOT, check: bool = True, timeout: float = 500) -> subprocess.CompletedProcess:
     """Runs `python ARGUMENTS`: a project script, -m and a module, or -c and code; stdout and stderr come as text."""
     arguments = [str(a) for a in arguments]
     if not arguments[0].startswith("-"):

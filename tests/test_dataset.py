@@ -16,7 +16,7 @@ from dataset import (
     ValidationWindows,
 )
 from frames.augmentation import DIRECT_AUGMENTATIONS, augment_batch, draw_noisy, draw_order
-from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import find_sequences, split_dataset
 
 
@@ -41,7 +41,7 @@ def coordinates(tmp_path):
 def finished(windows, key):
     """A sample as the network is trained on it: (T, C, H, W), augmented."""
     batch = augment_batch(default_collate([windows[key]]), windows.reader.inputs)
-    return {"noisy": batch["noisy"][0], "target": batch["target"][0]}
+    return {name: batch[name][0] for name in ("noisy", "target", "start") if name in batch}
 
 
 def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coordinates):
@@ -180,6 +180,17 @@ def add_albedo(read):
     return with_albedo
 
 
+def with_motion(read):
+    """WindowReader.read, as if the files had a motion of one pixel both ways."""
+
+    def read_and_move(*arguments):
+        sample = read(*arguments)
+        sample["noisy"][..., 10:12] = 1
+        return sample
+
+    return read_and_move
+
+
 def test_samples_depend_on_seed_epoch_and_position_alone(coordinates):
     def sample(seed, epoch, position):
         return finished(
@@ -282,3 +293,14 @@ def test_real_frames_give_finite_samples():
     assert batch["noisy"].shape == (2, 5, 10, 128, 128) and torch.isfinite(batch["noisy"]).all()
     assert batch["noisy"][:, :, 7:].min() >= 0 and batch["noisy"][:, :, 7:].max() <= 1.001
     assert batch["noisy"][:, :, 4:7].norm(dim=2).max() < 1.01
+
+
+def test_a_window_may_start_with_a_history_of_other_renderings(coordinates):
+    """Its mean lies between the target and the mean of other renderings, and the camera has not moved since."""
+    windows = TrainingWindows(coordinates, MOTION_INPUTS, length=3, crop_size=8, augment=("history",))
+    windows.reader.read = with_motion(windows.reader.read)
+    samples = [finished(windows, (0, p, 0)) for p in range(40)]
+    begun, others = ([s for s in samples if (s["start"][6].max() > 0) == some] for some in (True, False))
+    assert 4 < len(begun) < 20
+    assert all((s["noisy"][0, -2:] == 0).all() and (s["noisy"][1:, -2:] == 1).all() for s in begun)
+    assert all((s["noisy"][:, -2:] == 1).all() for s in others)

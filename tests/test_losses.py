@@ -176,7 +176,16 @@ def test_brightness_is_of_means_and_blind_to_what_averages_out():
     parts = losses.picture_loss(swapped, target, torch.ones(2))
     assert parts["brightness"] < 1e-9 < parts["spatial"]
     brighter = losses.picture_loss(1.1 * target, target, torch.ones(2))["brightness"]
-    assert brighter.item() == pytest.approx(0.1**2, rel=0.1)
+    assert brighter.item() == pytest.approx(2 * 0.5 * (0.1 / 1.1) ** 2, rel=0.1)  # two sizes, Huber's half
+
+
+def test_the_best_brightness_is_the_mean_of_what_may_be():
+    """Not below it, as for errors relative to the target: here the target is 1 or 3, and the best guess is 2."""
+    target = torch.ones(2, 1, 3, 16, 16)
+    target[1] = 3
+    guess = torch.full((1, 1, 3, 16, 16), 2.0, requires_grad=True)
+    losses.brightness_error(guess.expand_as(target), target).backward()
+    assert guess.grad.abs().max() < 1e-9
 
 
 def test_the_tone_curve_rises_from_black_to_white():

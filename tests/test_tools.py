@@ -62,7 +62,7 @@ def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
 
 
 def test_the_reconstruction_benchmark_prints_ratios():
-    rows = ["paper float32 plain", "filtering float32", "fast float32"]
+    rows = ["paper float32 plain", "default float32", "fast float32"]
     done = run_script(
         "-m", "benchmarks.reconstruction", "--sizes", "64x48", "--rounds", 1, "--repeat", 1, "--only", *rows
     )
@@ -94,11 +94,12 @@ def test_the_scaling_benchmark_prints_its_four_tables():
 
 
 def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_dataset, tmp_path):
-    command = ["-m", "benchmarks.networks", small_dataset, small_dataset, "--output_dir", tmp_path, "--only", "fast"]
+    command = ["-m", "benchmarks.networks", small_dataset, small_dataset, "--output_dir", tmp_path, "--only"]
+    command += ["direct-fast"]
     command += ["--epochs", 1, "--size", "64x48", "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
     for _ in range(2):
         (row,) = json.loads(run_script(*command).stdout.splitlines()[-1])["rows"]
-        assert row["network"] == "fast" and row["psnr"] > 0 and row["Mparameters"] > 1 and row["GFLOP"] > 0
+        assert row["network"] == "direct-fast" and row["psnr"] > 0 and row["Mparameters"] > 1 and row["GFLOP"] > 0
     assert len(list(tmp_path.glob("*/version_*"))) == 1
 
 

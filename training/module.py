@@ -31,6 +31,7 @@ class Speed:
 
 
 PLAIN = Speed()
+RAMP_SHARE = 0.03  # of all steps, in cosine_schedule
 
 
 def paper_schedule(epoch: float, ramp_epochs: float) -> float:
@@ -44,11 +45,20 @@ def paper_schedule(epoch: float, ramp_epochs: float) -> float:
     return math.sqrt(max(ramp_epochs, 1) / max(epoch, ramp_epochs, 1))
 
 
+def cosine_schedule(progress: float) -> float:
+    """The factor on the learning rate at a share, 0 to 1, of all steps: a ramp over the first 3 percent, then half a
+    cosine to 0 (Loshchilov and Hutter 2017, equation 5)."""
+    if progress < RAMP_SHARE:
+        return 0.1 + 0.9 * progress / RAMP_SHARE
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - RAMP_SHARE) / (1 - RAMP_SHARE))))
+
+
 class DenoisingModule(pl.LightningModule):
     """Trains a Denoiser on windows of frames.
 
     denoiser: the arguments of Denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
     options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
+    loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer.
     """
 
     def __init__(
@@ -59,18 +69,21 @@ class DenoisingModule(pl.LightningModule):
         options: dict | None = None,
         speed: Speed = PLAIN,
         loss: str = "paper",
+        schedule: str = "paper",
     ):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
-        self.speed, self.loss = speed, loss
+        self.speed, self.loss, self.schedule = speed, loss, schedule
         self.denoiser = make_denoiser(denoiser)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if speed.compile:
             self.denoiser.network.compile(dynamic=False)  # in place: the weights keep their names
 
-    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+    def forward(self, noisy: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
         """Reconstructs a (B, T, C, H, W) window from an empty hidden state: (B, T, 3, H, W).
+
+        start: the history before its first frame, (B, 7, H, W), for FilteringDenoiser.state_with_history; None: empty.
 
         Encoded radiance for the paper's loss, linear radiance for the picture loss.
         """
@@ -81,6 +94,8 @@ class DenoisingModule(pl.LightningModule):
         # and recompute stores no activations
         step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
         state, frames = None, []
+        if start is not None:
+            state = self.denoiser.state_with_history(noisy[:, 0], start)
         for frame in noisy.unbind(1):
             if self.training and self.speed.recompute:
                 image, state = checkpoint(step, frame, state, use_reentrant=False)
@@ -116,7 +131,7 @@ class DenoisingModule(pl.LightningModule):
 
     def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """The loss of a training batch; logs all losses."""
-        losses = self.losses(self(batch["noisy"]), batch["target"])
+        losses = self.losses(self(batch["noisy"], batch.get("start")), batch["target"])
         self._log("train", losses, len(batch["noisy"]))
         return losses["loss"]
 
@@ -139,7 +154,7 @@ class DenoisingModule(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> dict:
-        """Adam with betas 0.9 and 0.99; after every step, paper_schedule sets its rate (section 4.4)."""
+        """Adam with betas 0.9 and 0.99 (section 4.4); the schedule sets its rate after every step."""
         optimizer = torch.optim.Adam(
             self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), fused=self.speed.fused
         )
@@ -147,7 +162,10 @@ class DenoisingModule(pl.LightningModule):
         def factor(step: int) -> float:
             # Not counted earlier: that would make Lightning set up the loaders before a checkpoint restores their
             # position.
-            return paper_schedule(step / self.trainer.num_training_batches, self.hparams.ramp_epochs)
+            epoch = step / self.trainer.num_training_batches
+            if self.schedule == "cosine":
+                return cosine_schedule(epoch / self.trainer.max_epochs)
+            return paper_schedule(epoch, self.hparams.ramp_epochs)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

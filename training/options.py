@@ -7,7 +7,7 @@ from pathlib import Path
 from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, positive
-from training.networks import MEAN_SIZES, NETWORKS, PATCHES
+from training.networks import MEAN_SIZES, NETWORKS, PATCHES, RADII
 
 # What becomes of an option when a run resumes from a checkpoint:
 FREE = "free"  # not in the checkpoint, because it depends on the machine or on the run
@@ -51,7 +51,8 @@ PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channel
 MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
 KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
 LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
-RAMP = "epochs in which the rate rises from a tenth to its peak; then it falls with 1/sqrt(epoch)"
+SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: cosine with kernels"
+RAMP = "paper schedule: epochs in which the rate rises from a tenth to its peak"
 AVERAGE = "validate and save the mean of recent weights instead of the last ones"
 WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
 CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
@@ -67,11 +68,12 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--augment", AUGMENT, SAVED, nargs="*", choices=AUGMENTATIONS),
     ),
     ("network", "which network; by name (training/networks.py) or in parts"): (
-        option("--network", "widths, patch and means by name; default: default", one_of="widths", choices=NETWORKS),
+        option("--network", "all of it by name; default: default", one_of="widths", choices=NETWORKS),
         option("--channels", WIDTHS, FIXED, one_of="widths", type=positive, nargs="+"),
         option("--patch", PATCH, FIXED, type=int, choices=PATCHES),
         option("--means", MEANS, FIXED, type=int, nargs="*", choices=MEAN_SIZES),
         option("--kernels", KERNELS, FIXED, choices=SWITCH),
+        option("--radius", "of the kernels: 2 for 5x5 pixels; default: the network's", FIXED, type=int, choices=RADII),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
     ("optimisation", "how to train it, and how long"): (
@@ -84,6 +86,7 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--batch_size", "windows per step and device", SAVED, type=positive, default=4),
         option("--loss", LOSS, SAVED, choices=("paper", "picture")),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
+        option("--schedule", SCHEDULE, SAVED, choices=("paper", "cosine")),
         option("--ramp_epochs", RAMP, SAVED, type=float, default=10),
         option("--clip", "largest norm of a step's gradient; 0: no limit", SAVED, type=float, default=0.5),
         option("--average", AVERAGE, choices=SWITCH, default="on"),
@@ -142,7 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
 def parse_options(arguments: list[str]) -> argparse.Namespace:
     """The options of a run; if it resumes from a checkpoint, the defaults are those of the checkpoint.
 
-    The network is complete (`channels`, `patch`, `means`, `kernels`); training/resolve.py decides what else is `auto`.
+    The network is complete (complete_network); training/resolve.py decides what else is `auto`.
     Exits with one line if an option is wrong, or if the checkpoint cannot be read or has another network.
     """
     # parse, with the defaults of the checkpoint if there is one
@@ -167,6 +170,8 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     # check the numbers
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
+    if options.schedule == "cosine" and options.max_epochs < 1:
+        parser.error(f"--schedule cosine ends at --max_epochs, which is {options.max_epochs}; give a number, or paper")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
         parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
     return options
@@ -179,12 +184,12 @@ def read_saved_options(checkpoint: Path) -> dict:
     saved = load_checkpoint(checkpoint)["hyper_parameters"]
     if "options" not in saved:  # released weights: only the network is fixed
         network = saved["denoiser"]
-        parts = {name: network[name] for name in ("channels", "patch", "means") if name in network}
-        return {"means": [], "kernels": "on" if network.get("kernels") else "off"} | parts
+        parts = {name: network[name] for name in ("channels", "patch", "means", "radius") if name in network}
+        return {"means": [], "radius": 2, "kernels": "on" if network.get("kernels") else "off"} | parts
     saved = saved["options"] or {}
     kept = {name: saved[name] for name in names_of(SAVED, FIXED) if name in saved}
     # what the first checkpoints, which had no such options, were trained with
-    return {"patch": 1, "means": [], "kernels": "off", "loss": "paper"} | kept
+    return {"patch": 1, "means": [], "kernels": "off", "radius": 2, "loss": "paper", "schedule": "paper"} | kept
 
 
 def saved_options(options: argparse.Namespace) -> dict:
@@ -193,9 +198,9 @@ def saved_options(options: argparse.Namespace) -> dict:
 
 
 def complete_network(options: argparse.Namespace) -> None:
-    """Sets `channels`, `patch`, `means` and `kernels` where not given: to the named network's, or the default's.
+    """Sets what describes the network, where it is not given, to the named network's, or the default's.
 
-    Sets `loss` and `augment` where not given to what suits the network.
+    Sets `loss`, `schedule` and `augment` where not given to what suits the network.
 
     With --channels, patch and means are those of the paper's network.
     """
@@ -206,8 +211,10 @@ def complete_network(options: argparse.Namespace) -> None:
         options.channels = list(named["channels"])
     options.patch = options.patch or named["patch"]
     options.means = list(named.get("means", ())) if options.means is None else options.means
+    options.radius = options.radius or named.get("radius", 2)
     options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
     with_kernels = options.kernels == "on"
     options.loss = options.loss or ("picture" if with_kernels else "paper")
+    options.schedule = options.schedule or ("cosine" if with_kernels and options.max_epochs > 0 else "paper")
     if options.augment is None:
         options.augment = list(AUGMENTATIONS if with_kernels else DIRECT_AUGMENTATIONS)

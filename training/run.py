@@ -74,7 +74,7 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
 def make_module(settings: argparse.Namespace, saved: dict | None = None) -> DenoisingModule:
     """The denoiser in training. settings: from resolve. saved: options that the checkpoints keep."""
     if settings.kernels == "on":
-        network = {"channels": settings.channels, "patch": settings.patch, "kernels": True}
+        network = {name: getattr(settings, name) for name in ("channels", "patch", "radius")} | {"kernels": True}
     else:
         network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
         network = {"demodulate": settings.albedo} | network
@@ -85,6 +85,7 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
         saved,
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute),
         settings.loss,
+        settings.schedule,
     )
 
 
@@ -165,7 +166,8 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     # network
     channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
     parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
-    lines.append(f"network: {parts}; loss: {settings.loss}")
+    parts += f" of radius {settings.radius}" if settings.kernels == "on" else ""
+    lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed
     names = ("compile", "channels_last", "fused", "recompute")

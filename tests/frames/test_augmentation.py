@@ -9,10 +9,12 @@ from frames.augmentation import (
     AUGMENTATIONS,
     DIRECT_AUGMENTATIONS,
     EXPOSURE,
+    MOST_HISTORY,
     augment_batch,
     change_motion,
     draw_average,
     draw_dropped,
+    draw_history,
     draw_transform,
     flip_and_turn,
     flip_and_turn_vectors,
@@ -109,3 +111,24 @@ def test_averages_and_drops_are_drawn_now_and_then():
     dropped = {tuple(draw_dropped(rng, AUGMENTATIONS)) for _ in range(600)}
     assert averages == {1, 2, 3} and dropped == {(), ("albedo",), ("motion",), ("albedo", "motion")}
     assert draw_average(rng, ()) == 1 and draw_dropped(rng, ()) == []
+
+
+def test_histories_are_drawn_now_and_then_but_not_for_windows_in_reverse():
+    rng = np.random.default_rng(0)
+    drawn = [draw_history(rng, AUGMENTATIONS, [0, 1, 2]) for _ in range(300)]
+    found = [(count, samples) for count, samples, _ in drawn if count]
+    assert 60 < len(found) < 120 and {count for count, _ in found} == set(range(1, 8))
+    assert all(count <= samples <= MOST_HISTORY for count, samples in found)
+    assert not any(draw_history(rng, AUGMENTATIONS, [2, 1, 0])[0] for _ in range(100))
+    assert not any(draw_history(rng, (), [0, 1, 2])[0] for _ in range(100))
+
+
+@pytest.mark.parametrize(("flip", "turns"), [(False, 0), (True, 0), (False, 1), (True, 3)])
+def test_the_history_moves_and_scales_with_its_window(flip, turns):
+    noisy = torch.rand(1, 2, 6, 6, 12).half()
+    start = torch.cat((noisy[:, 0, ..., :3], noisy[:, 0, ..., :3], torch.full((1, 6, 6, 1), 5.0).half()), -1)
+    batch = {"noisy": noisy, "target": noisy[..., :3], "start": start}
+    batch |= {"flip": torch.tensor([flip]), "turns": torch.tensor([turns]), "gains": torch.tensor([[0.5, 1.0, 2.0]])}
+    done = augment_batch(batch, MOTION_INPUTS)
+    assert torch.equal(done["start"][:, :3], done["noisy"][:, 0, :3])
+    assert torch.equal(done["start"][:, 3:6], done["noisy"][:, 0, :3]) and (done["start"][:, 6] == 5).all()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from frames.channels import QUANTITIES
 from inference.tiling import boxes, denoise_in_tiles
 from model import Denoiser
 from networks.filtering import FilteringDenoiser
@@ -62,7 +63,8 @@ def test_the_papers_network_sees_346_pixels():
 
 
 @pytest.mark.parametrize("tile", [32, 64])
-def test_tiles_of_a_filtering_network_reach_as_far_as_the_motion(tile):
+@pytest.mark.parametrize("missing", [False, True])
+def test_tiles_of_a_filtering_network_reach_as_far_as_the_motion(tile, missing):
     torch.manual_seed(0)
     denoiser = FilteringDenoiser([4, 6]).eval().requires_grad_(False)
     for parameter in denoiser.parameters():
@@ -70,10 +72,10 @@ def test_tiles_of_a_filtering_network_reach_as_far_as_the_motion(tile):
     state = tiled_state = None
     frames = torch.rand(3, 1, 12, 90, 330)
     frames[:, :, 3:10] = 0.5 + 0.02 * frames[:, :, 3:10]
-    frames[:, :, 10:] = 6 * frames[:, :, 10:] - 3
+    frames[:, :, 10:] = QUANTITIES["motion"].missing if missing else 6 * frames[:, :, 10:] - 3
     for frame in frames:
         image, state = denoiser(frame, state)
-        assert denoiser.reach(frame) < 160  # so that tiles are smaller than the frame
+        assert denoiser.reach(frame) < 170  # so that tiles are smaller than the frame
         tiled, tiled_state = denoise_in_tiles(denoiser, frame, tiled_state, tile)
         assert torch.allclose(tiled, image, atol=1e-4)
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(tiled_state, state, strict=True))

@@ -7,7 +7,7 @@ import torch
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from networks.filtering import FilteringDenoiser
-from networks.history import SURFACE, WEIGHT
+from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
 
 SMALL = (8, 12, 16)
 
@@ -60,14 +60,37 @@ def test_a_constant_stays_constant_whatever_is_missing(denoiser, missing):
     assert torch.allclose(images, torch.full_like(images, 0.4), rtol=1e-3)
 
 
-def test_history_makes_later_frames_better_and_missing_motion_drops_it(denoiser):
-    frames = scene(12)
-    images, state = run(denoiser, frames)
-    error = (images - 0.4).square().mean((1, 2, 3))
-    assert error[-1] < 0.4 * error[0]
-    assert state[-1][:, WEIGHT].mean() > 8
-    _, state = run(denoiser, leave_out(frames, "motion"))
-    assert state[-1][:, WEIGHT].max() <= 1
+def test_history_makes_later_frames_better_with_and_without_motion(denoiser):
+    for frames in (scene(12), leave_out(scene(12), "motion")):
+        images, state = run(denoiser, frames)
+        error = (images - 0.4).square().mean((1, 2, 3))
+        assert error[-1] < 0.4 * error[0]
+        assert state[-1][:, WEIGHT].mean() > 8
+
+
+def test_motion_is_completed_only_where_it_is_missing(denoiser):
+    frames = scene(2, 32, 64)
+    _, state = run(denoiser, frames[:1])
+    frames[:, :, 10:] = 3.0
+    assert torch.equal(denoiser.complete_frame(frames[1], state), frames[1])
+    completed = denoiser.complete_frame(leave_out(frames, "motion")[1], state)
+    assert torch.equal(completed[:, :10], frames[1][:, :10])
+    assert completed[:, 10:].abs().max() < 0.01  # the camera is at rest
+
+
+def test_a_history_given_at_the_start_is_what_frames_would_have_left(denoiser):
+    """Eight equal samples, seen before: the first image is as if there had been eight frames without noise."""
+    frames = scene(9, noise=False)
+    start = torch.zeros(1, 7, *frames.shape[-2:])
+    start[:, :6], start[:, 6] = 0.4, 8
+    state = denoiser.state_with_history(frames[0], start)
+    _, after_frames = run(denoiser, frames[:8])
+    assert torch.allclose(state[-1][:, SURFACE], after_frames[-1][:, SURFACE])
+    assert torch.allclose(state[-1][:, SUMS] / 8, after_frames[-1][:, SUMS] / after_frames[-1][:, WEIGHT], rtol=1e-4)
+    assert torch.allclose(state[-1][:, PREVIOUS], after_frames[-1][:, PREVIOUS], rtol=1e-3)
+    empty = denoiser.state_with_history(frames[0], torch.zeros_like(start))
+    image, _ = denoiser(scene(1)[0], empty)
+    assert torch.equal(image, denoiser(scene(1)[0])[0])
 
 
 def test_a_cut_starts_anew(denoiser):

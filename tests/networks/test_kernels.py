@@ -1,20 +1,24 @@
-"""Pins the kernels: weights sum to one, edges in the guides stop them, gathered taps equal a slow sum."""
+"""Pins the kernels: weights sum to one, edges in the guides stop them, taps and gradients equal slow ones."""
 
 import pytest
 import torch
 
 from networks.kernels import (
+    BANDWIDTH_SCALES,
     COARSE_TAPS,
     FINEST_RADIUS,
-    RADIUS,
     ROWS,
     Level,
+    Misfit,
+    TapSum,
     filter_level,
     level_outputs,
     pad,
     shifted,
     tap_count,
 )
+
+RADIUS = 2  # of the default network
 
 
 def level(height=6, width=8, radius=RADIUS, coarse=True, seed=0):
@@ -24,22 +28,22 @@ def level(height=6, width=8, radius=RADIUS, coarse=True, seed=0):
     def rand(*shape):
         return torch.rand(*shape, generator=generator)
 
-    coarser = None
-    if coarse:
-        size = height // 2, width // 2
-        coarser = Level(rand(1, 6, *size), rand(1, 1, *size), rand(1, 8, *size))
+    coarser = Level(*(rand(1, c, height // 2, width // 2) for c in (7, 9))) if coarse else None
     head = rand(1, level_outputs(radius, coarse), height, width)
-    picture, log_weight, guides = rand(1, 6, height, width), rand(1, 1, height, width), rand(1, 8, height, width)
-    return Level(picture, log_weight, guides), head, radius, coarser
+    return Level(rand(1, 7, height, width), rand(1, 9, height, width)), head, radius, coarser
+
+
+def picture(level):
+    """What the samples of a level show: their sums over their weight."""
+    return level.samples[:, :-1] / level.samples[:, -1:]
 
 
 @pytest.mark.parametrize("coarse", [True, False])
 @pytest.mark.parametrize("radius", [FINEST_RADIUS, RADIUS])
 def test_a_constant_stays_constant(radius, coarse):
     own, head, radius, coarser = level(radius=radius, coarse=coarse)
-    own.picture[:] = 0.3
-    if coarser:
-        coarser.picture[:] = 0.3
+    for some in (own, *([coarser] if coarser else [])):
+        some.samples[:, :-1] = 0.3 * some.samples[:, -1:]
     result = filter_level(own, head, radius, coarser)
     assert torch.allclose(result, torch.full_like(result, 0.3), atol=1e-6)
 
@@ -47,38 +51,31 @@ def test_a_constant_stays_constant(radius, coarse):
 def test_a_result_lies_between_the_smallest_and_largest_tap():
     own, *rest = level()
     result = filter_level(own, *rest)
-    both = torch.cat((own.picture.flatten(2), rest[-1].picture.flatten(2)), 2)
-    assert (result.flatten(2) >= both.amin(2, keepdim=True)).all()
-    assert (result.flatten(2) <= both.amax(2, keepdim=True)).all()
+    both = torch.cat((picture(own).flatten(2), picture(rest[-1]).flatten(2)), 2)
+    assert (result.flatten(2) >= both.amin(2, keepdim=True) - 1e-5).all()
+    assert (result.flatten(2) <= both.amax(2, keepdim=True) + 1e-5).all()
 
 
 def test_filtering_equals_the_slow_sum():
     own, head, radius, coarser = level()
-    picture, log_weight, guides = own
     result = filter_level(own, head, radius, coarser)
-    bandwidths = head[0, -3:].exp() * torch.tensor([50.0, 4.0, 4.0])[:, None, None]
+    bandwidths = head[0, -4:].exp() * torch.tensor(BANDWIDTH_SCALES)[:, None, None]
     for y, x in ((0, 0), (3, 4), (5, 7), (2, 0)):
         logits, values = [], []
 
-        def add(value, weight, guide, y=y, x=x, logits=logits, values=values):
-            squares = (guide - guides[0, :, y, x]).square()
-            distance = bandwidths[0, y, x] * squares[0]
-            distance = distance + bandwidths[1, y, x] * squares[1:4].sum() + bandwidths[2, y, x] * squares[4:].sum()
-            logits.append(head[0, len(logits), y, x] + weight - distance)
-            values.append(value)
+        def add(level, row, column, y=y, x=x, logits=logits, values=values):
+            squares = (level.guides[0, :, row, column] - own.guides[0, :, y, x]).square()
+            groups = squares[:1].sum(), squares[1:4].sum(), squares[4:8].sum(), squares[8:].sum()
+            distance = sum(bandwidths[i, y, x] * group for i, group in enumerate(groups))
+            logits.append(head[0, len(logits), y, x] + level.samples[0, -1, row, column].log() - distance)
+            values.append(picture(level)[0, :, row, column])
 
         for dy in range(-radius, radius + 1):
             for dx in range(-radius, radius + 1):
-                row, column = min(max(y + dy, 0), 5), min(max(x + dx, 0), 7)
-                add(picture[0, :, row, column], log_weight[0, 0, row, column], guides[0, :, row, column])
+                add(own, min(max(y + dy, 0), 5), min(max(x + dx, 0), 7))
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
-                row, column = min(max(y // 2 + dy, 0), 2), min(max(x // 2 + dx, 0), 3)
-                add(
-                    coarser.picture[0, :, row, column],
-                    coarser.log_weight[0, 0, row, column],
-                    coarser.guides[0, :, row, column],
-                )
+                add(coarser, min(max(y // 2 + dy, 0), 2), min(max(x // 2 + dx, 0), 3))
         assert len(logits) == tap_count(radius) + COARSE_TAPS
         weights = torch.stack(logits).softmax(0)
         wanted = (torch.stack(values) * weights[:, None]).sum(0)
@@ -87,13 +84,34 @@ def test_filtering_equals_the_slow_sum():
 
 def test_an_edge_of_the_guides_is_not_crossed():
     own, head, radius, _ = level(coarse=False)
-    picture, _, guides = own
+    samples, guides = own
     guides[:] = 0
     guides[:, 0, :, 4:] = 3.0  # in log depth: twenty times as far
     head[:] = 0
-    picture[..., :4], picture[..., 4:] = 0.0, 1.0
-    result = filter_level(own, head, radius, None)
-    assert torch.allclose(result, picture, atol=1e-6)
+    samples[:, :-1, :, :4], samples[:, :-1, :, 4:] = 0.0, samples[:, -1:, :, 4:]
+    assert torch.allclose(filter_level(own, head, radius, None), picture(own), atol=1e-6)
+
+
+def test_taps_that_stand_for_more_samples_count_more():
+    own, head, radius, _ = level(coarse=False)
+    own.guides[:], head[:], own.samples[:] = 0, 0, 1
+    own.samples[:, :, 3, 4] = torch.tensor([5.0] * 6 + [10.0])  # ten samples of 0.5 among 24 of 1
+    assert filter_level(own, head, radius, None)[0, 0, 3, 4] == pytest.approx((24 + 5) / (24 + 10))
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_sum_of_taps_has_the_gradient_of_its_formula(step):
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.rand(1, 9, 4, 5, generator=generator, dtype=torch.double, requires_grad=True)
+    padded = torch.rand(1, 2, 4 + 2 * step, 5 + 2 * step, generator=generator, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(TapSum.apply, (weights, padded, 1, step))
+
+
+def test_the_misfit_has_the_gradient_of_its_formula():
+    generator = torch.Generator().manual_seed(0)
+    bandwidths = torch.rand(2, 4, 3, 5, generator=generator, dtype=torch.double, requires_grad=True)
+    guides, *taps = torch.rand(4, 2, 9, 3, 5, generator=generator, dtype=torch.double)
+    assert torch.autograd.gradcheck(Misfit.apply, (bandwidths, guides, *taps))
 
 
 def test_rows_at_a_time_give_the_same():

@@ -55,13 +55,26 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "patch": 1,
         "means": [],
         "kernels": "off",
+        "radius": 2,
         "loss": "paper",
+        "schedule": "paper",
         "learning_rate": 5e-4,
         "ramp_epochs": 10,
         "clip": 0.5,
         "precision": "auto",
         "seed": 0,
     }
+
+
+def test_the_schedule_suits_the_network_and_needs_an_end(capsys):
+    def chosen(*more):
+        return parse_options(["dataset", *more]).schedule
+
+    assert chosen("--network", "default") == chosen("--network", "fast") == "cosine"
+    assert chosen("--network", "paper") == chosen("--network", "default", "--max_epochs", "-1") == "paper"
+    with pytest.raises(SystemExit):
+        chosen("--schedule", "cosine", "--max_epochs", "-1")
+    assert "--schedule cosine ends at --max_epochs, which is -1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from files import InputError
 from train import main
 from training.callbacks import StopOnSignal
 from training.checkpoints import load_denoiser
-from training.module import DenoisingModule, paper_schedule
+from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
 from training.options import parse_options
 from training.run import train
 
@@ -268,6 +268,12 @@ def test_the_schedule_is_the_papers():
     assert paper_schedule(5, 10) == pytest.approx(10**-0.5)  # geometric
     assert paper_schedule(40, 10) == pytest.approx(0.5) and paper_schedule(9.999, 10) == pytest.approx(1, abs=1e-3)
     assert paper_schedule(0, 0) == 1 and paper_schedule(4, 0) == pytest.approx(0.5)
+
+
+def test_the_cosine_schedule_rises_then_falls_to_zero():
+    assert cosine_schedule(0) == pytest.approx(0.1) and cosine_schedule(RAMP_SHARE) == pytest.approx(1)
+    assert cosine_schedule((1 + RAMP_SHARE) / 2) == pytest.approx(0.5)
+    assert cosine_schedule(1) == cosine_schedule(1.1) == 0  # a run that goes on past its end
 
 
 @needs_real_dataset

@@ -65,8 +65,9 @@ def test_both_losses_train(mixed_dataset, tmp_path, loss):
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(mixed_dataset, tmp_path):
-    whole = run_training(mixed_dataset, tmp_path / "whole", "--max_epochs", 3)
-    half = run_training(mixed_dataset, tmp_path / "half", "--max_epochs", 1)
+    schedule = "--schedule", "paper"  # does not depend on --max_epochs
+    whole = run_training(mixed_dataset, tmp_path / "whole", *schedule, "--max_epochs", 3)
+    half = run_training(mixed_dataset, tmp_path / "half", *schedule, "--max_epochs", 1)
     arguments = [str(mixed_dataset), "--checkpoint", str(half), "--max_epochs", "3", "--num_workers", "0"]
     arguments += ["--accelerator", "cpu", "--log_dir", str(tmp_path / "half")]
     resumed = train(parse_options(arguments), arguments)
