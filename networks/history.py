@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
 from networks.motion import pixel_grid, warp
+from networks.rows import row_blocks
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
@@ -48,26 +49,38 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
     Where it is 0, everything is 0.
     """
-    height, width = history.shape[-2:]
-    planes, now = history.flatten(2), surface.flatten(2)  # (B, HISTORY, N), (B, 7, N), N = H W
-    # previous place of each pixel: whole pixels and the fraction between them
+    planes = history.flatten(2)  # (B, HISTORY, N)
     x, y = pixel_grid(motion)
-    place_x, place_y = (x + motion[:, 0]).flatten(1), (y + motion[:, 1]).flatten(1)  # (B, N)
-    left, top = place_x.floor(), place_y.floor()
-    across, down = place_x - left, place_y - top
-    # the four pixels around it
+    places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
+    blocks = [
+        fetch(planes, history.shape[-2:], places[:, :, top:end].flatten(2), surface[:, :, top:end].flatten(2))
+        for top, end in row_blocks(motion)
+    ]
+    found, kept = (torch.cat(part, 2) for part in zip(*blocks, strict=True))  # (B, 10, N), (B, 1, N)
+    return found.unflatten(2, motion.shape[-2:]), kept.clamp(max=1).unflatten(2, motion.shape[-2:])
+
+
+def fetch(
+    planes: torch.Tensor, size: tuple[int, int], places: torch.Tensor, now: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`reproject` for n of the pixels: what was found, (B, 10, n), and the weight that remained, (B, 1, n).
+
+    planes: (B, HISTORY, N) of a history of `size` (H, W). places: (B, 2, n) columns and rows in it. now: (B, 7, n).
+    """
+    height, width = size
+    left, top = places.floor().unbind(1)  # (B, n) each
+    across, down = places[:, 0] - left, places[:, 1] - top
     total, kept = 0.0, 0.0
     for dy in (0, 1):
         for dx in (0, 1):
             column, row = left + dx, top + dy
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            tap = planes.gather(2, index[:, None].expand(-1, HISTORY, -1))  # (B, HISTORY, N)
+            tap = planes.gather(2, index[:, None].expand(-1, HISTORY, -1))  # (B, HISTORY, n)
             share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
-            share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, N)
+            share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, n)
             total, kept = total + tap[:, : SURFACE.start] * share, kept + share
-    found = total / kept.clamp(min=1e-4)  # (B, 10, N)
-    return found.unflatten(2, (height, width)), kept.clamp(max=1).unflatten(2, (height, width))
+    return total / kept.clamp(min=1e-4), kept
 
 
 def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tensor, stride: int) -> torch.Tensor:

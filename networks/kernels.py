@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from networks.rows import row_blocks
+
 FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
 COARSE_TAPS = 9  # 3x3 of the coarser result
 GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
 BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
-ROWS = 32  # that a CPU filters at a time; even, since a coarser pixel has two rows
 NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
 
 
@@ -98,12 +99,14 @@ class Misfit(torch.autograd.Function):
     @staticmethod
     def forward(ctx, bandwidths: torch.Tensor, guides: torch.Tensor, *taps: torch.Tensor) -> torch.Tensor:
         batch, _, *size = guides.shape
-        squares = guides.new_empty(batch, len(taps), BANDWIDTHS, *size)
+        # kept for the gradient: of every tap; otherwise each overwrites the last
+        squares = guides.new_empty(batch, len(taps) if ctx.needs_input_grad[0] else 1, BANDWIDTHS, *size)
         misfit = guides.new_empty(batch, len(taps), *size)
         for index, tap in enumerate(taps):
+            square = squares[:, index if ctx.needs_input_grad[0] else 0]
             for group, planes in enumerate((tap - guides).square_().split(GUIDE_GROUPS, 1)):
-                torch.sum(planes, 1, out=squares[:, index, group])
-            torch.sum(squares[:, index] * bandwidths, 1, out=misfit[:, index])
+                torch.sum(planes, 1, out=square[:, group])
+            torch.sum(square * bandwidths, 1, out=misfit[:, index])
         ctx.save_for_backward(squares)
         return misfit
 
@@ -125,23 +128,18 @@ def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level |
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """
-    height = head.shape[2]
     own = [pad(planes, radius) for planes in level]
     above = [pad(planes, 1) for planes in coarser] if coarser else []
-    # On a CPU a few rows at a time: what is between the steps then stays in the processor's cache.
-    rows = height if head.is_cuda or torch.is_grad_enabled() else ROWS
-    results = []
-    for top in range(0, height, rows):
-        end = min(top + rows, height)
-        results.append(
-            filter_rows(
-                [planes[:, :, top : end + 2 * radius] for planes in own],
-                [doubled(planes[:, :, top // 2 : end // 2 + 2]) for planes in above],
-                level.guides[:, :, top:end],
-                head[:, :, top:end],
-                radius,
-            )
+    results = [
+        filter_rows(
+            [planes[:, :, top : end + 2 * radius] for planes in own],
+            [doubled(planes[:, :, top // 2 : end // 2 + 2]) for planes in above],
+            level.guides[:, :, top:end],
+            head[:, :, top:end],
+            radius,
         )
+        for top, end in row_blocks(head)
+    ]
     return torch.cat(results, 2) if len(results) > 1 else results[0]
 
 

@@ -11,7 +11,7 @@ MEAN_SIZES = (4, 8, 16, 32)
 RADII = (1, 2)
 NETWORKS = {
     "default": {"channels": (32, 48, 64, 96, 128), "patch": 2, "kernels": True, "radius": 2},
-    "fast": {"channels": (24, 32, 48, 64, 96), "patch": 2, "kernels": True, "radius": 1},
+    "fast": {"channels": (16, 32, 48, 64, 96), "patch": 2, "kernels": True, "radius": 1},
     "direct": {"channels": (48, 64, 96, 128, 128), "patch": 2, "means": (8, 32)},
     "direct-fast": {"channels": (32, 48, 64, 96, 128), "patch": 2, "means": (8, 32)},
     "paper": {"channels": (32, 43, 57, 76, 101, 101), "patch": 1, "means": ()},  # each 4/3 of the last (section 4.1)

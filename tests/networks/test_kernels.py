@@ -7,7 +7,6 @@ from networks.kernels import (
     BANDWIDTH_SCALES,
     COARSE_TAPS,
     FINEST_RADIUS,
-    ROWS,
     Level,
     Misfit,
     TapSum,
@@ -17,6 +16,7 @@ from networks.kernels import (
     shifted,
     tap_count,
 )
+from networks.rows import ROWS
 
 RADIUS = 2  # of the default network
 
