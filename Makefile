@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED = $(VENV)/installed
 
-# make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS).
+# make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS); then the
+# released weights on the same frames.
 DEMO_TIME ?= 00:00:05:00
 DEMO_ROOMS = --seed 7 --frames 10 --width 160 --height 128 --noisy 2 --target_spp 32 --denoise_target
 DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_size 96 --sequence_length 5 \
@@ -37,7 +38,9 @@ demo: $(INSTALLED)
 	$(VENV)/bin/python render.py data-demo --procedural 1 --split test $(DEMO_ROOMS)
 	last=$(DEMO_CHECKPOINT); $(VENV)/bin/python train.py data-demo $(DEMO_TRAINING) $${last:+--checkpoint $$last}
 	$(VENV)/bin/python test.py $(DEMO_CHECKPOINT) data-demo --output_dir reconstructions-demo
+	$(VENV)/bin/python test.py weights/default.safetensors data-demo --output_dir reconstructions-demo/released
 	@echo "noisy, reconstruction, target: reconstructions-demo/room-7-0000/strip.png and animation.mp4"
+	@echo "with the released weights:     reconstructions-demo/released/room-7-0000/strip.png and animation.mp4"
 	@echo "the losses in TensorBoard:     $(VENV)/bin/tensorboard --logdir runs-demo"
 
 train: $(INSTALLED)

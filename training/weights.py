@@ -1,6 +1,6 @@
 """Released weights: a denoiser alone, small, in a file that holds tensors and text and nothing that could be executed.
 
-python -m training.weights runs/version_0/checkpoints/last.ckpt weights/filtering.safetensors
+python -m training.weights runs/version_0/checkpoints/last.ckpt weights/default.safetensors
 """
 
 import argparse
