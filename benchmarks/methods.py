@@ -14,7 +14,7 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
 from model import denoise
-from networks.filtering import MIN_ALBEDO, NO_ALBEDO
+from networks.filtering import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
 
@@ -80,7 +80,7 @@ def accumulate(frames: list[Buffers]) -> Iterator[torch.Tensor]:
     history = None
     for frame in frames:
         color, depth, normal, albedo, motion = frame.planes[None].split([3, 1, 3, 3, 2], 1)
-        divisor = albedo.clamp(min=MIN_ALBEDO).where(albedo.amax(1, keepdim=True) > NO_ALBEDO, 1)
+        _, divisor = albedo_divisor(albedo)
         surface = torch.cat((depth, normal, albedo), 1)
         radiance = torch.cat((color / divisor, color), 1)
         sums, weight = radiance, torch.ones_like(depth)

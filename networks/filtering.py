@@ -6,6 +6,7 @@ The state is one hidden tensor per encoder level, and the history (networks/hist
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +49,18 @@ GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
 SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
+
+
+class Seen(NamedTuple):
+    """What there is to see of a frame and its past, planes of (B, ..., H, W)."""
+
+    divided: torch.Tensor  # (B, 3, H, W) radiance, divided by albedo where there is one
+    depth: torch.Tensor
+    normal: torch.Tensor
+    albedo: torch.Tensor
+    has_albedo: torch.Tensor  # (B, 1, H, W) booleans
+    past: torch.Tensor  # (B, 10, H, W), and its validity, (B, 1, H, W), from networks/history.py
+    validity: torch.Tensor
 
 
 class FilteringDenoiser(nn.Module):
@@ -157,7 +170,8 @@ class FilteringDenoiser(nn.Module):
         ]
 
         # predict kernels
-        features = self.features(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
+        seen = Seen(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
+        features = self.features(seen)
         decoded, hidden = self.network.decode(features.to(self.dtype)[None], hidden)
         heads = [head(x).float() for head, x in zip(self.network.heads, decoded, strict=True)]
         heads.append(F.pixel_shuffle(self.network.finest(decoded[-1]), self.network.patch).float())
@@ -167,7 +181,7 @@ class FilteringDenoiser(nn.Module):
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
         sums = past[:, SUMS] + confidence * radiance  # (B, 6, H, W)
         weight = past[:, WEIGHT] + confidence
-        guides = self.guides(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
+        guides = self.guides(seen)
         divided, plain = self.filter(sums, weight, guides, heads).split(3, 1)
         share = torch.sigmoid(mix + MIX_BIAS)
         image = share * divisor * divided + (1 - share) * plain
@@ -203,20 +217,12 @@ class FilteringDenoiser(nn.Module):
         image, state = self(frame, state)
         return encode_radiance(image.clamp(min=1e-6)), state  # the gradient of the power is infinite at 0
 
-    def features(
-        self,
-        divided: torch.Tensor,
-        depth: torch.Tensor,
-        normal: torch.Tensor,
-        albedo: torch.Tensor,
-        has_albedo: torch.Tensor,
-        past: torch.Tensor,
-        validity: torch.Tensor,
-    ) -> torch.Tensor:
+    def features(self, seen: Seen) -> torch.Tensor:
         """What the network sees, (B, FEATURES, H, W): this frame (11), local means (9), the fetched history (8).
 
         The means are of all samples, this frame's and the history's.
         """
+        divided, depth, normal, albedo, has_albedo, past, validity = seen
         frame = encode_radiance(divided), torch.log1p(depth), normal, has_albedo.to(depth.dtype), albedo
         samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1)
         means = [local_mean(samples + SMALL, size, encode=True) for size in MEANS]
@@ -225,20 +231,12 @@ class FilteringDenoiser(nn.Module):
         return torch.cat((*frame, *means, *history, validity, 1 / (1 + past[:, WEIGHT])), 1)
 
     @torch.no_grad()
-    def guides(
-        self,
-        divided: torch.Tensor,
-        depth: torch.Tensor,
-        normal: torch.Tensor,
-        albedo: torch.Tensor,
-        has_albedo: torch.Tensor,
-        past: torch.Tensor,
-        validity: torch.Tensor,
-    ) -> torch.Tensor:
+    def guides(self, seen: Seen) -> torch.Tensor:
         """What kernels should not blur across, (B, 9, H, W): surfaces, and shading.
 
         Shading is that of the previous image, and where there is none, what this frame's samples suggest.
         """
+        divided, depth, normal, albedo, has_albedo, past, validity = seen
         previous = encode_radiance(past[:, PREVIOUS].mean(1, keepdim=True))
         shade = torch.lerp(rough_shading(divided), previous, validity)  # (B, 1, H, W)
         return torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
