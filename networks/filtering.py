@@ -6,6 +6,7 @@ The state is one hidden tensor per encoder level, and the history (networks/hist
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from networks.history import (
     HISTORY,
     MAX_WEIGHT,
     PREVIOUS,
+    SAMPLES,
     SUMS,
     SURFACE,
     WEIGHT,
@@ -36,13 +38,15 @@ from networks.kernels import (
     tap_count,
 )
 from networks.motion import estimate_motion
+from networks.rows import row_blocks
 
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 MIN_ALBEDO = 0.01  # no channel is divided by less
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
 SHADE_MEANS = 8, 32  # pixels: see `shading`
-FEATURES = 11 + 3 * len(MEANS) + 8  # see `features`
+FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
 EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
+FINEST_OUTPUTS = level_outputs(FINEST_RADIUS, True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
 MIX_BIAS, CONFIDENCE_BIAS = 2.0, 3.0  # before training: 0.88 from divided radiance, nearly all samples trusted
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
@@ -81,7 +85,7 @@ class FilteringDenoiser(nn.Module):
         self.network.heads = nn.ModuleList(
             nn.Conv2d(width, level_outputs(radius, index > 0), 1) for index, width in enumerate(channels[::-1])
         )
-        self.network.finest = nn.Conv2d(channels[0], (level_outputs(FINEST_RADIUS, True) + EXTRAS) * patch**2, 1)
+        self.network.finest = nn.Conv2d(channels[0], sum(FINEST_OUTPUTS) * patch**2, 1)
         self.initialize_heads()
         self.multiple = max(self.network.multiple, *MEANS)  # all are powers of two
 
@@ -171,26 +175,28 @@ class FilteringDenoiser(nn.Module):
 
         # predict kernels
         seen = Seen(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
-        features = self.features(seen)
-        decoded, hidden = self.network.decode(features.to(self.dtype)[None], hidden)
-        heads = [head(x).float() for head, x in zip(self.network.heads, decoded, strict=True)]
-        heads.append(F.pixel_shuffle(self.network.finest(decoded[-1]), self.network.patch).float())
-        heads[-1], gate, mix, confidence, gain = heads[-1].split([heads[-1].shape[1] - EXTRAS, 1, 1, 1, 1], 1)
+        decoded, hidden = self.network.decode(self.features(seen)[None], hidden)
+        heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
+        finest = self.network.finest(decoded[-1])
+        kernels, extras = finest.split([(count * self.network.patch**2) for count in FINEST_OUTPUTS], 1)
+        gate, mix, confidence, gain = F.pixel_shuffle(extras, self.network.patch).float().split(1, 1)
+        heads.append(kernels)  # still in patches: it becomes float32 a few rows at a time, for memory
 
         # add this frame to the history, and filter
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
-        sums = past[:, SUMS] + confidence * radiance  # (B, 6, H, W)
-        weight = past[:, WEIGHT] + confidence
-        guides = self.guides(seen)
-        divided, plain = self.filter(sums, weight, guides, heads).split(3, 1)
-        share = torch.sigmoid(mix + MIX_BIAS)
-        image = share * divisor * divided + (1 - share) * plain
-        image = image * torch.exp(GAIN_LIMIT * torch.tanh(gain))
-        image = torch.lerp(image, past[:, PREVIOUS] * divisor, torch.sigmoid(gate) * validity)  # (B, 3, H, W)
+        samples = past[:, SAMPLES] + confidence * F.pad(radiance, (0,) * 5 + (1,), value=1.0)  # (B, 7, H, W)
+        filtered = self.filter(Level(samples, self.guides(seen)), heads)  # (B, 6, H, W)
+
+        # blend; most memory is in use here, so what is no longer needed goes first
+        previous = past[:, PREVIOUS]
+        del seen, past, radiance, decoded, heads, kernels, finest, extras
+        parts = filtered, divisor, previous, validity, gate, mix, gain
+        rows = [blend(*(planes[:, :, top:end] for planes in parts)) for top, end in row_blocks(filtered)]
+        image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3, H, W)
 
         # leave a history for the next frame
-        fade = (MAX_WEIGHT / weight).clamp(max=1)
-        history = torch.cat((image / divisor, sums * fade, weight * fade, surface), 1)  # (B, HISTORY, H, W)
+        fade = (MAX_WEIGHT / samples[:, -1:]).clamp(max=1)
+        history = torch.cat((image / divisor, samples * fade, surface), 1)  # (B, HISTORY, H, W)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
@@ -212,23 +218,25 @@ class FilteringDenoiser(nn.Module):
         history = (previous / divisor, weight * mean / divisor, weight * mean, weight, depth, normal, albedo)
         return [*self.initial_state(frame)[:-1], torch.cat(history, 1)]
 
+    def second_look(self, frame: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """What to give the network to see a sequence's first frame once more, with the first result for an image before.
+
+        frame, state: the first (B, 12, H, W) frame and the state after it. The frame comes back with motion 0, and the
+        state without the frame's samples, so that they are not counted twice.
+        """
+        still = torch.cat((frame[:, : first_channel(self.inputs, "motion")], torch.zeros_like(frame[:, -2:])), 1)
+        *hidden, history = state
+        before, _, after = history.split([SAMPLES.start, SAMPLES.stop - SAMPLES.start, HISTORY - SAMPLES.stop], 1)
+        return still, [*hidden, torch.cat((before, torch.zeros_like(history[:, SAMPLES]), after), 1)]
+
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance: what the paper's losses compare."""
         image, state = self(frame, state)
         return encode_radiance(image.clamp(min=1e-6)), state  # the gradient of the power is infinite at 0
 
     def features(self, seen: Seen) -> torch.Tensor:
-        """What the network sees, (B, FEATURES, H, W): this frame (11), local means (9), the fetched history (8).
-
-        The means are of all samples, this frame's and the history's.
-        """
-        divided, depth, normal, albedo, has_albedo, past, validity = seen
-        frame = encode_radiance(divided), torch.log1p(depth), normal, has_albedo.to(depth.dtype), albedo
-        samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1)
-        means = [local_mean(samples + SMALL, size, encode=True) for size in MEANS]
-        accumulated = past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3)
-        history = (encode_radiance(x + SMALL) for x in (past[:, PREVIOUS].clamp(min=0), accumulated))
-        return torch.cat((*frame, *means, *history, validity, 1 / (1 + past[:, WEIGHT])), 1)
+        """What the network sees, (B, FEATURES, H, W), in its type."""
+        return torch.cat([planes.to(self.dtype) for planes in feature_planes(seen)], 1)
 
     @torch.no_grad()
     def guides(self, seen: Seen) -> torch.Tensor:
@@ -241,22 +249,54 @@ class FilteringDenoiser(nn.Module):
         shade = torch.lerp(rough_shading(divided), previous, validity)  # (B, 1, H, W)
         return torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
 
-    def filter(
-        self, sums: torch.Tensor, weight: torch.Tensor, guides: torch.Tensor, heads: list[torch.Tensor]
-    ) -> torch.Tensor:
-        """Filters sums (B, 6, H, W) over their weight, level by level, coarsest first: (B, 6, H, W)."""
+    def filter(self, finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
+        """Filters a frame's samples, level by level, coarsest first: (B, 6, H, W)."""
         # average samples and guides down to the coarsest level
-        pyramid = [Level(torch.cat((sums, weight), 1), guides)]
+        pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
             pyramid.append(Level(*(F.avg_pool2d(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result
         radii = [self.radius] * (len(heads) - 1) + [FINEST_RADIUS]
         coarser = None
         for level, head, radius in zip(pyramid[::-1], heads, radii, strict=True):
+            if level is finest:
+                return filter_level(level, head, radius, coarser, self.network.patch)
             result = filter_level(level, head, radius, coarser)  # (B, 6, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
-        return result
+
+
+def blend(
+    filtered: torch.Tensor,
+    divisor: torch.Tensor,
+    previous: torch.Tensor,
+    validity: torch.Tensor,
+    gate: torch.Tensor,
+    mix: torch.Tensor,
+    gain: torch.Tensor,
+) -> torch.Tensor:
+    """The image, (B, 3, H, W), of the filtered radiance, divided and plain, (B, 6, H, W), and the previous image.
+
+    previous: divided by albedo, as the history has it. gate, mix, gain: (B, 1, H, W) outputs of the network.
+    """
+    divided, plain = filtered.split(3, 1)
+    share = torch.sigmoid(mix + MIX_BIAS)
+    image = (share * divisor * divided + (1 - share) * plain) * torch.exp(GAIN_LIMIT * torch.tanh(gain))
+    return torch.lerp(image, previous * divisor, torch.sigmoid(gate) * validity)
+
+
+def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
+    """What the network sees, one by one, for memory: this frame (11 planes), local means (9), the fetched history (8).
+
+    The means are of all samples, this frame's and the history's.
+    """
+    divided, depth, normal, albedo, has_albedo, past, validity = seen
+    yield from (encode_radiance(divided), torch.log1p(depth), normal, has_albedo, albedo)
+    samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1) + SMALL
+    yield from (local_mean(samples, size, encode=True) for size in MEANS)
+    yield encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
+    yield encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
+    yield from (validity, 1 / (1 + past[:, WEIGHT]))
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,6 +15,7 @@ from networks.rows import row_blocks
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
 WEIGHT = slice(9, 10)  # the sum of the confidences: how many samples the sums stand for
+SAMPLES = slice(3, 10)  # both
 SURFACE = slice(10, 17)  # what the pixel showed: depth, shading normal, albedo
 HISTORY = 17  # channels
 

@@ -3,6 +3,7 @@
 Shapes: B frames, h rows and w columns of one level, whose pixels are averages of squares of the frame's.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from networks.rows import row_blocks
 
 FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
 COARSE_TAPS = 9  # 3x3 of the coarser result
+COARSE_SHARES = 9 / 32, 22 / 32, 1 / 32  # a quadratic B-spline at a quarter of a pixel: an even pixel's, along an axis
 GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
 BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
@@ -40,9 +42,11 @@ def level_outputs(radius: int, has_coarser: bool) -> int:
     return tap_count(radius) + (COARSE_TAPS if has_coarser else 0) + BANDWIDTHS
 
 
-def pad(planes: torch.Tensor, margin: int) -> torch.Tensor:
-    """(B, C, h, w) planes with their border repeated `margin` times on every side."""
-    return F.pad(planes, (margin,) * 4, mode="replicate")
+def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
+    """Rows `top` to `end` of (B, C, h, w) planes, and `margin` more pixels on every side; the border is repeated."""
+    first, last = max(top - margin, 0), min(end + margin, planes.shape[2])
+    missing = margin - (top - first), margin - (last - end)
+    return F.pad(planes[:, :, first:last], (margin, margin, *missing), mode="replicate")
 
 
 def shifted(padded: torch.Tensor, radius: int, height: int, width: int, step: int = 1) -> list[torch.Tensor]:
@@ -57,6 +61,17 @@ def shifted(padded: torch.Tensor, radius: int, height: int, width: int, step: in
 def doubled(planes: torch.Tensor) -> torch.Tensor:
     """(B, C, h, w) to (B, C, 2h, 2w), each pixel four times."""
     return F.interpolate(planes, scale_factor=2.0, mode="nearest")
+
+
+def upsampling_logits(like: torch.Tensor) -> torch.Tensor:
+    """(COARSE_TAPS, 1, 2, 1, 2): what makes equal logits of the coarser taps a smooth upsampling.
+
+    By row tap and column tap, for even and odd rows and even and odd columns. Without it the four pixels of a coarser
+    one have the same taps, and where kernels are wide, its square shows.
+    """
+    even = like.new_tensor(COARSE_SHARES).log()
+    axis = torch.stack((even, even.flip(0)), 1)  # (3 taps, 2 parities)
+    return (axis[:, None, :, None] + axis[None, :, None, :]).reshape(COARSE_TAPS, 1, 2, 1, 2) + math.log(COARSE_TAPS)
 
 
 class TapSum(torch.autograd.Function):
@@ -120,25 +135,23 @@ class Misfit(torch.autograd.Function):
         return to_bandwidths, *(None,) * (squares.shape[1] + 1)
 
 
-def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None) -> torch.Tensor:
+def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None, patch: int = 1) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
-    head: (B, level_outputs, h, w) of the network. coarser: the coarser level, its sums replaced by its result times its
-    weight.
+    head: (B, level_outputs patch^2, h / patch, w / patch) of the network. coarser: the coarser level, its sums replaced
+    by its result times its weight.
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """
-    own = [pad(planes, radius) for planes in level]
-    above = [pad(planes, 1) for planes in coarser] if coarser else []
     results = [
         filter_rows(
-            [planes[:, :, top : end + 2 * radius] for planes in own],
-            [doubled(planes[:, :, top // 2 : end // 2 + 2]) for planes in above],
+            [rows_with_margin(planes, top, end, radius) for planes in level],
+            [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()],
             level.guides[:, :, top:end],
-            head[:, :, top:end],
+            F.pixel_shuffle(head[:, :, top // patch : end // patch], patch).float(),
             radius,
         )
-        for top, end in row_blocks(head)
+        for top, end in row_blocks(level.guides)
     ]
     return torch.cat(results, 2) if len(results) > 1 else results[0]
 
@@ -153,7 +166,11 @@ def filter_rows(
     if above:
         taps += shifted(above[1], 1, *size, step=2)
     bandwidths = head[:, -BANDWIDTHS:].clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
-    weights = (head[:, : len(taps)] - Misfit.apply(bandwidths, guides, *taps)).softmax(1)  # (B, taps, h, w)
+    logits = head[:, : len(taps)] - Misfit.apply(bandwidths, guides, *taps)  # (B, taps, h, w)
+    if above:
+        pairs = logits[:, -COARSE_TAPS:].unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, COARSE_TAPS, h/2, 2, w/2, 2)
+        pairs += upsampling_logits(logits)
+    weights = logits.softmax(1)
     # the mean of their samples
     mine, coarse = weights.split([tap_count(radius), COARSE_TAPS], 1) if above else (weights, None)
     total = TapSum.apply(mine, own[0], radius, 1)  # (B, C + 1, h, w)

@@ -5,6 +5,7 @@ import torch
 
 from networks.kernels import (
     BANDWIDTH_SCALES,
+    COARSE_SHARES,
     COARSE_TAPS,
     FINEST_RADIUS,
     Level,
@@ -12,7 +13,7 @@ from networks.kernels import (
     TapSum,
     filter_level,
     level_outputs,
-    pad,
+    rows_with_margin,
     shifted,
     tap_count,
 )
@@ -76,6 +77,9 @@ def test_filtering_equals_the_slow_sum():
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
                 add(coarser, min(max(y // 2 + dy, 0), 2), min(max(x // 2 + dx, 0), 3))
+                # the spline: an even pixel leans to the tap before, an odd one to the tap after
+                down, across = (COARSE_SHARES[1 + (-d if place % 2 else d)] for d, place in ((dy, y), (dx, x)))
+                logits[-1] = logits[-1] + torch.tensor(9 * down * across).log()
         assert len(logits) == tap_count(radius) + COARSE_TAPS
         weights = torch.stack(logits).softmax(0)
         wanted = (torch.stack(values) * weights[:, None]).sum(0)
@@ -121,8 +125,26 @@ def test_rows_at_a_time_give_the_same():
         assert torch.allclose(filter_level(*arguments), whole, atol=1e-6)
 
 
-def test_shifted_planes_repeat_the_border():
+def test_equal_logits_enlarge_a_ramp_without_steps():
+    own, head, radius, coarser = level(height=12, width=12)
+    head[:], own.guides[:], coarser.guides[:] = 0, 0, 0
+    own.samples[:] = 1e-6  # as good as no samples: all comes from the coarser level
+    place = torch.arange(6.0)
+    coarser.samples[:, :-1], coarser.samples[:, -1:] = place[:, None] + 2 * place, 1.0
+    result = filter_level(own, head, radius, coarser)[0, 0]
+    fine = (torch.arange(12.0) - 0.5) / 2  # the fine pixels' centers, in coarse pixels
+    assert torch.allclose(result[2:-2, 2:-2], (fine[:, None] + 2 * fine)[2:-2, 2:-2], atol=1e-4)
+
+
+@pytest.mark.parametrize(("top", "end"), [(0, 2), (0, 1), (1, 2)])
+def test_rows_with_margin_repeat_the_border(top, end):
     planes = torch.arange(6.0).reshape(1, 1, 2, 3)
-    views = shifted(pad(planes, 1), 1, 2, 3)
-    assert len(views) == 9 and torch.equal(views[4], planes)
+    whole = torch.tensor([[0, 0, 1, 2, 2], [0, 0, 1, 2, 2], [3, 3, 4, 5, 5], [3, 3, 4, 5, 5]])
+    assert torch.equal(rows_with_margin(planes, top, end, 1)[0, 0], whole[top : end + 2])
+
+
+def test_shifted_planes_are_views_at_every_offset():
+    padded = rows_with_margin(torch.arange(6.0).reshape(1, 1, 2, 3), 0, 2, 1)
+    views = shifted(padded, 1, 2, 3)
+    assert len(views) == 9 and torch.equal(views[4], padded[..., 1:3, 1:4])
     assert views[0].flatten().tolist() == [0, 0, 1, 0, 0, 1]
