@@ -184,8 +184,12 @@ def denoise(
     step: a faster equivalent of the denoiser, from inference/engines.py.
     """
     device = next(denoiser.parameters()).device
-    state = None
+    step, state = step or denoiser, None
     for frame in frames:
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
-            image, state = (step or denoiser)(frame[None].to(device), state)
+            planes = frame[None].to(device)
+            if state is None and hasattr(denoiser, "second_look"):
+                _, state = step(planes, state)
+                planes, state = denoiser.second_look(planes, state)
+            image, state = step(planes, state)
         yield frame, image[0].cpu()

@@ -96,6 +96,15 @@ class DenoisingModule(pl.LightningModule):
         state, frames = None, []
         if start is not None:
             state = self.denoiser.state_with_history(noisy[:, 0], start)
+        if hasattr(self.denoiser, "second_look"):
+            _, looked = step(noisy[:, 0], state)
+            first, looked = self.denoiser.second_look(noisy[:, 0], looked)
+            if start is None:
+                state = looked
+            else:  # a window that starts with a history keeps it
+                empty = (start[:, -1:].amax((1, 2, 3), keepdim=True) == 0)
+                state = [new.where(empty, old.to(new.dtype)) for new, old in zip(looked, state, strict=True)]
+            noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
         for frame in noisy.unbind(1):
             if self.training and self.speed.recompute:
                 image, state = checkpoint(step, frame, state, use_reentrant=False)
