@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
 from losses import mask_target, picture_loss, total_loss
-from model import make_denoiser
+from model import State, Step, make_denoiser
 from scoring.metrics import SequenceScore, mean_scores
 
 
@@ -94,16 +94,8 @@ class DenoisingModule(pl.LightningModule):
         # and recompute stores no activations
         step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
         state, frames = None, []
-        if start is not None:
-            state = self.denoiser.state_with_history(noisy[:, 0], start)
         if hasattr(self.denoiser, "second_look"):
-            _, looked = step(noisy[:, 0], state)
-            first, looked = self.denoiser.second_look(noisy[:, 0], looked)
-            if start is None:
-                state = looked
-            else:  # a window that starts with a history keeps it
-                empty = (start[:, -1:].amax((1, 2, 3), keepdim=True) == 0)
-                state = [new.where(empty, old.to(new.dtype)) for new, old in zip(looked, state, strict=True)]
+            first, state = self.first_look(step, noisy[:, 0], start)
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
         for frame in noisy.unbind(1):
             if self.training and self.speed.recompute:
@@ -112,6 +104,19 @@ class DenoisingModule(pl.LightningModule):
                 image, state = step(frame, state)
             frames.append(image)
         return torch.stack(frames, 1)  # (B, T, 3, H, W)
+
+    def first_look(self, step: Step, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State]:
+        """A window's first frame, (B, C, H, W), as FilteringDenoiser.second_look wants it, and the state before it.
+
+        start: see forward. Windows that start with a history keep it; the others get the state that second_look gives.
+        """
+        state = None if start is None else self.denoiser.state_with_history(frame, start)
+        _, looked = step(frame, state)
+        frame, looked = self.denoiser.second_look(frame, looked)
+        if start is None:
+            return frame, looked
+        empty = start[:, -1:].amax((1, 2, 3), keepdim=True) == 0  # (B, 1, 1, 1)
+        return frame, [new.where(empty, old.to(new.dtype)) for new, old in zip(looked, state, strict=True)]
 
     def from_encoded(self, encoded: torch.Tensor) -> torch.Tensor:
         """Encoded radiance as the loss compares it."""

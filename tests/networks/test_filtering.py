@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
+from model import denoise
 from networks.filtering import FilteringDenoiser
-from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
+from networks.history import PREVIOUS, SAMPLES, SUMS, SURFACE, WEIGHT
 
 SMALL = (8, 12, 16)
 
@@ -91,6 +92,25 @@ def test_a_history_given_at_the_start_is_what_frames_would_have_left(denoiser):
     empty = denoiser.state_with_history(frames[0], torch.zeros_like(start))
     image, _ = denoiser(scene(1)[0], empty)
     assert torch.equal(image, denoiser(scene(1)[0])[0])
+
+
+def test_the_second_look_has_the_first_image_but_not_its_samples(denoiser):
+    frame = leave_out(scene(), "motion")[0]
+    image, state = denoiser(frame)
+    again, looked = denoiser.second_look(frame, state)
+    history = looked[-1][..., : image.shape[2], : image.shape[3]]
+    assert torch.allclose(history[:, PREVIOUS] * 0.5, image, atol=1e-6)  # divided by the albedo
+    assert (history[:, SAMPLES] == 0).all() and torch.equal(looked[-1][:, SURFACE], state[-1][:, SURFACE])
+    assert (again[:, -2:] == 0).all() and torch.equal(again[:, :-2], frame[:, :-2])
+
+
+def test_a_sequence_starts_with_a_second_look(denoiser):
+    frames = scene(2)
+    first, second = (image for _, image in denoise(denoiser, [f[0] for f in frames]))
+    planes, state = denoiser.second_look(frames[0], denoiser(frames[0])[1])
+    image, state = denoiser(planes, state)
+    assert torch.equal(first, image[0]) and torch.equal(second, denoiser(frames[1], state)[0][0])
+    assert (state[-1][:, WEIGHT] <= 1).all()  # one sample, however often it was looked at
 
 
 def test_a_cut_starts_anew(denoiser):

@@ -11,7 +11,9 @@ from frames.channels import PLAIN_INPUTS, find_channels
 from frames.exr import read_exr, read_header
 from inference.options import build_parser
 from inference.run import run
+from model import denoise
 from training.checkpoints import load_denoiser
+from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
 
@@ -54,6 +56,23 @@ def test_one_network_trains_on_and_reconstructs_every_set_of_buffers(mixed_datas
     for path in (mixed_dataset, mixed_dataset / "train"):
         run_script("test.py", checkpoint, path, "--output_dir", tmp_path / "out", "--write", "exr")
         assert json.loads((tmp_path / "out/metrics.json").read_text())["mean"]["denoised"]["psnr"] > 5
+
+
+def test_training_computes_what_reconstruction_does():
+    torch.manual_seed(0)
+    module = DenoisingModule({"channels": [8, 10], "kernels": True}, 1e-3, loss="picture").eval()
+    noisy = torch.rand(2, 3, 12, 32, 32)  # (B, T, C, H, W)
+    with torch.no_grad():
+        images = module(noisy)
+        for window, image in zip(noisy, images, strict=True):
+            wanted = torch.stack([found for _, found in denoise(module.denoiser, window)])
+            assert torch.allclose(image, wanted, rtol=1e-4, atol=1e-5)
+        # a history in one window changes that window alone, and an empty one changes nothing
+        start = torch.zeros(2, 7, 32, 32)
+        assert torch.allclose(module(noisy, start), images, rtol=1e-4, atol=1e-5)
+        start[1] = 1
+        changed = (module(noisy, start) - images).abs().amax((1, 2, 3, 4))
+        assert changed[0] < 1e-5 < 1e-3 < changed[1]
 
 
 @pytest.mark.parametrize("loss", ["paper", "picture"])
