@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from machine import SWITCH, positive
+from version import add_version
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 OUTPUTS = ("exr", "png", "video")
@@ -16,6 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Reconstructs rendered sequences with a trained network and scores them where they have targets.",
         allow_abbrev=False,
     )
+    add_version(parser)
     # what to reconstruct, with which weights, and where to write it
     add = parser.add_argument
     add("checkpoint", type=Path, help="a .ckpt file of train.py, or released weights (.safetensors)")

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from files import InputError
+from version import add_version
 
 DESCRIPTION = """Renders sequences into the dataset format, from any Mitsuba 3 scene along a camera path, or from
 procedural rooms. If it is stopped, the same command continues."""
@@ -15,6 +16,7 @@ COUNTS = ["frames", "width", "height", "spp", "target_spp", "aux_spp", "noisy", 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of render.py's command line."""
     parser = argparse.ArgumentParser(description=DESCRIPTION, allow_abbrev=False)
+    add_version(parser)
     parser.add_argument(
         "dataset",
         type=Path,

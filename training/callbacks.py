@@ -1,4 +1,4 @@
-"""Lightning callbacks: images and frames per second in TensorBoard, averaged weights, stopping on Ctrl-C and on NaN."""
+"""Lightning callbacks: averaged weights, frames per second, stopping on Ctrl-C and on NaN."""
 
 import signal
 import time
@@ -7,28 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
-
-from frames.radiance import exposure_of, tone_map
-from scoring.pictures import side_by_side, to_bytes
-
-
-class ValidationImages(pl.Callback):
-    """Logs an image per scene in every validation epoch: noisy, reconstruction and target, side by side.
-
-    It shows the last frame of the scene's first window. With several processes, only the scenes of the first process
-    get an image.
-    """
-
-    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
-        """Logs the image if this is a scene's first window. outputs: the reconstruction, (1, T, 3, H, W)."""
-        if trainer.sanity_checking or not batch["first"][0] or not isinstance(trainer.logger, TensorBoardLogger):
-            return
-        exposure = exposure_of(batch["target"])
-        frames = [batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1]]  # (3, H, W) each
-        image = side_by_side([to_bytes(tone_map(frame, exposure)) for frame in frames])
-        trainer.logger.experiment.add_image(f"val/{batch['scene'][0]}", image, trainer.global_step)
 
 
 class AveragedWeights(WeightAveraging):

@@ -8,6 +8,7 @@ from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, positive
 from training.networks import MEAN_SIZES, NETWORKS, PATCHES, RADII
+from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
 FREE = "free"  # not in the checkpoint, because it depends on the machine or on the run
@@ -132,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Trains the denoiser on a dataset of rendered sequences.", allow_abbrev=False
     )
+    add_version(parser)
     for (title, description), options in OPTIONS.items():
         group = parser.add_argument_group(title, description)
         targets = {"": group}

@@ -17,11 +17,12 @@ from files import InputError
 from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
-from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, ValidationImages
+from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
 from training.resolve import resolve
+from training.tensorboard import RunRecord, ValidationPictures
 from training.weights import SUFFIX
 
 
@@ -102,7 +103,8 @@ def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.
         *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
         StopOnNonFiniteLoss(),
         FramesPerSecond(),
-        ValidationImages(),
+        ValidationPictures(),
+        RunRecord(settings, command),
         LearningRateMonitor("step"),
         TQDMProgressBar(),  # the default would depend on whether `rich` happens to be installed
         StopOnSignal(last, resume_command(command, last) if last else ""),

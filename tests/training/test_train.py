@@ -49,9 +49,9 @@ def test_the_command_line_trains_logs_and_keeps_best_and_last(small_dataset, tmp
     scalars = {f"{stage}/{loss}" for stage in ("train", "val") for loss in ("loss", "spatial", "gradient", "temporal")}
     scalars |= {"val/psnr", "val/ssim", "train/frames_per_second", "lr-Adam"}
     assert scalars <= set(events.Tags()["scalars"])
-    assert {"val/A", "val/B"} <= set(events.Tags()["images"])
-    pictures = events.Images("val/A")
-    assert len(pictures) == 2 and pictures[0].width == 3 * 32 + 2 * 4 and pictures[0].height == 24
+    assert {f"{kind}/{scene}" for kind in ("frames", "crops") for scene in "AB"} <= set(events.Tags()["images"])
+    pictures = events.Images("frames/A")
+    assert len(pictures) == 2 and pictures[0].width == 4 * 32 + 3 * 4 and pictures[0].height == 24
     rates = [e.value for e in events.Scalars("lr-Adam")]
     assert rates[0] == pytest.approx(5e-5) and rates == sorted(rates)
 

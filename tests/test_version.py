@@ -1,0 +1,13 @@
+"""Pins that the version is the same wherever it is told."""
+
+import re
+
+from support import ROOT
+
+from version import VERSION
+
+
+def test_the_changelog_and_the_citation_have_this_version():
+    released = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert released[0] == VERSION
+    assert f"version: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
