@@ -43,12 +43,16 @@ def quality(name: str, seed: int, options: argparse.Namespace, training: list[st
     given = [*arguments(CANDIDATES[name]), "--seed", str(seed), *training]
     key = hashlib.sha256(json.dumps([str(options.dataset.resolve()), given]).encode()).hexdigest()[:8]
     folder = options.output_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{key}"
-    if not (folder / "metrics.json").is_file():
+    trained = folder / "trained"  # a checkpoint alone may be that of a training that was stopped
+    if not trained.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         run_script("train.py", options.dataset, *given, "--log_dir", folder)
+        trained.touch()
+    tested = folder / ("test-" + hashlib.sha256(str(options.test_dataset.resolve()).encode()).hexdigest()[:8])
+    if not (tested / "metrics.json").is_file():
         checkpoint = folder / "version_0" / "checkpoints" / "last.ckpt"
-        run_script("test.py", checkpoint, options.test_dataset, "--output_dir", folder, "--write", "exr", "png")
-    mean = json.loads((folder / "metrics.json").read_text())["mean"]["denoised"]
+        run_script("test.py", checkpoint, options.test_dataset, "--output_dir", tested, "--write", "exr", "png")
+    mean = json.loads((tested / "metrics.json").read_text())["mean"]["denoised"]
     print(f"{name}, seed {seed}: {mean}", file=sys.stderr, flush=True)
     return mean
 

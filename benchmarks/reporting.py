@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -66,9 +67,9 @@ def peak_memory(device: torch.device) -> float:
 
 
 def alone(work: Callable, *arguments):
-    """Runs work(*arguments) in a separate process, so that its peak memory can be measured."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    """Runs work(*arguments) in a separate process: for its peak memory, or because it changes what it imports."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def best(work: Callable, device: torch.device, repeat: int) -> float:

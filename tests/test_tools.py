@@ -93,14 +93,29 @@ def test_the_scaling_benchmark_prints_its_four_tables():
         assert all(value > 0 for row in rows for value in row.values() if isinstance(value, float))
 
 
-def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_dataset, tmp_path):
-    command = ["-m", "benchmarks.networks", small_dataset, small_dataset, "--output_dir", tmp_path, "--only"]
-    command += ["direct-fast"]
-    command += ["--epochs", 1, "--size", "64x48", "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
+def test_the_networks_benchmark_trains_once_and_tests_each_dataset_once(small_dataset, tmp_path):
+    make_scene(tmp_path / "other" / "test" / "C", frames=5)
+    options = ["--output_dir", tmp_path / "out", "--only", "direct-fast", "--size", "64x48"]
+    options += ["--epochs", 1, "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
+    psnr = []
+    for tested in (small_dataset, tmp_path / "other", small_dataset):
+        done = run_script("-m", "benchmarks.networks", small_dataset, tested, *options)
+        (row,) = json.loads(done.stdout.splitlines()[-1])["rows"]
+        assert row["network"] == "direct-fast" and row["Mparameters"] > 1 and row["GFLOP"] > 0
+        psnr.append(row["psnr"])
+    assert psnr[0] == psnr[2] != psnr[1]
+    assert len(list((tmp_path / "out").glob("*/version_*"))) == 1
+
+
+def test_the_ablations_change_what_they_name_and_are_trained_once(small_dataset, tmp_path):
+    code = "from benchmarks.ablations import CHANGES, apply\nfor change in CHANGES.values(): apply(change.values)"
+    run_script("-c", code)
+    options = ["--output_dir", tmp_path, "--only", "baseline", "no history", "--steps", 1, "--sequence_length", 3]
     for _ in range(2):
-        (row,) = json.loads(run_script(*command).stdout.splitlines()[-1])["rows"]
-        assert row["network"] == "direct-fast" and row["psnr"] > 0 and row["Mparameters"] > 1 and row["GFLOP"] > 0
-    assert len(list(tmp_path.glob("*/version_*"))) == 1
+        done = run_script("-m", "benchmarks.ablations", small_dataset, small_dataset, *options, "--crop_size", 16)
+        rows = {row["network"]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
+        assert list(rows) == ["baseline", "no history"] and rows["no history"]["psnr"] < rows["baseline"]["psnr"]
+    assert len(list(tmp_path.glob("*/version_*"))) == 2
 
 
 def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path):
