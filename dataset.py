@@ -10,6 +10,7 @@ differ between workers and ranks but do not depend on their number, and a resume
 not been interrupted.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,7 +35,7 @@ from frames.cache import TARGET, Entry, FrameCache
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from frames.sequences import Sequence, Split
 from frames.windows import WindowReader
-from machine import ignore_interrupt, usable_cores
+from machine import leave_signals_to_the_main_process, usable_cores
 
 
 class TrainingWindows(Dataset):
@@ -58,22 +59,30 @@ class TrainingWindows(Dataset):
         self.seed, self.augment = seed, tuple(augment)
         self.reader = WindowReader(sequences, inputs, cache)
         self.windows = [(s, start) for s in sequences for start in range(len(s.frames) - length + 1)]
+        # a window of a larger scene is drawn more often, so that every pixel is drawn equally often
+        crops = [self._crops(sequence) for sequence, _ in self.windows]
+        self.draws = [i for i, count in enumerate(crops) for _ in range(count // math.gcd(*crops))]
 
     def __len__(self) -> int:
-        return len(self.windows)
+        """How many draws show every pixel equally often."""
+        return len(self.draws)
+
+    def _crops(self, sequence: Sequence) -> int:
+        """How many crops cover a frame of this sequence, by area."""
+        return -(-sequence.size[0] * sequence.size[1] // self.crop_size**2)
 
     def covering_samples(self) -> int:
         """How many samples show every noisy pixel of every window once, on average: the default length of an epoch."""
         crops = 0
         for sequence, start in self.windows:
             renderings = min(len(f.noisy) for f in sequence.frames[start : start + self.length])
-            crops += renderings * -(-sequence.size[0] * sequence.size[1] // self.crop_size**2)
+            crops += renderings * self._crops(sequence)
         return crops
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
-        """The sample of (epoch, position in the epoch, window)."""
-        epoch, position, window = key
-        sequence, start = self.windows[window]
+        """The sample of (epoch, position in the epoch, draw)."""
+        epoch, position, draw = key
+        sequence, start = self.windows[self.draws[draw]]
         frames = sequence.frames[start : start + self.length]
         # draw everything, in an order that must not change: it decides what a seed gives
         rng = np.random.default_rng((self.seed, epoch, position))
@@ -230,7 +239,7 @@ class SequenceData(pl.LightningDataModule):
         return {
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
-            "worker_init_fn": ignore_interrupt,
+            "worker_init_fn": leave_signals_to_the_main_process,
             "pin_memory": torch.cuda.is_available(),
         }
 

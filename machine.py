@@ -5,6 +5,7 @@ import ctypes
 import os
 import platform
 import signal
+import threading
 from pathlib import Path
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds per period, or max (Linux control groups)
@@ -20,6 +21,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """The argparse type of a whole number from 0 up. Raises ArgumentTypeError."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return int(text)
+
+
 def usable_cores() -> int:
     """How many cores this process may use: those of its affinity, within the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -27,9 +35,22 @@ def usable_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-def ignore_interrupt(_worker: int) -> None:
-    """Makes a worker process ignore Ctrl-C, which the terminal sends to every process: the main process handles it."""
+def leave_signals_to_the_main_process(_worker: int) -> None:
+    """Makes a worker process ignore Ctrl-C and SIGTERM, which terminals and SLURM send to every process.
+
+    The main process handles them. Only its own SIGTERM, with which it ends its workers, is obeyed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # which tells who sent a signal; macOS has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=obey_the_main_process, args=(os.getppid(),), daemon=True).start()
+
+
+def obey_the_main_process(main: int) -> None:
+    """Waits for a SIGTERM of the process `main`, then ends this one."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
+        pass
+    os._exit(128 + signal.SIGTERM)
 
 
 def keep_freed_memory() -> None:

@@ -20,7 +20,8 @@ def main() -> None:
     except (InputError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {message_of(error)}")
     if last:
-        rank_zero_info(f"best and last checkpoint: {last.parent}/best.ckpt, {last}")
+        best = last.with_name("best.ckpt")  # there is none before the first validation
+        rank_zero_info(f"checkpoints: {', '.join(str(path) for path in (best, last) if path.is_file())}")
 
 
 def message_of(error: Exception) -> str:

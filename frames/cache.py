@@ -4,24 +4,28 @@ A cached frame is a NumPy file of half floats in square blocks, (ceil(H / BLOCK)
 crop then reads one run of bytes per row of blocks instead of one per row of pixels. Files are memory-mapped: all
 processes share what is in use through the system's page cache, and the rest is never in memory.
 
-The file name holds the cache format and the size and modification time of the EXR file. A new format or a changed
-frame gets a new name, so that nothing outdated is read; writing the new file deletes the old one.
+The file name holds the cache format, a checksum of the channel table, and the size and modification time of the EXR
+file. A new format, a new alias or a changed frame gets a new name, so that nothing outdated is read; writing the new
+file deletes the old one.
 """
 
+import math
 import shutil
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import channel_count
+from frames.channels import QUANTITIES, channel_count
 from frames.exr import load_noisy, load_target, report_invalid
-from machine import ignore_interrupt
+from machine import leave_signals_to_the_main_process
 
 CACHE_FORMAT = 2  # increase it whenever the bytes change their meaning
 BLOCK = 32  # pixels
@@ -29,6 +33,7 @@ HEADER = 128  # bytes before the pixels in such a NumPy file
 MAPPED_FILES = 1024  # per process; a mapping costs only address space
 ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
 TARGET = ("color",)  # the quantities read from targets
+TABLE = f"{zlib.crc32(repr(QUANTITIES).encode()):08x}"  # changes with an alias, which may change what is read
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -89,9 +94,14 @@ def from_blocks(blocks: np.ndarray, box: tuple[slice, slice], channels: int) -> 
 
 
 @lru_cache(MAPPED_FILES)
-def mapped(path: Path) -> np.ndarray:
-    """The blocks of a cached file, memory-mapped: read when they are used."""
-    return np.load(path, mmap_mode="r")
+def mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The blocks of a cached file, memory-mapped: read when they are used.
+
+    By PyTorch, because Python's own maps keep a file open each, and systems allow few: 256 to 1024.
+    """
+    values = math.prod(shape)
+    numbers = torch.from_file(str(path), shared=False, size=HEADER // 2 + values, dtype=torch.float16)
+    return numbers[HEADER // 2 :].view(shape).numpy()
 
 
 class FrameCache:
@@ -102,12 +112,12 @@ class FrameCache:
 
     def __init__(self, dataset: Path, folder: Path):
         self.dataset, self.folder = dataset, folder
-        self.paths: dict[Path, Path] = {}  # EXR file to cached file, from find_files
+        self.entries: dict[Path, tuple[Entry, Path]] = {}  # EXR file to its entry and cached file, from find_files
 
     def path_of(self, source: Path) -> Path:
         """The path of the cached file for the EXR file `source` in its present state."""
         status, relative = source.stat(), source.relative_to(self.dataset)
-        key = f"{CACHE_FORMAT}-{status.st_size}-{status.st_mtime_ns}"
+        key = f"{CACHE_FORMAT}-{TABLE}-{status.st_size}-{status.st_mtime_ns}"
         return self.folder / relative.parent / f"{relative.name}.{key}.npy"
 
     def missing(self, entries: Iterable[Entry]) -> list[Entry]:
@@ -144,7 +154,10 @@ class FrameCache:
         # decode
         processes = min(workers, len(missing))
         decoding = DataLoader(
-            CacheWriter(self, missing), batch_size=None, num_workers=processes, worker_init_fn=ignore_interrupt
+            CacheWriter(self, missing),
+            batch_size=None,
+            num_workers=processes,
+            worker_init_fn=leave_signals_to_the_main_process,
         )
         for source, invalid in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
             report_invalid(source, invalid)
@@ -169,14 +182,18 @@ class FrameCache:
 
     def find_files(self, entries: Iterable[Entry]) -> None:
         """Stores the path of every entry's cached file, so that reading does not need to check the EXR files again."""
-        self.paths = {entry.source: self.path_of(entry.source) for entry in entries}
+        self.entries = {entry.source: (entry, self.path_of(entry.source)) for entry in entries}
 
     def read(self, source: Path, box: tuple[slice, slice], channels: int) -> np.ndarray:
         """The pixels in `box` (rows, columns) of the frame decoded from `source`, (h, w, channels) float16.
 
-        These are the first `channels` channels of the entry's quantities.
+        These are the first `channels` channels of the entry's quantities. If the cached file is gone, because someone
+        deleted the cache while it was in use, the EXR file is decoded.
         """
-        return from_blocks(mapped(self.paths[source]), box, channels)
+        entry, path = self.entries[source]
+        if not path.is_file():
+            return load_half(source, entry.names)[0][box][..., :channels]
+        return from_blocks(mapped(path, entry.shape), box, channels)
 
 
 class CacheWriter(Dataset):

@@ -212,6 +212,18 @@ def test_batches_do_not_depend_on_the_number_of_workers(coordinates):
         assert torch.equal(alone, shared)
 
 
+def test_large_and_small_scenes_get_as_many_crops_as_they_have_pixels(tmp_path):
+    make_scene(tmp_path / "train" / "Small", frames=3, size=(32, 32))
+    make_scene(tmp_path / "train" / "Large", frames=3, size=(64, 96))
+    sequences, _ = find_sequences(tmp_path / "train", True)
+    windows = TrainingWindows(sequences, PLAIN_INPUTS, length=3, crop_size=16)
+    drawn = [windows.windows[i][0].scene for i in windows.draws]
+    assert drawn.count("Large") == 6 * drawn.count("Small") and len(windows) == 7
+    sampler = EpochSampler(len(windows), 14, 1, seed=0)
+    sizes = [len(windows[key]["noisy"]) for key in sampler]
+    assert len(sizes) == 14
+
+
 def test_an_epoch_shows_every_window_and_ranks_share_it_without_overlap():
     whole = list(EpochSampler(5, 20, 4, seed=1))
     assert sorted(window for _, _, window in whole) == sorted([0, 1, 2, 3, 4] * 4)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from files import InputError
 from frames.radiance import decode_radiance, encode_radiance
 from model import Denoiser, denoise, local_mean
 from networks.autoencoder import convolution, convolve_patches
@@ -230,6 +231,28 @@ def test_bad_checkpoints_are_named(tmp_path):
     torch.save(wrong, tmp_path / "wrong.ckpt")
     with pytest.raises(ValueError, match=r"wrong.ckpt: weights do not fit"):
         load_denoiser(tmp_path / "wrong.ckpt")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"hyper_parameters": None, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": None}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, 4], "colour": 1}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, -1]}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, -1], "kernels": True}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": "four", "kernels": True}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4], "patch": 0, "kernels": True}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [10**9, 10**9]}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": {1: None, "denoiser.x": torch.ones(1)}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": None},
+        [1, 2],
+    ],
+)
+def test_hostile_checkpoints_are_named_and_take_no_memory(saved, tmp_path):
+    torch.save(saved, tmp_path / "hostile.ckpt")
+    with pytest.raises(InputError, match=r"hostile.ckpt: "):
+        load_denoiser(tmp_path / "hostile.ckpt")
 
 
 def test_with_means_training_begins_at_the_coarsest_mean_and_the_brightness_of_sparse_light_is_kept():

@@ -57,10 +57,16 @@ class FramesPerSecond(pl.Callback):
             module.log("train/frames_per_second", self.frames / (self.end - self.start), rank_zero_only=True)
 
 
-class StopOnSignal(pl.Callback):
-    """On Ctrl-C or SIGTERM: finishes the current batch, saves `checkpoint`, prints how to resume, and stops.
+class TimeIsUp(Exception):
+    """The run has used up its --max_time, and has saved its checkpoint."""
 
+
+class StopOnSignal(pl.Callback):
+    """On Ctrl-C, on SIGTERM and when --max_time is over: finishes the current batch, saves `checkpoint`, and stops.
+
+    Says how to resume, whatever stopped the run.
     A second Ctrl-C stops at once; the checkpoint is then that of the last complete epoch.
+    Weights that are not finite are not saved: the earlier checkpoint is worth more.
     checkpoint: where to save, None for nowhere. resume: the command line that resumes from it.
     """
 
@@ -85,10 +91,15 @@ class StopOnSignal(pl.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         """Saves and stops if requested, but not after an epoch's last batch: validation and the usual saving follow."""
-        if not trainer.is_last_batch and self._any_requested(trainer):
-            if self.checkpoint:
-                trainer.save_checkpoint(self.checkpoint, weights_only=False)
-            raise KeyboardInterrupt
+        requested = self._any_requested(trainer)
+        if trainer.is_last_batch or not (requested or trainer.should_stop):
+            return
+        if self.checkpoint and all(torch.isfinite(p).all() for p in module.parameters()):
+            trainer.save_checkpoint(self.checkpoint, weights_only=False)
+        elif self.checkpoint:
+            rank_zero_info(f"\nThe weights are not finite, so they are not saved; see {self.checkpoint.parent}")
+        # Lightning would end the epoch here and count it as complete
+        raise KeyboardInterrupt if requested else TimeIsUp
 
     def on_train_epoch_start(self, trainer, module) -> None:
         """Stops between epochs if requested: the checkpoint of the last epoch has just been saved."""

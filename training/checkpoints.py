@@ -26,8 +26,10 @@ def load_checkpoint(path: Path) -> dict:
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
-    keys = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
-    if "denoiser" not in keys or "state_dict" not in checkpoint:
+    saved = checkpoint if isinstance(checkpoint, dict) else {}
+    hyper_parameters = saved.get("hyper_parameters")
+    options = hyper_parameters.get("denoiser") if isinstance(hyper_parameters, dict) else None
+    if not isinstance(options, dict) or not isinstance(saved.get("state_dict"), dict):
         raise InputError(f"{path}: no denoiser in this file; expected a .ckpt file of train.py")
     return checkpoint
 
@@ -38,11 +40,16 @@ def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
     Raises FileNotFoundError, or InputError if the file is not such a checkpoint or its weights do not fit the network.
     """
     checkpoint = load_checkpoint(path)
-    denoiser = make_denoiser(checkpoint["hyper_parameters"]["denoiser"])
-    prefix = "denoiser."
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    options = checkpoint["hyper_parameters"]["denoiser"]
     try:
-        denoiser.load_state_dict(weights)
+        with torch.device("meta"):  # without memory: the file may ask for any size
+            denoiser = make_denoiser(options)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
+        raise InputError(f"{path}: no network has the options {options} ({error}); train it again") from error
+    prefix = "denoiser."
+    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if str(k).startswith(prefix)}
+    try:
+        denoiser.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise InputError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
     return denoiser.eval().requires_grad_(False)

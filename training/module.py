@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import WeightAveraging
 from torch.utils.checkpoint import checkpoint
 
 from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
@@ -194,7 +195,15 @@ class DenoisingModule(pl.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one."""
+        """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one.
+
+        Takes the weights themselves where the saved run averaged them and this one does not.
+        """
+        if "current_model_state" in checkpoint and not any(
+            isinstance(c, WeightAveraging) for c in self.trainer.callbacks
+        ):
+            # this run does not average: the optimiser's state belongs to the weights themselves, not to their mean
+            checkpoint["state_dict"] = checkpoint["current_model_state"]
         rate = self.hparams.learning_rate
         for scheduler in checkpoint["lr_schedulers"]:
             factor = rate / scheduler["base_lrs"][0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
-from machine import SWITCH, positive
+from machine import SWITCH, natural, positive
 from training.networks import MEAN_SIZES, NETWORKS, PATCHES, RADII
 from version import add_version
 
@@ -81,20 +81,18 @@ OPTIONS = {  # (title, description) of a group: its options
         option(
             "--max_epochs", "epochs, including those before a resume; -1: no limit", trainer=True, type=int, default=100
         ),
-        option(
-            "--max_time", "stop after this time, including that before a resume", trainer=True, metavar="DD:HH:MM:SS"
-        ),
+        option("--max_time", "stop after this time, including that before a resume", metavar="DD:HH:MM:SS"),
         option("--batch_size", "windows per step and device", SAVED, type=positive, default=4),
         option("--loss", LOSS, SAVED, choices=("paper", "picture")),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
         option("--schedule", SCHEDULE, SAVED, choices=("paper", "cosine")),
         option("--ramp_epochs", RAMP, SAVED, type=float, default=10),
         option("--clip", "largest norm of a step's gradient; 0: no limit", SAVED, type=float, default=0.5),
-        option("--average", AVERAGE, choices=SWITCH, default="on"),
-        option("--seed", "the same seed repeats a run exactly on the CPU", SAVED, type=int, default=0),
+        option("--average", AVERAGE, SAVED, choices=SWITCH, default="on"),
+        option("--seed", "the same seed repeats a run exactly on the CPU", SAVED, type=natural, default=0),
     ),
     ("speed", "how to compute it; results differ by rounding only"): (
-        option("--num_workers", WORKERS, type=int),
+        option("--num_workers", WORKERS, type=natural),
         option("--cache_dir", CACHE, default="auto"),
         option("--precision", PRECISION, SAVED, default="auto"),
         option("--compile", "torch.compile of the network; auto: on a GPU", choices=("auto", *SWITCH), default="auto"),
@@ -189,6 +187,8 @@ def read_saved_options(checkpoint: Path) -> dict:
         parts = {name: network[name] for name in ("channels", "patch", "means", "radius") if name in network}
         return {"means": [], "radius": 2, "kernels": "on" if network.get("kernels") else "off"} | parts
     saved = saved["options"] or {}
+    if not isinstance(saved, dict):
+        raise InputError(f"{checkpoint}: its options are damaged; expected a .ckpt file of train.py")
     kept = {name: saved[name] for name in names_of(SAVED, FIXED) if name in saved}
     # what the first checkpoints, which had no such options, were trained with
     return {"patch": 1, "means": [], "kernels": "off", "radius": 2, "loss": "paper", "schedule": "paper"} | kept

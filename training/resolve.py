@@ -10,6 +10,8 @@ import torch
 
 from machine import cpu_has_bfloat16, on_gpu, usable_cores
 
+SHORT_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}  # of Lightning's precisions
+
 
 def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | None = None) -> argparse.Namespace:
     """A copy of the options in which everything is decided, under the same names.
@@ -37,9 +39,9 @@ def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | 
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """Lightning's name of the precision; `auto` is bf16-mixed if the hardware computes it fast, else 32-true."""
+    """Lightning's full name of the precision; `auto` is bf16-mixed if the hardware computes it fast, else 32-true."""
     if precision != "auto":
-        return precision
+        return SHORT_NAMES.get(precision, precision)
     if on_gpu(accelerator):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -4,10 +4,11 @@ import argparse
 import re
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
@@ -17,7 +18,7 @@ from files import InputError
 from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
-from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal
+from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, TimeIsUp
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
@@ -48,11 +49,12 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     # train
     module = make_module(settings, saved_options(options))
     trainer, last = build_trainer(settings, command)
-    if options.checkpoint and options.checkpoint.suffix == SUFFIX:  # fine-tunes released weights: a new run
-        module.denoiser.load_state_dict(load_denoiser(options.checkpoint).state_dict())
-        trainer.fit(module, data)
-    else:
-        trainer.fit(module, data, ckpt_path=options.checkpoint, weights_only=True)
+    resumed = options.checkpoint
+    if resumed and resumed.suffix == SUFFIX:  # fine-tunes released weights: a new run
+        module.denoiser.load_state_dict(load_denoiser(resumed).state_dict())
+        resumed = None
+    with suppress(TimeIsUp):
+        trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
     return last
 
 
@@ -99,19 +101,21 @@ def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.
     folder = Path(logger.log_dir) / "checkpoints"
     last = None if settings.fast_dev_run else folder / "last.ckpt"
     shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    callbacks = [
-        *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
-        StopOnNonFiniteLoss(),
-        FramesPerSecond(),
-        ValidationPictures(),
-        RunRecord(settings, command),
-        LearningRateMonitor("step"),
-        TQDMProgressBar(),  # the default would depend on whether `rich` happens to be installed
-        StopOnSignal(last, resume_command(command, last) if last else ""),
-        ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
-        ModelCheckpoint(filename="last", **shared),
-    ]
     try:
+        timer = [Timer(settings.max_time, verbose=False)] if settings.max_time else []
+        callbacks = [
+            *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
+            StopOnNonFiniteLoss(),
+            FramesPerSecond(),
+            *timer,  # before StopOnSignal, which saves
+            ValidationPictures(),
+            RunRecord(settings, command),
+            LearningRateMonitor("step"),
+            TQDMProgressBar(),  # the default would depend on whether `rich` happens to be installed
+            StopOnSignal(last, resume_command(command, last) if last else ""),
+            ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
+            ModelCheckpoint(filename="last", **shared),
+        ]
         trainer = pl.Trainer(
             **{name: getattr(settings, name) for name in trainer_names()},
             precision=settings.precision,
@@ -155,7 +159,7 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
 
     # data
     for name, sequences, windows in (
-        ("training", split.training, data.training),
+        ("training", split.training, data.training.windows),
         ("validation", split.validation, data.validation),
     ):
         frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})

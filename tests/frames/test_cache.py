@@ -3,7 +3,9 @@
 import itertools
 import multiprocessing
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,14 +118,14 @@ def test_an_interrupted_preparation_continues(prepared, monkeypatch):
     assert not cache.missing(entries)
 
 
-@pytest.mark.parametrize("change", ["size", "time", "format"])
+@pytest.mark.parametrize("change", ["size", "time", "format", "table"])
 def test_a_changed_frame_or_format_is_decoded_again_and_the_old_is_gone(prepared, change, monkeypatch):
     split, entries, cache = prepared
     cache.prepare(entries, 0)
     count = len(files(cache.folder))
     source = entries[0].source
-    if change == "format":
-        monkeypatch.setattr(cache_module, "CACHE_FORMAT", cache_module.CACHE_FORMAT + 1)
+    if change in ("format", "table"):
+        monkeypatch.setattr(cache_module, {"format": "CACHE_FORMAT", "table": "TABLE"}[change], 99)
         assert len(cache.missing(entries)) == len(entries)
     else:
         status, old = source.stat(), load_half(source, entries[0].names)[0]
@@ -145,6 +147,27 @@ def test_a_changed_frame_or_format_is_decoded_again_and_the_old_is_gone(prepared
     assert len(kept) == count  # one file for each, the outdated ones removed
     if change == "size":
         assert not np.array_equal(cache.read(frame.noisy[0], box, 7), old[..., :7])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_cached_files_are_not_kept_open(prepared):
+    """Python's memory maps keep a file open each, and many systems allow 1024 or 256."""
+    _, entries, cache = prepared
+    cache.prepare(entries, 0)
+    cache.find_files(entries)
+    before = len(os.listdir("/proc/self/fd"))
+    pixels = [cache.read(entry.source, (slice(0, 8), slice(0, 8)), 3) for entry in entries]
+    assert len(os.listdir("/proc/self/fd")) == before and len(pixels) > 10
+
+
+def test_a_cache_deleted_while_in_use_does_not_matter(prepared):
+    split, entries, cache = prepared
+    cache.prepare(entries, 0)
+    cache.find_files(entries)
+    shutil.rmtree(cache.folder)
+    path = split.training[0].frames[0].noisy[0]
+    box = slice(3, 40), slice(5, 70)
+    assert np.array_equal(cache.read(path, box, 7), load_half(path, PLAIN_INPUTS)[0][box])
 
 
 def test_a_file_that_is_not_whole_is_decoded_again(prepared):

@@ -42,6 +42,12 @@ def test_nothing_is_auto_after_resolving_but_what_lightning_decides():
     assert resolve(options, saved={"demodulate": False}).albedo is False
 
 
+def test_short_names_of_precisions_are_lightnings_long_ones():
+    assert resolve(parse_options(["data", "--precision", "16"])).precision == "16-mixed"
+    assert not resolve(parse_options(["data", "--precision", "16"])).fused  # Lightning cannot unscale its gradients
+    assert resolve(parse_options(["data", "--precision", "bf16"])).precision == "bf16-mixed"
+
+
 def test_a_checkpoint_keeps_what_the_user_gave():
     kept = saved_options(parse_options(["dataset", *QUICK]))
     assert kept == {
@@ -63,6 +69,7 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "clip": 0.5,
         "precision": "auto",
         "seed": 0,
+        "average": "on",
     }
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from files import InputError
 from train import main
-from training.callbacks import StopOnSignal
+from training.callbacks import AveragedWeights, StopOnSignal
 from training.checkpoints import load_denoiser
 from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
 from training.options import parse_options
@@ -27,6 +28,11 @@ def run_training(dataset, log_dir, *more):
     """Trains within this process, with small defaults; returns the last checkpoint's path."""
     arguments = [str(a) for a in (dataset, *QUICK, "--log_dir", log_dir, "--samples_per_epoch", 6, *more)]
     return train(parse_options(arguments), arguments)
+
+
+def hear_ctrl_c():
+    """Undoes what a shell does to its background jobs: they, and all that they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def weights(path):
@@ -108,8 +114,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
         assert torch.equal(x["exp_avg_sq"], y["exp_avg_sq"])
 
 
-def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equals_an_uninterrupted_one(
-    small_dataset, tmp_path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equals_an_uninterrupted_one(
+    small_dataset, tmp_path, number
 ):
     many = ("--max_epochs", 2, "--samples_per_epoch", 400)
     whole = run_training(small_dataset, tmp_path / "whole", *many)
@@ -117,12 +124,12 @@ def test_ctrl_c_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equal
     arguments[arguments.index("--num_workers") + 1] = "1"
     command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
     log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=hear_ctrl_c)
     deadline = time.monotonic() + 200
     while not re.search(r"Epoch 0: .* [1-9]\d*/200", (tmp_path / "log").read_text()):
         assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+    os.killpg(process.pid, number)  # as terminals and SLURM do: the workers get it, too
     assert process.wait(100) != 0
     said = (tmp_path / "log").read_text()
     last = tmp_path / "cut" / "version_0" / "checkpoints" / "last.ckpt"
@@ -146,9 +153,55 @@ def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_max_time_stops(small_dataset, tmp_path):
-    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", -1, "--max_time", "00:00:00:03")
-    assert last.is_file()
+def test_max_time_stops_within_an_epoch_and_the_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
+    many = ("--max_epochs", 1, "--samples_per_epoch", 400)
+    whole = run_training(small_dataset, tmp_path / "whole", *many)
+    last = run_training(small_dataset, tmp_path / "cut", *many, "--max_time", "00:00:00:01")
+    assert 0 < torch.load(last, weights_only=True)["global_step"] < 200
+    run_training(small_dataset, tmp_path / "cut", *many, "--checkpoint", last)
+    assert_same_weights(whole, last)
+
+
+def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
+    module, saved = DenoisingModule({"channels": [4, 4]}, 1e-3), []
+    trainer = SimpleNamespace(is_last_batch=False, should_stop=False, save_checkpoint=lambda p, **_: saved.append(p))
+    trainer.strategy = SimpleNamespace(reduce_boolean_decision=lambda value, all: value)
+    stop = StopOnSignal(tmp_path / "last.ckpt", "")
+    stop.requested = True
+    for count in (1, 1):
+        with pytest.raises(KeyboardInterrupt):
+            stop.on_train_batch_end(trainer, module, None, None, 0)
+        assert len(saved) == count
+        next(module.parameters()).data[0] = math.nan
+
+
+def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_without(small_dataset, tmp_path):
+    quick = ("--samples_per_epoch", 40, "--learning_rate", 1e-2)
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, *quick)
+    saved = torch.load(last, weights_only=True)
+    name = "denoiser.network.output.bias"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+    # without averages, and so it stays
+    resume = ["--checkpoint", last, "--average", "off", "--max_epochs", 2]
+    last = run_training(small_dataset, tmp_path / "runs", *resume, *quick)
+    assert "current_model_state" not in torch.load(last, weights_only=True)
+    assert parse_options([str(small_dataset), "--checkpoint", str(last)]).average == "off"
+
+
+def test_a_run_that_stops_averaging_goes_on_from_the_weights_themselves():
+    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
+    for callbacks, wanted in (([], "own"), ([AveragedWeights()], "mean")):
+        module._trainer = SimpleNamespace(callbacks=callbacks)
+        saved = {"state_dict": "mean", "current_model_state": "own", "lr_schedulers": [], "optimizer_states": []}
+        module.on_load_checkpoint(saved)
+        assert saved["state_dict"] == wanted
+
+
+def test_the_mean_of_the_weights_is_that_of_about_the_last_tenth():
+    mean, values = torch.zeros(1), [float(step) for step in range(1000)]
+    for count, value in enumerate(values):
+        AveragedWeights.approach([mean], [torch.tensor([value])], torch.tensor(count))
+    assert 800 < mean.item() < 980
 
 
 def test_two_processes_share_an_epoch(small_dataset, tmp_path):
@@ -191,6 +244,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
         (["--sequence_length", 9], r"the longest has 6: pass --sequence_length 6 or less"),
         (["--sequence_length", 1], r"a sequence has at least 2 frames"),
         (["--batch_size", 0], r"'0' is not a whole number from 1 up"),
+        (["--seed", -1], r"'-1' is not a whole number from 0 up"),
+        (["--num_workers", -1], r"'-1' is not a whole number from 0 up"),
         (["--augment", "shear"], r"invalid choice: 'shear'"),
         (["--checkpoint", "none.ckpt"], r"none.ckpt: no such checkpoint"),
         (["--precision", "12-odd"], r"train.py: Precision '12-odd' is invalid"),
