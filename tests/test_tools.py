@@ -104,7 +104,7 @@ def test_the_networks_benchmark_trains_tests_and_does_not_train_again(small_data
 
 
 def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path):
-    pytest.importorskip("flip_evaluator", reason="pip install -r benchmarks/requirements.txt")
+    pytest.importorskip("flip_evaluator", reason="pip install -r requirements.txt")
     pytest.importorskip("pycvvdp", reason="pip install -r benchmarks/requirements.txt")
     make_scene(tmp_path / "test" / "A", frames=5, size=(64, 80))
     checkpoint = ROOT / "tests" / "data" / "before-folders.ckpt"
