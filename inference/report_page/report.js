@@ -126,11 +126,11 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const move = event.shiftKey && MOVES[event.key];
-  const own = event.target.closest("input, select, button, summary, img-comparison-slider"); // these have keys too
-  const taken = own && (own.matches("select") || event.key === " " || event.key.startsWith("Arrow"));
+  let users = "select"; // what the key belongs to while it has the focus
+  if (event.key === " ") users = "select, button, summary, [type=checkbox]";
+  if (event.key.startsWith("Arrow")) users = "select, [type=range], img-comparison-slider";
   if (move) moveBy(...move.map((part) => (part * 0.1 * fitZoom(panes[0])) / (view.zoom ?? fitZoom(panes[0]))));
-  else if (taken && !(own.matches("img-comparison-slider") && event.key === " ")) return;
-  else if (event.key in KEYS) KEYS[event.key]();
+  else if (event.key in KEYS && !event.target.closest(users)) KEYS[event.key]();
   else return;
   event.preventDefault();
   event.stopPropagation();
