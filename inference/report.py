@@ -181,10 +181,14 @@ def flip_maps(
 
 
 def write_picture(folder: Path, key: str, image: torch.Tensor) -> None:
-    """Writes a (C, H, W) image as the script `key`.js, which hands it to the page."""
+    """Writes a (C, H, W) image as the script `key`.js, which hands it to the page. Raises OSError if it cannot."""
     limit = np.finfo(np.float16).max
     halves = image.clamp(-limit, limit).to(torch.float16).numpy()  # (C, H, W)
     # upper bytes, then lower bytes: as small as with OpenEXR's ZIP compression
     content = zlib.compress(np.stack((halves.view(np.uint8)[..., 1::2], halves.view(np.uint8)[..., 0::2])).tobytes())
     text = f"receive({json.dumps(key)}, {json.dumps(b64encode(content).decode())});\n"
-    (folder / f"{key}.js").write_text(text, encoding="ascii")
+    path = folder / f"{key}.js"
+    try:
+        path.write_text(text, encoding="ascii")
+    except OSError as error:
+        raise OSError(f"{path}: not written ({error}); free some space, or choose another folder") from error

@@ -145,7 +145,7 @@ function start() {
   const found = choices();
   control("flip-note").hidden = !found.some((choice) => choice.id.startsWith("flip"));
   if (!Object.keys(metrics.scenes).length) {
-    control("metrics").parentElement.replaceChildren("No frame has a target, so there are no metrics.");
+    control("metrics").parentElement.replaceChildren("Nothing was scored, so there are no metrics.");
   } else fillTable(metrics);
 
   // controls

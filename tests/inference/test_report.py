@@ -133,6 +133,23 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
     assert own.read_text() == "years of work" and not (tmp_path / "mine" / "A").exists()
 
 
+def test_a_full_disk_leaves_the_earlier_report(tmp_path, monkeypatch):
+    make_scene(tmp_path / "A", frames=1, size=(8, 8), noisy=1)
+    report(tmp_path / "A", tmp_path / "out")
+    before = page_data(tmp_path / "out")
+
+    def full(path, *_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inference.report.Path.write_text", full)
+    monkeypatch.setattr(run, "save_metrics", lambda *_: None)  # it writes text too
+    with pytest.raises(OSError, match=r"0/0-0.js: not written \(.*No space left on device\); free some space"):
+        report(tmp_path / "A", tmp_path / "out")
+    monkeypatch.undo()
+    assert page_data(tmp_path / "out") == before
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["A", "metrics.json", "report"]
+
+
 def test_errors_come_before_the_work_and_name_their_culprit(tmp_path):
     scene = make_scene(tmp_path / "A", frames=2, size=(8, 8), noisy=1)
     other = targets_as_results(scene, tmp_path / "other")
