@@ -12,13 +12,14 @@ DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_si
 	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
-.PHONY: help setup demo test train lint
+.PHONY: help setup browser demo test train lint
 
 help:
 	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
 	@echo "make test                      set up, then run the tests"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
+	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
 	@echo "make lint                      check style and the direction of imports"
 
 $(INSTALLED): requirements.txt
@@ -29,7 +30,14 @@ $(INSTALLED): requirements.txt
 
 setup: $(INSTALLED)
 
-test: $(INSTALLED)
+# The system's Chromium, else Debian's where that may be installed, else Playwright's own. Not having one is no error.
+browser: $(INSTALLED)
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| $(VENV)/bin/playwright install chromium-headless-shell >/dev/null 2>&1 \
+		|| echo "no browser could be installed: the tests of the report will be skipped"
+
+test: $(INSTALLED) browser
 	$(VENV)/bin/python -m pytest
 
 # Each step continues where it stopped.

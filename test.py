@@ -26,6 +26,8 @@ def main() -> None:
         sys.exit(f"\ntest.py: interrupted; the finished frames are complete: {options.output_dir}")
     print(table(metrics) if metrics["scenes"] else "nothing was scored: no frame has a target.exr, or --score is off")
     print(f"images, videos and metrics.json: {options.output_dir}")
+    if options.report:
+        print(f"to look at in a browser: {options.output_dir / 'report' / 'index.html'}")
 
 
 if __name__ == "__main__":

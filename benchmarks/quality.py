@@ -14,7 +14,6 @@ import json
 import sys
 from pathlib import Path
 
-import flip_evaluator
 import pycvvdp
 import torch
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from frames.channels import PLAIN_INPUTS
 from frames.exr import load_target
 from frames.radiance import exposure_of, luminance, tone_map
 from frames.sequences import find_test_sequences
+from scoring.flip import flip_map
 from scoring.metrics import NAMES, WARM_UP, SequenceScore
 from scoring.pictures import save_png, side_by_side, to_bytes
 from scoring.video import open_video
@@ -55,10 +55,8 @@ def score_sequence(images: list[torch.Tensor], targets: list[torch.Tensor], expo
     srgb = [[tone_map(x, exposure) for x in sequence] for sequence in (images, targets)]
     for image, target, *pair in zip(images, targets, *srgb, strict=True):
         score.update(image, target, *pair)
-        test, reference = (x.permute(1, 2, 0).contiguous().numpy() for x in pair)
-        _, flip, _ = flip_evaluator.evaluate(reference, test, "LDR", applyMagma=False)
         ratio = float(luminance(image).mean() / luminance(target).mean())
-        rows.append(score.frames[-1] | {"flip": float(flip), "luminance": ratio})
+        rows.append(score.frames[-1] | {"flip": float(flip_map(*pair).mean()), "luminance": ratio})
     test, reference = (torch.stack(x, 1) for x in srgb)  # (3, T, H, W)
     quality, _ = video.predict(test, reference, dim_order="CFHW", frames_per_second=FRAMES_PER_SECOND)
     return {"frames": rows, "cvvdp": float(quality)}

@@ -9,6 +9,17 @@ from version import add_version
 PRECISIONS = ("float32", "bfloat16", "float16")
 OUTPUTS = ("exr", "png", "video")
 OLD_NAMES = {"film": "video"}  # of outputs, still accepted
+TAKEN = ("noisy", "denoised", "reconstruction", "target")  # names that the report has pictures of already
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """The argparse type of NAME=DIR. Raises ArgumentTypeError."""
+    name, _, folder = text.partition("=")
+    if not (name.strip() and folder):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=DIR, such as oidn=results/oidn")
+    if name in TAKEN:
+        raise argparse.ArgumentTypeError(f"{text!r}: the report has a picture named {name} already; use another name")
+    return name, Path(folder)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,4 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="files to write: an EXR and a PNG per frame, a video per scene; default: all",
     )
     add("--score", choices=SWITCH, default="on", help="compare with the targets; default: on")
+    add("--report", action="store_true", help="write report/index.html, to look at everything in a browser")
+    add(
+        "--compare",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="NAME=DIR",
+        help="for the report: another method's folder, with DIR/<Scene>/frame-0000.exr ...; repeatable",
+    )
     return parser

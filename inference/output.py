@@ -9,7 +9,7 @@ import torch
 
 from frames.exr import write_exr
 from frames.radiance import exposure_of, tone_map
-from scoring.metrics import NAMES, SequenceScore, mean_scores
+from scoring.metrics import WARM_UP, SequenceScore, mean_scores
 from scoring.pictures import save_png, side_by_side, to_bytes
 from scoring.video import Video
 
@@ -89,25 +89,32 @@ class SceneScores:
 def summarise(scores: dict[str, SceneFrames], skip: int) -> dict:
     """Mean metrics: {"scenes": {scene: {"noisy": M, "denoised": M}}, "mean": {"noisy": M, "denoised": M}}.
 
-    scores: by scene. skip: frames to leave out at the start of each sequence. "mean" is over the scenes. Leaves out
-    scenes without a scored frame.
+    scores: by scene, all with the same kinds. skip: frames to leave out at the start of each sequence. "mean" is over
+    the scenes. Leaves out scenes without a scored frame.
     """
     scenes = {}
     for scene, kinds in scores.items():
         kept = {kind: [f for frames in sequences for f in frames[skip:]] for kind, sequences in kinds.items()}
         if any(frame["psnr"] is not None for frame in kept["denoised"]):
             scenes[scene] = {kind: mean_scores(frames) for kind, frames in kept.items()}
-    means = {kind: mean_scores([scene[kind] for scene in scenes.values()]) for kind in KINDS}
+    means = {kind: mean_scores([scene[kind] for scene in scenes.values()]) for kind in next(iter(scores.values()))}
     return {"scenes": scenes, "mean": means}
+
+
+def all_metrics(scores: dict[str, SceneFrames]) -> dict:
+    """What metrics.json holds: `summarise` over all frames, and over those after the warm-up."""
+    return summarise(scores, 0) | {"after_warm_up": {"frames_left_out": WARM_UP, **summarise(scores, WARM_UP)}}
 
 
 def table(summary: dict) -> str:
     """The metrics of `summarise` as text, one line per scene and kind."""
     rows = [*summary["scenes"].items(), ("mean", summary["mean"])]
     width = max(len(name) for name, _ in rows)
-    lines = [f"{'scene':<{width}}  {'':<8}" + "".join(f"{name:>9}" for name in NAMES)]
+    kind_width = max(len(kind) for kind in summary["mean"])
+    metrics = list(summary["mean"]["denoised"])
+    lines = [f"{'scene':<{width}}  {'':<{kind_width}}" + "".join(f"{name:>9}" for name in metrics)]
     for name, kinds in rows:
         for kind, values in kinds.items():
-            cells = (f"{values[n]:9.3f}" if values[n] is not None else f"{'-':>9}" for n in NAMES)
-            lines.append(f"{name:<{width}}  {kind:<8}" + "".join(cells))
+            cells = (f"{values[n]:9.3f}" if values[n] is not None else f"{'-':>9}" for n in metrics)
+            lines.append(f"{name:<{width}}  {kind:<{kind_width}}" + "".join(cells))
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import groupby
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -20,10 +21,10 @@ from frames.exr import load_noisy, load_target, report_invalid
 from frames.radiance import exposure_for, log_luminance
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
-from inference.output import Images, SceneFrames, SceneOutput, SceneScores, summarise
+from inference.output import Images, SceneFrames, SceneOutput, SceneScores, all_metrics
+from inference.report import check_report, write_report
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser, denoise
-from scoring.metrics import WARM_UP
 from scoring.video import open_video
 
 LoadedFrame = tuple[Frame, torch.Tensor, torch.Tensor | None]  # files, noisy (C, H, W), target (3, H, W)
@@ -60,8 +61,10 @@ def record_passing(items: Iterator, passed: deque) -> Iterator:
 
 def reconstruct_scene(
     denoiser: Denoiser, sequences: list[Sequence], options: argparse.Namespace, progress: tqdm
-) -> SceneFrames:
-    """Reconstructs, writes and scores all sequences of a scene; returns the metrics by kind, sequence and frame.
+) -> tuple[SceneFrames, float]:
+    """Reconstructs, writes and scores all sequences of a scene.
+
+    Returns the metrics by kind, sequence and frame, and the exposure of all its pictures.
 
     Frames pass through four threads in order, and each object is used by one thread only:
 
@@ -107,7 +110,7 @@ def reconstruct_scene(
 
     # the other threads have ended
     output.finish()
-    return scores.frames()
+    return scores.frames(), output.exposure
 
 
 def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
@@ -123,18 +126,27 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     sequences, notes = find_test_sequences(options.path, denoiser.required)
     for note in notes:
         print(note, file=sys.stderr)
+    check_report(options, sequences)
     frames = [f for s in sequences for f in s.frames]
     options.output_dir.mkdir(parents=True, exist_ok=True)
 
     # scene by scene; a target counts as a step, since the exposure needs it before
-    scores = {}
+    scores, exposures = {}, {}
     steps = len(frames) + sum(f.target is not None for f in frames if options.score == "on")
     with tqdm(total=steps, desc="frames", delay=1) as progress:
         for scene, parts in groupby(sequences, lambda s: s.scene):
-            scores[scene] = reconstruct_scene(denoiser, list(parts), options, progress)
+            scores[scene], exposures[scene] = reconstruct_scene(denoiser, list(parts), options, progress)
 
-    # metrics
-    metrics = summarise(scores, 0) | {"after_warm_up": {"frames_left_out": WARM_UP, **summarise(scores, WARM_UP)}}
-    with whole_file(options.output_dir / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
+    # metrics; the report adds FLIP, other methods, and every frame
+    metrics = all_metrics(scores)
+    save_metrics(options.output_dir, metrics)
+    if options.report:
+        metrics = write_report(options, sequences, scores, exposures)
+        save_metrics(options.output_dir, metrics)
     return metrics
+
+
+def save_metrics(folder: Path, metrics: dict) -> None:
+    """Writes metrics.json into a folder."""
+    with whole_file(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -139,7 +139,7 @@ class SequenceScore:
 def mean_scores(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
     """The mean of each metric over the frames (or scenes) that have it; None if none has."""
     means = {}
-    for name in NAMES:
+    for name in scores[0] if scores else NAMES:
         values = [s[name] for s in scores if s[name] is not None]
         means[name] = sum(values) / len(values) if values else None
     return means

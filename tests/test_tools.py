@@ -119,7 +119,7 @@ def test_the_ablations_change_what_they_name_and_are_trained_once(small_dataset,
 
 
 def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path):
-    pytest.importorskip("flip_evaluator", reason="pip install -r benchmarks/requirements.txt")
+    pytest.importorskip("flip_evaluator", reason="pip install -r requirements.txt")
     pytest.importorskip("pycvvdp", reason="pip install -r benchmarks/requirements.txt")
     make_scene(tmp_path / "test" / "A", frames=5, size=(64, 80))
     checkpoint = ROOT / "tests" / "data" / "before-folders.ckpt"
