@@ -33,7 +33,7 @@ def render_bare(job: Job) -> None:
     """The same samples by mitsuba.render alone: pictures are fetched, nothing is written."""
     settings = job.settings
     scene, integrator = load_scene(job.source, settings.variant, settings.max_depth)
-    sensor = make_sensor(job.camera, (settings.height, settings.width), scene)
+    sensor = make_sensor(job.camera, (settings.height, settings.width), scene, 0)
     aovs = mi.load_dict({"type": "aov", "aovs": AUXILIARY})
     calls = [(integrator, settings.spp)] * settings.noisy
     calls += [(integrator, settings.target_spp), (aovs, settings.aux_spp)]

@@ -195,7 +195,7 @@ class FilteringDenoiser(nn.Module):
         image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3, H, W)
 
         # leave a history for the next frame
-        fade = (MAX_WEIGHT / samples[:, -1:]).clamp(max=1)
+        fade = MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
         history = torch.cat((image / divisor, samples * fade, surface), 1)  # (B, HISTORY, H, W)
         return image[..., :height, :width], [*hidden, history]
 

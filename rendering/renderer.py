@@ -20,8 +20,12 @@ AUXILIARY = "depth:depth,normal:sh_normal,albedo:albedo"  # for Mitsuba's aov in
 MOTION_GRID = 4  # motion is averaged over at most 4x4 samples of each pixel
 
 
-def make_sensor(camera: Camera, size: tuple[int, int], scene):
-    """Mitsuba's sensor for a (H, W) picture, with a box filter and float32 pixels."""
+def make_sensor(camera: Camera, size: tuple[int, int], scene, seed: int):
+    """Mitsuba's sensor for a (H, W) picture, with a box filter and float32 pixels.
+
+    seed: of the sampler. A call of mi.render takes one as well, but in the scalar variant noise repeats after
+    2^32 / (H W) of those.
+    """
     reach = scene_size(scene)
     film = {"type": "hdrfilm", "width": size[1], "height": size[0], "rfilter": {"type": "box"}}
     film |= {"component_format": "float32", "pixel_format": "rgb", "banner": False}
@@ -36,26 +40,26 @@ def make_sensor(camera: Camera, size: tuple[int, int], scene):
                 origin=list(camera.origin), target=list(camera.target), up=list(camera.up)
             ),
             "film": film,
-            "sampler": {"type": "independent"},
+            "sampler": {"type": "independent", "seed": seed},
         }
     )
 
 
-def render(scene, integrator, sensor, spp: int, job: Job, rendering: str) -> np.ndarray:
-    """(H, W, C) float32 with `spp` samples per pixel, in passes of at most PASS_SAMPLES; rendering: see Job.seed."""
-    height, width = sensor.film().size()[1], sensor.film().size()[0]
-    most = max(1, PASS_SAMPLES // (height * width))
+def render(scene, integrator, size: tuple[int, int], spp: int, job: Job, rendering: str) -> np.ndarray:
+    """(H, W, C) float32 with `spp` samples per pixel, in passes of at most PASS_SAMPLES. rendering: see Job.seed."""
+    most = max(1, PASS_SAMPLES // math.prod(size))
     total, done, part = 0.0, 0, 0
     while done < spp:
         count = min(most, spp - done)
         seed = job.seed(rendering, part)
+        sensor = make_sensor(job.camera, size, scene, seed)
         image = mi.render(scene, sensor=sensor, integrator=integrator, spp=count, seed=seed)
         total = total + count * np.array(image)  # (H, W, C)
         done, part = done + count, part + 1
     return (total / spp).astype(np.float32)
 
 
-def render_auxiliary(scene, sensor, job: Job) -> dict[str, np.ndarray]:
+def render_auxiliary(scene, job: Job) -> dict[str, np.ndarray]:
     """depth, normal, albedo and motion, each (C, H, W), averaged over aux_spp samples per pixel.
 
     Motion comes from the first g x g samples, one in each cell of a grid over the pixel: positions must be projected
@@ -64,9 +68,8 @@ def render_auxiliary(scene, sensor, job: Job) -> dict[str, np.ndarray]:
     # first samples, with positions
     settings, size = job.settings, (job.settings.height, job.settings.width)
     grid = min(MOTION_GRID, math.isqrt(settings.aux_spp), max(1, math.isqrt(PASS_SAMPLES // math.prod(size))))
-    fine = make_sensor(job.camera, (size[0] * grid, size[1] * grid), scene)
     with_position = mi.load_dict({"type": "aov", "aovs": f"{AUXILIARY},position:position"})
-    first = render(scene, with_position, fine, 1, job, "aux")  # (gH, gW, 10)
+    first = render(scene, with_position, (size[0] * grid, size[1] * grid), 1, job, "aux")  # (gH, gW, 10)
 
     # motion, in pixels of the frame
     moved = np.zeros((*first.shape[:2], 2), np.float32)
@@ -79,7 +82,7 @@ def render_auxiliary(scene, sensor, job: Job) -> dict[str, np.ndarray]:
 
     # the rest of the samples
     if rest := settings.aux_spp - grid**2:
-        others = render(scene, mi.load_dict({"type": "aov", "aovs": AUXILIARY}), sensor, rest, job, "aux-rest")
+        others = render(scene, mi.load_dict({"type": "aov", "aovs": AUXILIARY}), size, rest, job, "aux-rest")
         values[:7] = (grid**2 * values[:7] + rest * others.transpose(2, 0, 1)) / settings.aux_spp
     return {"depth": values[:1], "normal": values[1:4], "albedo": np.clip(values[4:7], 0, 1), "motion": values[7:]}
 
@@ -100,22 +103,21 @@ def render_frame(job: Job) -> int:
     Raises InputError where the scene cannot be loaded or Mitsuba's version is not the run's, OSError where the frame
     cannot be written.
     """
-    # scene and sensor
-    settings = job.settings
+    # scene
+    settings, size = job.settings, (job.settings.height, job.settings.width)
     if mi.__version__ != settings.mitsuba:
         raise InputError(
             f"{socket.gethostname()}: Mitsuba {mi.__version__}, but {settings.mitsuba} where the run began; "
             f"pip install mitsuba=={settings.mitsuba} there"
         )
     scene, integrator = load_scene(job.source, settings.variant, settings.max_depth)
-    sensor = make_sensor(job.camera, (settings.height, settings.width), scene)
 
     def color(spp: int, rendering: str) -> np.ndarray:
         """(3, H, W) linear radiance."""
-        return render(scene, integrator, sensor, spp, job, rendering)[..., :3].transpose(2, 0, 1)
+        return render(scene, integrator, size, spp, job, rendering)[..., :3].transpose(2, 0, 1)
 
     # auxiliary channels, the same in every file of the frame
-    auxiliary = render_auxiliary(scene, sensor, job)
+    auxiliary = render_auxiliary(scene, job)
 
     # noisy renderings and target
     with whole_folder(job.frame_folder) as folder:

@@ -75,6 +75,7 @@ class DenoisingModule(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
         self.speed, self.loss, self.schedule = speed, loss, schedule
+        self.skipped_steps: int | torch.Tensor = 0  # since the epoch began; training/callbacks.py reads it
         self.denoiser = make_denoiser(denoiser)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
@@ -148,6 +149,7 @@ class DenoisingModule(pl.LightningModule):
         """The loss of a training batch; logs all losses."""
         losses = self.losses(self(batch["noisy"], batch.get("start")), batch["target"])
         self._log("train", losses, len(batch["noisy"]))
+        self.step_loss = losses["loss"].detach()
         return losses["loss"]
 
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
@@ -186,13 +188,20 @@ class DenoisingModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        """Limits the norm of the gradient.
+        """Limits the norm of the gradient, and makes it 0 where it or the loss is not finite: such a step is skipped.
 
         Lightning's own method refuses a fused optimiser under every mixed precision, although only 16-mixed scales the
         gradients, and training/resolve.py never combines that with a fused one.
         """
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+        # One window with a gradient that is not finite must not cost a run of days. No branch: a GPU would wait for it.
+        skipped = ~(torch.isfinite(norm) & torch.isfinite(self.step_loss))
+        for gradient in gradients:
+            gradient.masked_fill_(skipped, 0)
+        self.skipped_steps = self.skipped_steps + skipped
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one.

@@ -18,7 +18,7 @@ from files import InputError
 from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
-from training.callbacks import AveragedWeights, FramesPerSecond, StopOnNonFiniteLoss, StopOnSignal, TimeIsUp
+from training.callbacks import AveragedWeights, FramesPerSecond, StopOnBrokenSteps, StopOnSignal, TimeIsUp
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
@@ -105,7 +105,7 @@ def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.
         timer = [Timer(settings.max_time, verbose=False)] if settings.max_time else []
         callbacks = [
             *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
-            StopOnNonFiniteLoss(),
+            StopOnBrokenSteps(),
             FramesPerSecond(),
             *timer,  # before StopOnSignal, which saves
             ValidationPictures(),

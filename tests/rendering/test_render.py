@@ -113,6 +113,20 @@ def test_passes_add_up_to_the_samples_asked_for(scene, tmp_path, monkeypatch):
     assert len({seed for _, seed in calls}) == len(calls)
 
 
+def test_noise_of_the_scalar_variant_does_not_repeat(scene):
+    """mi.render's own seed alone repeats after 2^32 / (H W) seeds."""
+    mi.set_variant("scalar_rgb")
+    loaded, integrator = load_scene(FileSource(str(scene)), "scalar_rgb", None)
+
+    def noise(seed, of_sampler):
+        sensor = make_sensor(Camera((0, 1.5, 4), (0, 0.5, 0)), (16, 16), loaded, of_sampler)
+        return np.array(mi.render(loaded, sensor=sensor, integrator=integrator, spp=1, seed=seed))
+
+    assert np.array_equal(noise(1, 0), noise(1 + 2**24, 0))  # so it is with Mitsuba 3.9
+    assert not np.array_equal(noise(1, 1), noise(1 + 2**24, 1 + 2**24))
+    assert np.array_equal(noise(1, 1), noise(1, 1))
+
+
 def test_a_scene_without_an_integrator_gets_a_path_tracer(scene, tmp_path):
     a, b = SCENE.index("<integrator"), SCENE.index("</integrator>") + len("</integrator>")
     scene.write_text(SCENE[:a] + SCENE[b:])
@@ -175,7 +189,7 @@ def test_a_sky_of_ours_is_where_mitsuba_looks_for_it():
     scene = {"type": "scene", "integrator": {"type": "path"}, "sky": {"type": "envmap", "image": sky}}
     made = load_dictionary(scene)
     towards = (np.sin(1.0) * np.cos(0.5), np.sin(0.5), -np.cos(1.0) * np.cos(0.5))
-    sensor = make_sensor(Camera((0, 0, 0), towards, fov=30.0), (21, 21), made)
+    sensor = make_sensor(Camera((0, 0, 0), towards, fov=30.0), (21, 21), made, 0)
     seen = np.array(mi.render(made, sensor=sensor, spp=16)).sum(-1)
     row, column = np.unravel_index(seen.argmax(), seen.shape)
     assert abs(row - 10) <= 2 and abs(column - 10) <= 2 and seen.max() > 100
@@ -220,7 +234,7 @@ def test_a_scene_with_many_lamps_has_the_same_noise_each_time_it_is_loaded():
     for _ in range(4):
         load_scene.cache_clear()
         scene, integrator = load_scene(FileSource(str(folder / "scene.xml")), "scalar_rgb", None)
-        sensor = make_sensor(camera, (12, 16), scene)
+        sensor = make_sensor(camera, (12, 16), scene, 0)
         pictures.append(np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1, seed=3)))
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
 
@@ -242,7 +256,7 @@ for i in range(5):
     light = emitter(np.eye(3)[i % 3] + 0.1, 5.0 + i)
     scene[f"lamp-{i}"] = rod((i - 2, 2, -1), (i - 2, 2, 1), 0.05, BLACK, emitter=light)
 made = load_dictionary(scene)
-sensor = make_sensor(Camera((0, 1.5, 4), (0, 0.5, 0)), (8, 12), made)
+sensor = make_sensor(Camera((0, 1.5, 4), (0, 0.5, 0)), (8, 12), made, 0)
 print(hashlib.sha256(np.array(mi.render(made, sensor=sensor, spp=2, seed=1)).tobytes()).hexdigest())
 """
 

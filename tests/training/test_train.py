@@ -175,6 +175,19 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
         next(module.parameters()).data[0] = math.nan
 
 
+@pytest.mark.parametrize("broken", ["gradient", "loss"])
+def test_a_step_without_a_finite_gradient_or_loss_changes_nothing_and_is_counted(broken):
+    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
+    bad = torch.tensor(math.nan)
+    for loss, gradient, skipped in ((1.0, 1.0, 0), (bad, 1.0, 1) if broken == "loss" else (1.0, bad, 1)):
+        module.step_loss = torch.as_tensor(loss)
+        for parameter in module.parameters():
+            parameter.grad = torch.ones_like(parameter) * gradient
+        module.configure_gradient_clipping(None, 0.5)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in module.parameters()])
+        assert module.skipped_steps == skipped and norm == pytest.approx(0 if skipped else 0.5, rel=1e-4)
+
+
 def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_without(small_dataset, tmp_path):
     quick = ("--samples_per_epoch", 40, "--learning_rate", 1e-2)
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, *quick)
@@ -232,7 +245,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
     checkpoint["current_model_state"]["denoiser.network.output.bias"][:] = math.nan
     torch.save(checkpoint, broken)
     options.checkpoint = broken
-    with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
+    with pytest.raises(FloatingPointError, match="3 of 3 steps of epoch 1 had no finite loss or gradient"):
         train(options, arguments)
     assert good.read_bytes() == before
 
