@@ -38,6 +38,12 @@ class Layout:
     motion: tuple[tuple[Channels, str], ...]
 
     @property
+    def alpha(self) -> str:
+        """The channel that would hold the beauty's alpha."""
+        red = self.colors[0].result[0]
+        return f"{red[:-1]}A"
+
+    @property
     def read(self) -> Channels:
         """All channels that are read."""
         layers = (*(c.source for c in self.colors), *self.surface.values(), *(m for m, _ in self.motion))

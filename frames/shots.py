@@ -71,6 +71,6 @@ def find_shots(folder: Path) -> tuple[list[Shot], list[str]]:
         shots += [Shot(name, run) for run in runs]
 
     known = {path for *_, path in files}
-    others = sorted(p.name for p in folder.iterdir() if p.suffix.lower() == ".exr" and p not in known)
+    others = sorted(p.name for p in folder.glob("[!.]*") if p.suffix.lower() == ".exr" and p not in known)
     notes += [f"{folder / name}: skipped, its name does not end in a number" for name in others]
     return shots, notes

@@ -69,11 +69,19 @@ def build_parser() -> argparse.ArgumentParser:
         "the vectors mean, like previous,right,up,pixels: to the previous or next frame, positive x right or left, "
         "positive y down or up, in pixels or fractions of the frame; default: %(default)s",
     )
+    add(
+        "--normals",
+        choices=("auto", "world", "camera"),
+        default="auto",
+        help="the space of the normals; auto: camera if the camera turns them, as far as the frames show; "
+        "default: %(default)s",
+    )
     return parser
 
 
 def refuse_frame_options(options: argparse.Namespace) -> None:
     """Raises InputError if options are given that a dataset, whose channels have one meaning, has no use for."""
     given = {"--layer": options.layer, "--also": options.also, "--motion": options.motion != "auto"}
+    given["--normals"] = options.normals != "auto"
     for name in (name for name, value in given.items() if value):
         raise InputError(f"{options.path}: {name} is for folders of numbered EXR frames, and there is none here")

@@ -1,7 +1,7 @@
-"""Makes blender_*.exr beside it: a small Cycles sequence with a moving camera, as Blender writes multilayer EXRs.
+"""Makes blender_0001.exr ... beside it: a moving camera, two light groups, the passes of Cycles in multilayer EXRs.
 
-Needs Blender 4.2 or newer: `blender --background --python blender.py`, or `pip install bpy` in an environment of its
-own and `python blender.py [FOLDER] [WIDTH HEIGHT FRAMES SAMPLES]`. Made with bpy 4.5.15.
+Needs Blender 4.2 or newer: `blender --background --python make_blender.py`, or `pip install bpy` in a virtual
+environment, and `python make_blender.py [FOLDER] [WIDTH HEIGHT FRAMES SAMPLES]`. Made with bpy 4.5.15.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bpy
 
-SIZE, FRAMES, SAMPLES = (48, 36), 3, 2
+SIZE, FRAMES, SAMPLES = (44, 33), 3, 2
 
 
 def material(name: str, tint: tuple[float, float, float]) -> bpy.types.Material:
@@ -21,7 +21,7 @@ def material(name: str, tint: tuple[float, float, float]) -> bpy.types.Material:
     checker = nodes.new("ShaderNodeTexChecker")
     checker.inputs["Color1"].default_value = (*tint, 1)
     checker.inputs["Color2"].default_value = (0.15, 0.15, 0.2, 1)
-    checker.inputs["Scale"].default_value = 3
+    checker.inputs["Scale"].default_value = 1.3
     coordinates = nodes.new("ShaderNodeTexCoord")
     links.new(coordinates.outputs["Object"], checker.inputs["Vector"])
     links.new(checker.outputs["Color"], nodes["Principled BSDF"].inputs["Base Color"])
