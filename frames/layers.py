@@ -13,7 +13,7 @@ Channels = tuple[str, ...]
 BEAUTY = ("Noisy Image", "Combined")  # Cycles' names: the first is denoised, the second receives the result
 COMPOSITE = "Composite"  # the layer of Blender's compositor
 CAMERA_NORMAL = "Denoising Normal"  # in camera space; Cycles' plain `Normal` is in world space, as in training
-MOTION_LAYERS = ("motion", "Vector", "motionvector", "motionvectors", "motion_vector")
+MOTION_LAYERS = ("motion", "Vector", "motionvector", "motion_vector")
 MOTION_PARTS = (("X Y", "previous"), ("Z W", "next"), ("R G", "previous"))  # as Blender's `Vector` has them
 
 

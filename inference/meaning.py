@@ -61,17 +61,15 @@ def choose_motion(option: str, layout: Layout, pairs: list[list[Pair]]) -> tuple
 
     # as the frames say
     if not layout.motion:
-        return Verdict(0, None, ""), f"none, {ESTIMATED}"
+        return Verdict(0, None, ""), "none; filtering networks estimate it from depth, normals and albedo"
     if not pairs:
         return Verdict(0, None, ""), "not needed, as there are no two successive frames"
     tried = [(candidates(leads), [pair[index] for pair in pairs]) for index, (_, leads) in enumerate(layout.motion)]
     verdict = decide(tried)
     if verdict.convention is None:
         return verdict, f"{ESTIMATED}: {verdict.reason}; --motion overrides"
-    return (
-        verdict,
-        f"{short(layout.motion[verdict.layer][0])} as {verdict.convention} ({verdict.reason}); --motion overrides",
-    )
+    names = short(layout.motion[verdict.layer][0])
+    return verdict, f"{names} as {verdict.convention} ({verdict.reason}); --motion overrides"
 
 
 def choose_normals(option: str, layout: Layout, pairs: list[list[Pair]], verdict: Verdict) -> tuple[bool, str]:

@@ -44,11 +44,11 @@ class LoadedFrame(NamedTuple):
 
 
 def stacked(pixels: dict[str, np.ndarray | None], channels: Channels, path: Path) -> np.ndarray:
-    """These channels, (C, H, W) float32. Raises InputError where one has no pixels of the frame's size."""
+    """These channels, (C, H, W) float32. Raises InputError where one has no real numbers for the frame's pixels."""
     planes = [pixels[channel] for channel in channels]
     for channel, plane in zip(channels, planes, strict=True):
-        if plane is None or plane.shape != planes[0].shape:
-            raise InputError(f"{path}: {channel} has no pixels of the frame's size (subsampled or deep channels)")
+        if plane is None or plane.shape != planes[0].shape or plane.dtype.kind != "f":
+            raise InputError(f"{path}: {channel} is subsampled, deep or of integers; expected half or float pixels")
     return np.stack(planes, dtype=np.float32)
 
 

@@ -17,6 +17,7 @@ from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy
 from inference.meaning import find_meaning
 from inference.options import build_parser, refuse_frame_options
+from inference.shot_frames import read_frames
 from inference.shots import check_headers, denoise_shots, find_shots
 from model import Denoiser, denoise
 from networks.filtering import FilteringDenoiser
@@ -90,7 +91,7 @@ def test_blender_frames_by_the_command_line(tmp_path):
 def test_mitsuba_frames(denoiser, tmp_path, capsys):
     folder = copy_frames(tmp_path / "in", "mitsuba*.exr")
     assert run(denoiser, folder, tmp_path / "out", "--also", "image") == 3
-    assert "motion: none, estimated" in capsys.readouterr().out
+    assert "motion: none; filtering networks estimate it" in capsys.readouterr().out
     for path in folder.iterdir():
         written = tmp_path / "out" / path.name
         assert changed(path, written) == {*"RGB", "image.R", "image.G", "image.B"}
@@ -186,17 +187,23 @@ def test_invalid_pixels_are_reported_and_layers_still_add_up(denoiser, tmp_path,
 
 
 def test_camera_space_normals_of_blender_are_told_and_turned(tmp_path):
-    """Without its world-space normals, Blender's `Denoising Normal` is left: turned, they differ by one fixed turn."""
-    folder = copy_frames(tmp_path / "in", "blender*.exr")
-    for path in folder.iterdir():
-        pixels = {k: v for (_, k), v in read(path).items() if f"{VIEW}.Normal." not in k}
-        write_channels(path, pixels)
-    shots, _ = find_shots(folder)
-    layout = check_headers(shots, MOTION_INPUTS, None, [])["blender_"]
-    meaning, lines = find_meaning(shots, layout, "auto", "auto")
-    assert meaning.camera_normals and "camera space (the camera turns them by 2.5 degrees a frame)" in lines[-1]
-    meaning, lines = find_meaning(shots, layout, "auto", "world")
-    assert not meaning.camera_normals and lines[-1].endswith("world space, as --normals says")
+    """Without its world-space normals, Blender's `Denoising Normal` is left: turned, it differs by other axes only."""
+    found = []
+    for name, dropped in (("world", ".Denoising Normal."), ("camera", ".Normal.")):
+        folder = copy_frames(tmp_path / name, "blender*.exr")
+        for path in folder.iterdir():
+            write_channels(path, {k: v for (_, k), v in read(path).items() if dropped not in k})
+        (shot,), _ = find_shots(folder)
+        layout = check_headers([shot], MOTION_INPUTS, None, [])["blender_"]
+        meaning, lines = find_meaning([shot], layout, "auto", "auto")
+        found.append([frame.planes[4:7].flatten(1).T for frame in read_frames(shot, layout, MOTION_INPUTS, meaning)])
+        assert meaning.camera_normals == (name == "camera")
+    assert "camera space (the camera turns them by 2.5 degrees a frame)" in lines[-1]
+    assert find_meaning([shot], layout, "auto", "world")[1][-1].endswith("world space, as --normals says")
+    world, turned = found
+    axes = torch.linalg.lstsq(turned[0], world[0]).solution  # of the first frame's camera
+    assert (world[2] - turned[2] @ axes).norm(dim=1).quantile(0.9) < 0.01
+    assert (axes.T @ axes - torch.eye(3)).abs().max() < 0.01
 
 
 def test_errors_name_file_and_remedy_and_leave_nothing_half_written(denoiser, tmp_path):
