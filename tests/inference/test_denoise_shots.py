@@ -99,6 +99,13 @@ def test_mitsuba_frames(denoiser, tmp_path, capsys):
         assert all(np.array_equal(pixels[0, part], pixels[0, f"image.{part}"]) for part in "RGB")  # as in the input
 
 
+def test_networks_that_predict_colors_do_too(tmp_path):
+    folder = copy_frames(tmp_path / "in", "blender*.exr")
+    assert run(Denoiser((8, 10), demodulate=True).eval(), folder, tmp_path / "out") == 3
+    changes = changed(folder / "blender_0003.exr", tmp_path / "out" / "blender_0003.exr")
+    assert changes == {f"{VIEW}.Combined.{part}" for part in "RGB"}
+
+
 def test_frames_are_the_denoisers(denoiser, tmp_path):
     """The project's own frames, numbered in one folder, give what they give as a dataset."""
     scene, folder = make_scene(tmp_path / "A", noisy=1), tmp_path / "in"
