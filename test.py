@@ -1,9 +1,12 @@
-"""Reconstructs rendered sequences with a trained network and scores them: `python test.py CHECKPOINT DATASET`."""
+"""Reconstructs rendered sequences with a trained network and scores them: `python test.py CHECKPOINT DATASET`.
+
+A folder of numbered EXR frames, `python test.py CHECKPOINT FOLDER`, is denoised into another such folder.
+"""
 
 import sys
 
 from files import InputError
-from inference.options import build_parser
+from inference.options import build_parser, refuse_frame_options
 from machine import keep_freed_memory, let_idle_threads_sleep
 
 
@@ -14,11 +17,18 @@ def main() -> None:
     # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
     let_idle_threads_sleep()
     keep_freed_memory()
+    from frames.shots import holds_shots
     from inference.output import table
     from inference.run import run
+    from inference.shots import denoise_shots
     from training.checkpoints import load_denoiser
 
     try:
+        if holds_shots(options.path):
+            count = denoise_shots(load_denoiser(options.checkpoint), options)
+            print(f"{count} frames: {options.output_dir}")
+            return
+        refuse_frame_options(options)
         metrics = run(load_denoiser(options.checkpoint), options)
     except (InputError, OSError) as error:
         sys.exit(f"test.py: {error}")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from files import InputError
 from machine import SWITCH, positive
 from version import add_version
 
@@ -32,7 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
     # what to reconstruct, with which weights, and where to write it
     add = parser.add_argument
     add("checkpoint", type=Path, help="a .ckpt file of train.py, or released weights (.safetensors)")
-    add("path", type=Path, help="a dataset (its test/ is used), a folder of scenes, or the folder of one scene")
+    add(
+        "path",
+        type=Path,
+        help="a dataset (its test/ is used), a folder of scenes, the folder of one scene, or a folder of numbered EXR "
+        "frames of any renderer (shot_0001.exr ...)",
+    )
     add("--output_dir", type=Path, default=Path("reconstructions"), help="default: %(default)s")
     # how to compute it
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
@@ -47,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         help="split frames that do not fit in memory into tiles of this many pixels; same result, but slower",
     )
-    # which results to keep
+    # datasets: which results to keep
+    add = parser.add_argument_group("datasets").add_argument
     add(
         "--write",
         nargs="*",
@@ -66,4 +73,37 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="for the report: another method's folder, with DIR/<Scene>/frame-0000.exr ...; repeatable",
     )
+    # numbered frames: what their channels mean
+    add = parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)").add_argument
+    add("--layer", help="the view layer to denoise; needed if the frames have several")
+    add(
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="LAYER",
+        help="further color layers to denoise with the same kernels, such as light groups, so that they still add up; "
+        "names or patterns, like 'Combined_*'",
+    )
+    add(
+        "--motion",
+        default="auto",
+        help="auto: try every convention on a few frames and take the one that fits; none: estimate motion; or what "
+        "the vectors mean, like previous,right,up,pixels: to the previous or next frame, positive x right or left, "
+        "positive y down or up, in pixels or fractions of the frame; default: %(default)s",
+    )
+    add(
+        "--normals",
+        choices=("auto", "world", "camera"),
+        default="auto",
+        help="the space of the normals; auto: camera if the camera turns them, as far as the frames show; "
+        "default: %(default)s",
+    )
     return parser
+
+
+def refuse_frame_options(options: argparse.Namespace) -> None:
+    """Raises InputError if options are given that a dataset, whose channels have one meaning, has no use for."""
+    given = {"--layer": options.layer, "--also": options.also, "--motion": options.motion != "auto"}
+    given["--normals"] = options.normals != "auto"
+    for name in (name for name, value in given.items() if value):
+        raise InputError(f"{options.path}: {name} is for folders of numbered EXR frames, and there is none here")

@@ -48,12 +48,14 @@ def denoise_in_tiles(
 
     # whole-frame results
     new_state = [torch.empty_like(hidden) for hidden in state]
-    image = padded.new_empty(padded.shape[0], 3, *padded.shape[2:])  # (B, 3, H', W')
+    image = None
 
     # tiles: compute the outer box, keep the inner
     for inner, outer in boxes(padded.shape[2:], tile, margin):
         tile_state = [h[(..., *scaled(outer, s))] for h, s in zip(state, denoiser.strides, strict=True)]
         tile_image, tile_state = denoiser(padded[(..., *outer)], tile_state)
+        if image is None:
+            image = tile_image.new_empty(*tile_image.shape[:2], *padded.shape[2:])  # (B, 3, H', W')
         image[(..., *inner)] = tile_image[(..., *scaled(inner, 1, outer))]
         for hidden, tile_hidden, stride in zip(new_state, tile_state, denoiser.strides, strict=True):
             hidden[(..., *scaled(inner, stride))] = tile_hidden[(..., *scaled(inner, stride, outer))]

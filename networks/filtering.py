@@ -3,29 +3,43 @@
 Shapes: B sequences, H rows, W columns. A `frame` is (B, 12, H, W): linear radiance, depth, shading normal, albedo and
 motion, as stored in the EXR files. A frame without albedo or motion has their `missing` values (frames/channels.py).
 The state is one hidden tensor per encoder level, and the history (networks/history.py).
+
+A frame may carry further colors, 3 more channels each, such as the light groups that add up to its radiance. The
+network does not see them. They go through the kernels, confidences, gate, mix and gain of the frame's own color, and
+have a history of their own. All of these act linearly, so the results add up as the inputs do. L counts all colors;
+mostly it is 1.
 """
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count, first_channel
-from frames.radiance import encode_radiance, local_mean
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
+from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
+from networks.features import (
+    MEANS,
+    MOTION,
+    SURFACES,
+    Seen,
+    albedo_divisor,
+    color_count,
+    feature_planes,
+    further_colors,
+    rough_shading,
+    with_motion,
+)
 from networks.history import (
     HISTORY,
     MAX_WEIGHT,
+    PER_COLOR,
     PREVIOUS,
-    SAMPLES,
-    SUMS,
     SURFACE,
-    WEIGHT,
     motion_is_known,
     reproject,
+    split_past,
     warp_hidden,
 )
 from networks.kernels import (
@@ -40,10 +54,6 @@ from networks.kernels import (
 from networks.motion import estimate_motion
 from networks.rows import row_blocks
 
-NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
-MIN_ALBEDO = 0.01  # no channel is divided by less
-MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
-SHADE_MEANS = 8, 32  # pixels: see `shading`
 FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
 EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
 FINEST_OUTPUTS = level_outputs(FINEST_RADIUS, True), EXTRAS  # of the head at full size
@@ -51,20 +61,7 @@ COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide ke
 MIX_BIAS, CONFIDENCE_BIAS = 2.0, 3.0  # before training: 0.88 from divided radiance, nearly all samples trusted
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
-SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
-
-
-class Seen(NamedTuple):
-    """What there is to see of a frame and its past, planes of (B, ..., H, W)."""
-
-    divided: torch.Tensor  # (B, 3, H, W) radiance, divided by albedo where there is one
-    depth: torch.Tensor
-    normal: torch.Tensor
-    albedo: torch.Tensor
-    has_albedo: torch.Tensor  # (B, 1, H, W) booleans
-    past: torch.Tensor  # (B, 10, H, W), and its validity, (B, 1, H, W), from networks/history.py
-    validity: torch.Tensor
 
 
 class FilteringDenoiser(nn.Module):
@@ -108,7 +105,7 @@ class FilteringDenoiser(nn.Module):
 
     def reach(self, frame: torch.Tensor) -> int:
         """How far, in pixels, a pixel's output and state can depend on the frame and the state, to each side."""
-        motion = frame[:, first_channel(self.inputs, "motion") :]
+        motion = frame[:, MOTION]
         moved = motion.abs().where(motion_is_known(motion), 0).amax()
         kernels = sum((self.radius + 1) * stride for stride in self.network.strides) + FINEST_RADIUS + 1
         return self.network.receptive_radius + 2 * max(MEANS) + kernels + self.multiple + math.ceil(float(moved)) + 1
@@ -121,7 +118,8 @@ class FilteringDenoiser(nn.Module):
     def initial_state(self, padded: torch.Tensor) -> State:
         """The state before the first frame, for a frame that `pad` returned: hidden states of 0, an empty history."""
         hidden = self.network.initial_state(padded.to(self.dtype))
-        history = padded.new_zeros(padded.shape[0], HISTORY, *padded.shape[2:])
+        channels = HISTORY + PER_COLOR * (color_count(padded) - 1)
+        history = padded.new_zeros(padded.shape[0], channels, *padded.shape[2:])
         history[:, SURFACE.start] = NEVER
         return [*hidden, history]
 
@@ -130,7 +128,8 @@ class FilteringDenoiser(nn.Module):
 
         Raises ValueError if the frame does not have this network's channels.
         """
-        if frame.ndim != 4 or frame.shape[1] != channel_count(self.inputs):
+        further = frame.shape[1] - MOTION.stop if frame.ndim == 4 else -1
+        if further < 0 or further % 3:
             raise ValueError(
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channel_count(self.inputs)}, H, W), "
                 f"{', '.join(self.inputs)}"
@@ -139,18 +138,18 @@ class FilteringDenoiser(nn.Module):
 
     def complete_frame(self, frame: torch.Tensor, state: State) -> torch.Tensor:
         """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after pad."""
-        motion = frame[:, first_channel(self.inputs, "motion") :]
+        motion = frame[:, MOTION]
         known = motion_is_known(motion)
         if frame.device.type == "cpu" and known.all():  # a GPU would have to wait for the answer
             return frame
-        surface = frame[:, first_channel(self.inputs, "depth") : -2]
-        estimated = estimate_motion(state[-1][:, SURFACE], surface)
-        return torch.cat((frame[:, :-2], motion.where(known, estimated)), 1)
+        estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
+        return with_motion(frame, motion.where(known, estimated))
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
 
-        Raises ValueError if the frame's channels or the state's size do not fit.
+        With further colors, (B, 9 + 3 L, H, W) becomes (B, 3 L, H, W). Raises ValueError if the frame's channels or the
+        state's size do not fit.
         """
         frame, (height, width) = self.pad(frame.contiguous())
         state = self.initial_state(frame) if state is None else state
@@ -160,20 +159,25 @@ class FilteringDenoiser(nn.Module):
                 f"a state of {history.shape[-1]}x{history.shape[-2]} does not fit a frame of {width}x{height}; "
                 "pass None where a sequence starts or its frame size changes"
             )
-        color, depth, normal, albedo, motion = self.split(self.complete_frame(frame, state))
+        frame = self.complete_frame(frame, state)
+        color, depth, normal, albedo, motion = self.split(frame)
+        colors = [color, *further_colors(frame)]  # L of (B, 3, H, W)
 
         # divide by albedo where there is one
         has_albedo, divisor = albedo_divisor(albedo)
-        radiance = torch.cat((color / divisor, color), 1)  # (B, 6, H, W)
+        radiance = torch.cat([planes for c in colors for planes in (c / divisor, c)], 1)  # (B, 6 L, H, W)
 
         # fetch history and hidden states
         surface = torch.cat((depth, normal, albedo), 1)  # (B, 7, H, W)
-        past, validity = reproject(history, motion, surface)
+        past, validity = reproject(history, motion, surface)  # (B, 9 L + 1, H, W)
+        previous, earlier = split_past(past, len(colors))
         hidden = [
             warp_hidden(h, motion, validity, stride) for h, stride in zip(hidden, self.network.strides, strict=True)
         ]
 
         # predict kernels
+        if len(colors) > 1:  # the network sees the frame's own color only
+            past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
         decoded, hidden = self.network.decode(self.features(seen)[None], hidden)
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
@@ -184,24 +188,25 @@ class FilteringDenoiser(nn.Module):
 
         # add this frame to the history, and filter
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
-        samples = past[:, SAMPLES] + confidence * F.pad(radiance, (0,) * 5 + (1,), value=1.0)  # (B, 7, H, W)
-        filtered = self.filter(Level(samples, self.guides(seen)), heads)  # (B, 6, H, W)
+        samples = earlier + confidence * F.pad(radiance, (0,) * 5 + (1,), value=1.0)  # (B, 6 L + 1, H, W)
+        filtered = self.filter(Level(samples, self.guides(seen)), heads)  # (B, 6 L, H, W)
 
         # blend; most memory is in use here, so what is no longer needed goes first
-        previous = past[:, PREVIOUS]
-        del seen, past, radiance, decoded, heads, kernels, finest, extras
+        del seen, past, earlier, radiance, decoded, heads, kernels, finest, extras
         parts = filtered, divisor, previous, validity, gate, mix, gain
         rows = [blend(*(planes[:, :, top:end] for planes in parts)) for top, end in row_blocks(filtered)]
-        image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3, H, W)
+        image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3 L, H, W)
 
         # leave a history for the next frame
         fade = MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
-        history = torch.cat((image / divisor, samples * fade, surface), 1)  # (B, HISTORY, H, W)
+        divided = image / (divisor if len(colors) == 1 else divisor.repeat(1, len(colors), 1, 1))
+        history = torch.cat((divided, samples * fade, surface), 1)  # (B, HISTORY, H, W)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
         """Color, depth (not below 0), normal, albedo and motion of a (B, 12, H, W) frame."""
-        color, depth, *rest = frame.split([channel_count((name,)) for name in self.inputs], 1)
+        sizes = [channel_count((name,)) for name in self.inputs]
+        color, depth, *rest = frame[:, : MOTION.stop].split(sizes, 1)
         return [color, depth.clamp(min=0), *rest]
 
     def state_with_history(self, frame: torch.Tensor, start: torch.Tensor) -> State:
@@ -225,10 +230,10 @@ class FilteringDenoiser(nn.Module):
         frame, state: the first (B, 12, H, W) frame and the state after it. The frame comes back with motion 0, and the
         state without the frame's samples, so that they are not counted twice.
         """
-        still = torch.cat((frame[:, : first_channel(self.inputs, "motion")], torch.zeros_like(frame[:, -2:])), 1)
         *hidden, history = state
-        before, _, after = history.split([SAMPLES.start, SAMPLES.stop - SAMPLES.start, HISTORY - SAMPLES.stop], 1)
-        return still, [*hidden, torch.cat((before, torch.zeros_like(history[:, SAMPLES]), after), 1)]
+        previous, samples = split_past(history[:, : SURFACE.start], color_count(frame))
+        history = torch.cat((previous, torch.zeros_like(samples), history[:, SURFACE]), 1)
+        return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance: what the paper's losses compare."""
@@ -251,7 +256,7 @@ class FilteringDenoiser(nn.Module):
         return torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
 
     def filter(self, finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
-        """Filters a frame's samples, level by level, coarsest first: (B, 6, H, W)."""
+        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""
         # average samples and guides down to the coarsest level
         pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
@@ -262,7 +267,7 @@ class FilteringDenoiser(nn.Module):
         for level, head, radius in zip(pyramid[::-1], heads, radii, strict=True):
             if level is finest:
                 return filter_level(level, head, radius, coarser, self.network.patch)
-            result = filter_level(level, head, radius, coarser)  # (B, 6, h, w)
+            result = filter_level(level, head, radius, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
 
@@ -276,44 +281,16 @@ def blend(
     mix: torch.Tensor,
     gain: torch.Tensor,
 ) -> torch.Tensor:
-    """The image, (B, 3, H, W), of the filtered radiance, divided and plain, (B, 6, H, W), and the previous image.
+    """The image, (B, 3 L, H, W), of the filtered radiance, divided and plain, (B, 6 L, H, W), and the previous image.
 
-    previous: divided by albedo, as the history has it. gate, mix, gain: (B, 1, H, W) outputs of the network.
+    previous: (B, 3 L, H, W), divided by albedo, as the history has it. gate, mix, gain: (B, 1, H, W) outputs of the
+    network.
     """
-    divided, plain = filtered.split(3, 1)
-    share = torch.sigmoid(mix + MIX_BIAS)
-    image = (share * divisor * divided + (1 - share) * plain) * torch.exp(GAIN_LIMIT * torch.tanh(gain))
-    return torch.lerp(image, previous * divisor, torch.sigmoid(gate) * validity)
-
-
-def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
-    """What the network sees, one by one, for memory: this frame (11 planes), local means (9), the fetched history (8).
-
-    The means are of all samples, this frame's and the history's.
-    """
-    divided, depth, normal, albedo, has_albedo, past, validity = seen
-    yield from (encode_radiance(divided), torch.log1p(depth), normal, has_albedo, albedo)
-    samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1) + SMALL
-    yield from (local_mean(samples, size, encode=True) for size in MEANS)
-    yield encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
-    yield encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
-    yield from (validity, 1 / (1 + past[:, WEIGHT]))
-
-
-def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W)."""
-    has_albedo = albedo.amax(1, keepdim=True) > NO_ALBEDO
-    return has_albedo, albedo.clamp(min=MIN_ALBEDO).where(has_albedo, 1)
-
-
-def rough_shading(divided: torch.Tensor) -> torch.Tensor:
-    """Encoded brightness of (B, 3, H, W) noisy radiance over small squares, (B, 1, H, W).
-
-    Encoded first, then averaged, so that single bright samples do not matter; then scaled to the encoded mean of large
-    squares, because the mean of encoded samples depends on how few of them carry the light.
-    """
-    small, large = SHADE_MEANS
-    brightness = divided.mean(1, keepdim=True)
-    encoded = encode_radiance(brightness)
-    scale = local_mean(brightness, large, encode=True) / local_mean(encoded, large).clamp(min=1e-3)
-    return local_mean(encoded, small) * scale
+    share, factor = torch.sigmoid(mix + MIX_BIAS), torch.exp(GAIN_LIMIT * torch.tanh(gain))
+    kept = torch.sigmoid(gate) * validity
+    images = []
+    for both, before in zip(filtered.split(6, 1), previous.split(3, 1), strict=True):
+        divided, plain = both.split(3, 1)
+        image = (share * divisor * divided + (1 - share) * plain) * factor
+        images.append(torch.lerp(image, before * divisor, kept))
+    return torch.cat(images, 1) if len(images) > 1 else images[0]

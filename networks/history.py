@@ -1,8 +1,9 @@
 """The history that earlier frames leave: fetched along the motion, and kept only where it shows the same surface.
 
 Shapes: B sequences, H rows, W columns, N = H W pixels. A history is one tensor (B, HISTORY, H, W), float32; the slices
-below name its channels. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous
-frame, x right, y down.
+below name its channels. With further colors, L in all, it has 3 L channels of previous images, 6 L sums, one weight and
+the surface. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous frame, x
+right, y down.
 """
 
 import torch
@@ -15,9 +16,9 @@ from networks.rows import row_blocks
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
 WEIGHT = slice(9, 10)  # the sum of the confidences: how many samples the sums stand for
-SAMPLES = slice(3, 10)  # both
-SURFACE = slice(10, 17)  # what the pixel showed: depth, shading normal, albedo
+SURFACE = slice(-7, None)  # what the pixel showed: depth, shading normal, albedo
 HISTORY = 17  # channels
+PER_COLOR = 9  # of these are there once more for every further color
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
@@ -29,6 +30,14 @@ UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this 
 def motion_is_known(motion: torch.Tensor) -> torch.Tensor:
     """(B, 2, H, W) motion to (B, 1, H, W) booleans: whether the frame has motion."""
     return motion.abs().amax(1, keepdim=True) < UNKNOWN_MOTION
+
+
+def split_past(past: torch.Tensor, colors: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Previous images, (B, 3 L, ...), and samples, (B, 6 L + 1, ...), of what precedes a history's surface.
+
+    Samples are the sums of every color, then their one weight.
+    """
+    return past[:, : 3 * colors], past[:, 3 * colors :]
 
 
 def same_surface(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
@@ -48,7 +57,7 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     history: (B, HISTORY, H, W) of the previous frame. motion: (B, 2, H, W). surface: (B, 7, H, W) of this frame.
     Each pixel takes the four history pixels around its previous place, weighted bilinearly; pixels outside the picture
     or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
-    Where it is 0, everything is 0.
+    Where it is 0, everything is 0. With further colors, as many more channels as the history has are fetched.
     """
     planes = history.flatten(2)  # (B, HISTORY, N)
     x, y = pixel_grid(motion)
@@ -77,7 +86,7 @@ def fetch(
             column, row = left + dx, top + dy
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            tap = planes.gather(2, index[:, None].expand(-1, HISTORY, -1))  # (B, HISTORY, n)
+            tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
             share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
             share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, n)
             total, kept = total + tap[:, : SURFACE.start] * share, kept + share

@@ -94,3 +94,22 @@ def test_written_files_read_back_and_nothing_else_is_left(tmp_path):
     wanted["color"][0, 0, 0] = 65504
     assert all(np.array_equal(back[name], values.astype(np.float16)) for name, values in wanted.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.exr"]
+
+
+LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A")  # the last three: once
+
+
+@pytest.mark.parametrize("compression", [*LOSSLESS, "DWAA", "DWAB"])
+def test_replaced_channels_leave_the_others_bit_equal_whatever_the_compression(compression, tmp_path):
+    rng = np.random.default_rng(0)
+    kind = getattr(OpenEXR, f"{compression}_COMPRESSION")
+    channels = {name: rng.random((40, 50)).astype(np.float16) for name in ("R", "G", "B", "A", "key.R")}
+    channels |= {"Z": rng.random((40, 50)).astype(np.float32), "id": rng.integers(99, size=(40, 50), dtype=np.uint32)}
+    source = write_channels(tmp_path / "a.exr", channels, compression=kind)
+    before = exr.read_pixels(source)[1]
+    exr.replace_channels(source, tmp_path / "b.exr", {"R": np.full((40, 50), 1e6)})
+    after = exr.read_pixels(tmp_path / "b.exr")[1]
+    assert (after["R"] > 6e4).all() and after["R"].dtype == np.float16
+    assert all(np.array_equal(before[name], after[name]) for name in before if name != "R")
+    written = OpenEXR.File(str(tmp_path / "b.exr"), header_only=True).header()["compression"]
+    assert written == (kind if compression in LOSSLESS else OpenEXR.ZIP_COMPRESSION)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
+from inference.tiling import denoise_in_tiles
 from model import denoise
 from networks.filtering import FilteringDenoiser
 from networks.history import PREVIOUS, SAMPLES, SUMS, SURFACE, WEIGHT
@@ -161,3 +162,20 @@ def test_every_weight_gets_a_finite_gradient():
     (images - 0.4).square().mean().backward()
     for name, weight in denoiser.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+
+
+def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser):
+    """Two light groups, one of them far brighter: over frames with motion and a cut, to float32 rounding."""
+    frames = scene(5)
+    frames[3, :, 3] = 9.0  # a cut: another surface
+    frames[:, :, 10] = 1.5
+    share = torch.rand(5, 1, 3, 37, 50, generator=torch.Generator().manual_seed(1)) ** 4
+    grouped = torch.cat((frames, share * frames[:, :, :3], (1 - share) * frames[:, :, :3]), 2)
+    plain = torch.stack([image for _, image in denoise(denoiser, list(frames[:, 0]))])  # (5, 3, H, W)
+    images = torch.stack([image for _, image in denoise(denoiser, list(grouped[:, 0]))])  # (5, 9, H, W)
+    beauty, first, second = images.split(3, 1)
+    assert torch.allclose(beauty, plain, rtol=1e-5, atol=1e-7)
+    assert torch.allclose(first + second, beauty, rtol=1e-4, atol=1e-6)
+    assert first.mean() < 0.5 * second.mean()  # not a share of the beauty
+    tiled = denoise(denoiser, list(grouped[:, 0]), lambda frame, state: denoise_in_tiles(denoiser, frame, state, 16))
+    assert torch.allclose(torch.stack([image for _, image in tiled]), images, rtol=1e-4, atol=1e-5)

@@ -30,7 +30,7 @@ def slow_reproject(history, motion, surface, y, x):
     _, _, height, width = history.shape
     place_x, place_y = x + float(motion[0, 0, y, x]), y + float(motion[0, 1, y, x])
     left, top = math.floor(place_x), math.floor(place_y)
-    total, kept = torch.zeros(SURFACE.start), 0.0
+    total, kept = torch.zeros(HISTORY - 7), 0.0
     now = surface[0, :, y, x]
     for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
         if not (0 <= row < height and 0 <= column < width):

@@ -1,0 +1,136 @@
+"""Reads the frames of a shot as the network wants them, whatever the renderer's conventions.
+
+Shapes: C input channels, H rows, W columns; L colors, the beauty and further ones.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from files import InputError
+from frames.channels import QUANTITIES, channel_count
+from frames.exr import MISS_DEPTH, read_pixels, replace_invalid, report_invalid
+from frames.layers import Channels, Layout
+from frames.shots import Shot
+from inference.conventions import MISSING, Convention, Pair, turned_back
+from inference.normals import fit_turn, normal_pairs
+
+SURFACE = ("depth", "normal", "albedo")
+MIXED = 0.05  # share of depths with the rarer sign, from which they are no distances
+
+
+class Meaning(NamedTuple):
+    """What the frames' channels mean.
+
+    motion: its channels, and their convention; None if motion is to be estimated. camera_normals: whether normals are
+    in camera space, and not in world space.
+    """
+
+    motion: tuple[Channels, Convention] | None
+    camera_normals: bool
+
+
+class LoadedFrame(NamedTuple):
+    """A frame for the network, (C, H, W): the quantities that it reads, then further colors.
+
+    empty: (H, W) booleans: nothing is seen there, neither a surface nor a part of one.
+    """
+
+    planes: torch.Tensor
+    empty: np.ndarray
+
+
+def stacked(pixels: dict[str, np.ndarray | None], channels: Channels, path: Path) -> np.ndarray:
+    """These channels, (C, H, W) float32. Raises InputError where one has no real numbers for the frame's pixels."""
+    planes = [pixels[channel] for channel in channels]
+    for channel, plane in zip(channels, planes, strict=True):
+        if plane is None or plane.shape != planes[0].shape or plane.dtype.kind != "f":
+            raise InputError(f"{path}: {channel} is subsampled, deep or of integers; expected half or float pixels")
+    return np.stack(planes, dtype=np.float32)
+
+
+def read_surface(pixels: dict[str, np.ndarray | None], layout: Layout, path: Path) -> dict[str, np.ndarray]:
+    """Depth, normal and albedo, each (C, H, W), as stored, or their `missing` value.
+
+    Depth is 0 where nothing is hit, and else above 0, whatever its sign in the file. Raises InputError if it has both.
+    """
+    height, width = pixels[layout.colors[0].source[0]].shape
+    surface = {}
+    for name in SURFACE:
+        if name in layout.surface:
+            surface[name] = stacked(pixels, layout.surface[name], path)
+        else:
+            surface[name] = np.full((QUANTITIES[name].count, height, width), QUANTITIES[name].missing, np.float32)
+    depth = surface["depth"]
+    depth[np.abs(depth) >= MISS_DEPTH] = 0  # infinity, too
+    signs = [np.count_nonzero(depth < 0), np.count_nonzero(depth > 0)]
+    if min(signs) > MIXED * sum(signs):
+        raise InputError(
+            f"{path}: {layout.surface['depth'][0]} has values of both signs, so it is no distance from the camera; "
+            "a position in world space? Write it in camera space, or write depth"
+        )
+    surface["depth"] = np.abs(depth)
+    return surface
+
+
+def as_tensor(surface: dict[str, np.ndarray]) -> torch.Tensor:
+    """A surface as inference/conventions.py and normals.py have it, (7, H, W), NaN and Inf replaced by 0."""
+    planes = np.concatenate([surface[name] for name in SURFACE])
+    return torch.from_numpy(np.nan_to_num(planes, copy=False, posinf=0, neginf=0))
+
+
+def load_pair(files: tuple[Path, Path], layout: Layout) -> list[Pair]:
+    """Two successive frames: a Pair for each layer of vectors; without any, one Pair of unknown vectors."""
+    surfaces, vectors = [], []
+    for path in files:
+        _, pixels = read_pixels(path)
+        surfaces.append(as_tensor(read_surface(pixels, layout, path)))
+        found = [stacked(pixels, channels, path) for channels, _ in layout.motion]
+        vectors.append(found or [np.full((2, *surfaces[0].shape[1:]), MISSING, np.float32)])
+    return [Pair(tuple(surfaces), pair) for pair in zip(*vectors, strict=True)]
+
+
+def read_frames(shot: Shot, layout: Layout, inputs: tuple[str, ...], meaning: Meaning) -> Iterator[LoadedFrame]:
+    """Loads each frame of a shot. inputs: the quantities that the network reads.
+
+    NaN and Inf become 0 and are reported on stderr. Where one color has any, the pixel becomes 0 in all of them, so
+    that they still add up.
+    """
+    surface = ahead = None  # of the frame before; ahead: where its pixels go
+    turn = torch.eye(3)  # from a frame's camera space to the first frame's
+    for path in shot.files:
+        _, pixels = read_pixels(path)
+        colors = np.concatenate([stacked(pixels, color.source, path) for color in layout.colors])  # (3 L, H, W)
+        planes = {"color": colors[:3], **read_surface(pixels, layout, path)}
+        then, surface = surface, as_tensor(planes)
+
+        # motion to the frame before
+        planes["motion"] = np.full((2, *colors.shape[1:]), MISSING, np.float32)
+        if meaning.motion:
+            channels, convention = meaning.motion
+            vectors = convention.pixels(stacked(pixels, channels, path))
+            if convention.leads == "previous":
+                planes["motion"] = vectors
+            elif then is not None:
+                planes["motion"] = turned_back(ahead, then[0].numpy())
+            ahead = vectors
+
+        # normals in the space of the first frame
+        if meaning.camera_normals:
+            if then is not None:
+                turn = turn @ fit_turn(*normal_pairs(then, surface, torch.from_numpy(planes["motion"])))
+            planes["normal"] = torch.einsum("ij,jhw->ihw", turn, torch.from_numpy(planes["normal"])).numpy()
+
+        # one tensor, finite
+        stack = np.concatenate([*(planes[name] for name in inputs), colors[3:]])  # (C, H, W)
+        finite = np.isfinite(colors).all(0)
+        report_invalid(path, replace_invalid(stack))
+        if not finite.all():
+            stack[:3] *= finite
+            stack[channel_count(inputs) :] *= finite
+        alpha = pixels.get(layout.alpha)
+        empty = (planes["depth"][0] == 0) & (alpha == 0) if alpha is not None else np.zeros(finite.shape, bool)
+        yield LoadedFrame(torch.from_numpy(stack), empty)

@@ -1,0 +1,109 @@
+"""Denoises a folder of numbered EXR frames into another folder, under the same names; other channels stay as they are.
+
+Shapes: C input channels, H rows, W columns; L colors, the beauty and further ones.
+"""
+
+import argparse
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from files import InputError
+from frames.exr import Header, read_header, replace_channels
+from frames.layers import Layout, find_layout
+from frames.shots import Shot, find_shots
+from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.meaning import find_meaning
+from inference.run import record_passing
+from inference.shot_frames import LoadedFrame, read_frames
+from inference.threads import BackgroundCalls, prefetch
+from model import Denoiser, denoise
+from networks.filtering import FilteringDenoiser
+
+
+def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None, also: list[str]) -> dict[str, Layout]:
+    """The layout of each shot, by its name, from the shot's first file.
+
+    Raises InputError if a file lacks what is needed, or channels or the data window of the shot's first file.
+    """
+    files = [file for shot in shots for file in shot.files]
+    with ThreadPoolExecutor() as pool:
+        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
+        headers = dict(zip(files, reading, strict=True))
+    layouts, first = {}, {}
+    for shot in shots:
+        for header in (headers[file] for file in shot.files):
+            if shot.name not in layouts:
+                layouts[shot.name], first[shot.name] = find_layout(header, inputs, layer, also), header
+            check_header(header, first[shot.name], layouts[shot.name])
+    return layouts
+
+
+def check_header(header: Header, first: Header, layout: Layout) -> None:
+    """Raises InputError unless the file has the channels of `layout` and the data window of its shot's first file."""
+    written = {channel for color in layout.colors for channel in color.result}
+    lacking = sorted({*layout.read, *written} - set(header.channels))
+    if lacking:
+        raise InputError(f"{header.path}: no {', '.join(lacking)}, but {first.path.name} has; render it again")
+    if header.window != first.window:
+        raise InputError(
+            f"{header.path}: data window {header.window}, but {first.path.name} has {first.window}; "
+            "render all frames of a shot at one resolution, without cropping to what is visible"
+        )
+
+
+def write_frame(source: Path, folder: Path, layout: Layout, frame: LoadedFrame, image: torch.Tensor) -> None:
+    """Writes a copy of the frame with the denoised colors, (3 L, H, W), under its name into `folder`.
+
+    Where the frame is empty, colors stay as they are: what a filter spreads there would shine without alpha.
+    """
+    further = len(image) - 3
+    colors = torch.cat((frame.planes[:3], frame.planes[len(frame.planes) - further :]))
+    kept = colors.where(torch.from_numpy(frame.empty), image).numpy()
+    channels = chain.from_iterable(color.result for color in layout.colors)
+    replace_channels(source, folder / source.name, dict(zip(channels, kept, strict=True)))
+
+
+def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Namespace) -> int:
+    """Denoises every shot in the folder options.path; returns how many frames it wrote.
+
+    options: of inference.options. Says on stdout what was read from which channels, and what they mean. Raises
+    InputError or OSError naming the file at fault.
+    """
+    # check the options
+    if options.output_dir.resolve() == options.path.resolve():
+        raise InputError(f"--output_dir {options.output_dir}: holds the frames themselves; choose another folder")
+    if options.also and not isinstance(denoiser, FilteringDenoiser):
+        raise InputError("--also: this network predicts colors and not kernels; use weights/default.safetensors")
+
+    # what there is, and what it means
+    shots, notes = find_shots(options.path)
+    for note in notes:
+        print(note, file=sys.stderr)
+    layouts = check_headers(shots, denoiser.inputs, options.layer, options.also)
+    meanings = {}
+    for name, runs in groupby(shots, lambda shot: shot.name):
+        print(f"{options.path / name}*")
+        meanings[name], lines = find_meaning(list(runs), layouts[name], options.motion, options.normals)
+        print(*(f"  {line}" for line in lines), sep="\n", flush=True)
+
+    # reading thread -> network -> writing thread
+    device = choose_device(options.device)
+    denoiser = prepare(denoiser, device, choose_dtype(options.precision, device))
+    step = fast_step(denoiser, options.tile)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    total = sum(len(shot.files) for shot in shots)
+    with tqdm(total=total, desc="frames", delay=1) as progress, BackgroundCalls() as writing:
+        for shot in shots:
+            layout, passed = layouts[shot.name], deque()
+            frames = record_passing(prefetch(read_frames(shot, layout, denoiser.inputs, meanings[shot.name])), passed)
+            images = denoise(denoiser, (frame.planes for frame in frames), step)
+            for path, (_, image) in zip(shot.files, images, strict=True):
+                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
+                progress.update()
+    return total

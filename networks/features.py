@@ -1,0 +1,82 @@
+"""The channels of a frame, and what the filtering network sees of them.
+
+Shapes: B sequences, H rows, W columns. A frame is (B, 9 + 3 L, H, W): its color, depth, shading normal, albedo, motion,
+then further colors; L counts all colors, and is mostly 1.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from frames.channels import MOTION_INPUTS, channel_count, first_channel
+from frames.radiance import encode_radiance, local_mean
+from networks.history import PREVIOUS, SUMS, WEIGHT
+
+SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
+MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
+NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
+MIN_ALBEDO = 0.01  # no channel is divided by less
+MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
+SHADE_MEANS = 8, 32  # pixels: see `shading`
+SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
+
+
+class Seen(NamedTuple):
+    """What there is to see of a frame and its past, planes of (B, ..., H, W)."""
+
+    divided: torch.Tensor  # (B, 3, H, W) radiance, divided by albedo where there is one
+    depth: torch.Tensor
+    normal: torch.Tensor
+    albedo: torch.Tensor
+    has_albedo: torch.Tensor  # (B, 1, H, W) booleans
+    past: torch.Tensor  # (B, 10, H, W), and its validity, (B, 1, H, W), from networks/history.py
+    validity: torch.Tensor
+
+
+def color_count(frame: torch.Tensor) -> int:
+    """How many colors a (B, 9 + 3 L, H, W) frame has: L."""
+    return 1 + (frame.shape[1] - MOTION.stop) // 3
+
+
+def further_colors(frame: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The colors that follow a frame's other channels, each (B, 3, H, W)."""
+    return frame[:, MOTION.stop :].split(3, 1) if frame.shape[1] > MOTION.stop else ()
+
+
+def with_motion(frame: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
+    """The frame with this motion, (B, 2, H, W)."""
+    return torch.cat((frame[:, : MOTION.start], motion, frame[:, MOTION.stop :]), 1)
+
+
+def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
+    """What the network sees, one by one, for memory: this frame (11 planes), local means (9), the fetched history (8).
+
+    The means are of all samples, this frame's and the history's.
+    """
+    divided, depth, normal, albedo, has_albedo, past, validity = seen
+    yield from (encode_radiance(divided), torch.log1p(depth), normal, has_albedo, albedo)
+    samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1) + SMALL
+    yield from (local_mean(samples, size, encode=True) for size in MEANS)
+    yield encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
+    yield encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
+    yield from (validity, 1 / (1 + past[:, WEIGHT]))
+
+
+def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W)."""
+    has_albedo = albedo.amax(1, keepdim=True) > NO_ALBEDO
+    return has_albedo, albedo.clamp(min=MIN_ALBEDO).where(has_albedo, 1)
+
+
+def rough_shading(divided: torch.Tensor) -> torch.Tensor:
+    """Encoded brightness of (B, 3, H, W) noisy radiance over small squares, (B, 1, H, W).
+
+    Encoded first, then averaged, so that single bright samples do not matter; then scaled to the encoded mean of large
+    squares, because the mean of encoded samples depends on how few of them carry the light.
+    """
+    small, large = SHADE_MEANS
+    brightness = divided.mean(1, keepdim=True)
+    encoded = encode_radiance(brightness)
+    scale = local_mean(brightness, large, encode=True) / local_mean(encoded, large).clamp(min=1e-3)
+    return local_mean(encoded, small) * scale
