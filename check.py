@@ -13,11 +13,14 @@ def main() -> None:
         # after the options are checked: PyTorch takes seconds to import
         from checking.report import save_json, text_of
         from checking.run import check
+        from checking.sheet import save_sheet
 
         report = check(options)
+        print(text_of(report))
         if options.json:
             save_json(options.json, report)
-        print(text_of(report))
+        if options.sheet:
+            save_sheet(options.sheet, report.scenes)
     except (InputError, OSError) as error:
         sys.exit(f"check.py: {error}")
     except KeyboardInterrupt:

@@ -27,6 +27,14 @@ class Part:
         """Whether train.py reads it; test.py reads the others."""
         return self.name in ("train", "val")
 
+    @property
+    def scenes(self) -> dict[str, list[Sequence]]:
+        """The sequences of each scene, by label."""
+        scenes: dict[str, list[Sequence]] = {}
+        for sequence in self.sequences:
+            scenes.setdefault(self.label(sequence), []).append(sequence)
+        return scenes
+
     def label(self, sequence: Sequence) -> str:
         """Part and scene, for messages."""
         return f"{self.name}/{sequence.scene}"
@@ -88,11 +96,12 @@ def scenes_part(name: str, folder: Path, scenes: list[Path]) -> tuple[Part, list
         for note in notes:  # "<folder>: <what>"; no colon in what follows the scene's folder
             below, _, what = note.removeprefix(str(scene)).partition(": ")
             kind = "gap" if what.startswith("gap") else "skipped-frame"
+            what = what.removeprefix("skipped, ").partition(";")[0]
             problems.append(Problem(kind, Path(f"{scene}{below}"), what, label))
         problems += [Problem("name", path, what, label) for path, what in odd_names(scene)]
         problems += unequal_renderings(label, sequences)
     if not part.sequences:
-        problems.append(Problem("nothing", folder, "no usable frame" if scenes else "no scenes in it"))
+        problems.append(Problem("nothing", folder, "no usable frame" if scenes else "no scenes in it", name))
     return part, problems
 
 
@@ -116,7 +125,7 @@ def unequal_renderings(label: str, sequences: list[Sequence]) -> list[Problem]:
     frames = [frame for sequence in sequences for frame in sequence.frames]
     most = max((len(frame.noisy) for frame in frames), default=0)
     return [
-        Problem("renderings", frame.folder, f"{len(frame.noisy)} noisy renderings, other frames have {most}", label)
+        Problem("renderings", frame.folder, f"{len(frame.noisy)} of {most} noisy renderings", label)
         for frame in frames
         if len(frame.noisy) < most
     ]
@@ -147,7 +156,7 @@ def find_shots(folder: Path) -> tuple[Part, list[Problem]]:
             frames = tuple(Frame(path, (path,), None) for _, (_, _, path) in run)
             part.sequences.append(Sequence(name, frames))
     if not part.sequences:
-        problems.append(Problem("nothing", folder, "no EXR file with a number in its name"))
+        problems.append(Problem("nothing", folder, "no EXR file with a number in its name", part.name))
     return part, problems
 
 

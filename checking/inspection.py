@@ -65,8 +65,8 @@ def inspect(file: File, decode: bool) -> Contents:
     try:
         planes = split_planes(read_planes(file.path, names, fill=True), names)
     except (InputError, OSError) as error:
-        level = "" if file.decoded else WARNING
-        problems.append(Problem("pixels", file.path, reason(file, error), file.scene, level))
+        level, unread = ("", "") if file.decoded else (WARNING, ", which train.py and test.py do not notice here")
+        problems.append(Problem("pixels", file.path, reason(file, error) + unread, file.scene, level))
         return Contents(file, header, channels, problems=problems)
     values = {name: measure(name, planes[name]) for name in channels if name in names}
     problems += value_problems(file, values)

@@ -34,12 +34,15 @@ class Report:
         """How many problems would stop train.py or test.py."""
         return sum(problem.level == ERROR for problem in self.problems)
 
-    def scenes(self, part: Part) -> dict[str, list[Sequence]]:
-        """The sequences of each scene of a part, by label."""
-        scenes: dict[str, list[Sequence]] = {}
-        for sequence in part.sequences:
-            scenes.setdefault(part.label(sequence), []).append(sequence)
-        return scenes
+    @property
+    def stopped(self) -> set[str]:
+        """The scripts that would stop."""
+        return {READ_BY[p.scene.partition("/")[0]] for p in self.problems if p.level == ERROR}
+
+    @property
+    def scenes(self) -> dict[str, list[Sequence]]:
+        """The sequences of each scene of every part, by label."""
+        return {label: sequences for part in self.parts for label, sequences in part.scenes.items()}
 
 
 def text_of(report: Report) -> str:
@@ -56,8 +59,9 @@ def headline(part: Part, contents: list[Contents]) -> str:
     """Where a part is, and how much there is of it."""
     scenes = len({sequence.scene for sequence in part.sequences})
     frames = sum(len(sequence.frames) for sequence in part.sequences)
-    size = f"{scenes} scenes, {len(part.sequences)} sequences, {frames} frames, {len(contents)} files"
-    return f"{part.folder} (read by {READ_BY[part.name]}): {size}"
+    numbers = {"scene": scenes, "sequence": len(part.sequences), "frame": frames, "file": len(contents)}
+    amounts = ", ".join(counted(number, noun) for noun, number in numbers.items())
+    return f"{part.folder} (read by {READ_BY[part.name]}): {amounts}"
 
 
 def channel_lines(contents: list[Contents]) -> list[str]:
@@ -92,7 +96,7 @@ def total(values: list[Values]) -> str:
 def scene_lines(report: Report, part: Part) -> list[str]:
     """A line for each scene: frames, size, renderings, noise, and whether motion fits."""
     rows = [("scene", "frames", "size", "noisy", "targets", "noise", "of targets", "motion")]
-    for label, sequences in report.scenes(part).items():
+    for label, sequences in part.scenes.items():
         frames = [frame for sequence in sequences for frame in sequence.frames]
         numbers = sorted({len(frame.noisy) for frame in frames})
         pair = report.pairs.get(label)
@@ -131,11 +135,20 @@ def motion_cell(pair: Pair | None) -> str:
 
 def outcome(report: Report) -> str:
     """What train.py and test.py would do, in one line."""
-    warnings = f"{len(report.problems) - report.errors} warnings"
-    if report.errors:
-        return f"{report.path}: {report.errors} errors, {warnings}: train.py or test.py would stop"
-    users = sorted({READ_BY[part.name] for part in report.parts}, reverse=True)
-    return f"{report.path}: no errors, {warnings}: fit for {' and '.join(users)}"
+    warnings = counted(len(report.problems) - report.errors, "warning")
+    if report.stopped:
+        return f"{report.path}: {counted(report.errors, 'error')}, {warnings}: {names_of(report.stopped)} would stop"
+    return f"{report.path}: no errors, {warnings}: fit for {names_of({READ_BY[part.name] for part in report.parts})}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def names_of(scripts: set[str]) -> str:
+    """These scripts, in the order in which they are used."""
+    return " and ".join(sorted(scripts, reverse=True))
 
 
 def as_json(report: Report) -> dict:
@@ -143,7 +156,7 @@ def as_json(report: Report) -> dict:
     parts = {}
     for part in report.parts:
         scenes = {}
-        for label, sequences in report.scenes(part).items():
+        for label, sequences in part.scenes.items():
             pair = report.pairs.get(label)
             scenes[label.partition("/")[2]] = {
                 "size": list(sequences[0].size),

@@ -12,7 +12,6 @@ from checking.pairs import compare_scene, pair_problems
 from checking.problems import ERROR, WARNING, Problem
 from checking.report import Report
 from checking.scenes import clipped_targets, lacking, same_pixels
-from checking.sheet import save_sheet
 from files import InputError
 from frames.cache import cache_entries
 from frames.channels import PLAIN_INPUTS
@@ -20,10 +19,7 @@ from frames.sequences import Split, check_crop, find_test_sequences, split_datas
 
 
 def check(options: argparse.Namespace) -> Report:
-    """Everything about options.path (options: of checking.options); writes the contact sheet if there is to be one.
-
-    Raises InputError if there is no such path or nothing for the sheet, OSError if the sheet cannot be written.
-    """
+    """Everything about options.path. options: of checking.options. Raises InputError if there is no such path."""
     # folders and names
     report = Report(options.path)
     report.parts, report.problems = find_parts(options.path)
@@ -44,7 +40,7 @@ def check(options: argparse.Namespace) -> Report:
         for sequence in part.sequences:
             report.problems += windows_differ(contents[p] for frame in sequence.frames for p in frame.files)
             report.problems += same_pixels(sequence, contents)
-        for label in report.scenes(part):
+        for label in part.scenes:
             of_scene = [c for c in report.contents[part.name] if c.file.scene == label]
             report.problems += [*lacking(of_scene), *clipped_targets(of_scene)]
 
@@ -54,9 +50,6 @@ def check(options: argparse.Namespace) -> Report:
 
     # what the eye would see
     compare_frames(report)
-    scenes = {label: sequences for part in report.parts for label, sequences in report.scenes(part).items()}
-    if options.sheet and not save_sheet(options.sheet, scenes):
-        raise InputError(f"{options.sheet}: not written: no frame of {options.path} can be read")
     return report
 
 
@@ -96,14 +89,14 @@ def fit_options(parts: list[Part], length: int, crop_size: int) -> list[Problem]
     try:
         split = training_split(parts, length)
     except InputError as error:
-        return [Problem("short", folder, first_line(error))]
+        return [Problem("short", folder, first_line(error), "train")]
     if split is None:
         return []
     problems = [Problem("short", folder, note, level=WARNING) for note in split.notes]
     try:
         check_crop([s for s in split.training if all(s.size)], crop_size)
     except InputError as error:
-        problems.append(Problem("small", folder, first_line(error)))
+        problems.append(Problem("small", folder, first_line(error), "train"))
     return problems
 
 
@@ -124,14 +117,14 @@ def refused(report: Report, length: int, crop_size: int) -> list[Problem]:
             elif part.name == "test":
                 find_test_sequences(report.path, PLAIN_INPUTS)
         except (InputError, OSError) as error:
-            problems.append(Problem("refused", part.folder, first_line(error)))
+            problems.append(Problem("refused", part.folder, first_line(error), part.name))
     return problems
 
 
 def compare_frames(report: Report) -> None:
     """Compares successive frames of every scene without errors; adds what it finds to the report."""
     broken = {problem.scene for problem in report.problems if problem.level == ERROR}
-    scenes = [(k, s) for part in report.parts for k, s in report.scenes(part).items() if k not in broken]
+    scenes = [(label, sequences) for label, sequences in report.scenes.items() if label not in broken]
     for label, sequences in tqdm(scenes, desc="comparing frames", unit="scene", delay=1, leave=False):
         report.pairs[label] = pair = compare_scene(sequences)
         if pair:

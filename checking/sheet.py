@@ -24,10 +24,10 @@ MOST_ROWS = 48
 COLUMNS = ("noisy", "target", "albedo", "normal", "depth", "motion")
 
 
-def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> int:
-    """Writes the sheet of these scenes, by label; returns how many rows it has. Raises OSError if it cannot be written.
+def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> None:
+    """Writes the sheet of these scenes, by label, without those whose frame cannot be read.
 
-    Scenes whose frame cannot be read are left out; without any, nothing is written.
+    Raises InputError if that leaves none, OSError if the file cannot be written.
     """
     rows = []
     for label, sequences in list(scenes.items())[:MOST_ROWS]:
@@ -37,9 +37,9 @@ def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> int:
             rows += [title(f"{label}  {frame.folder.name}:  {'   '.join(COLUMNS)}"), row_of(frame)]
         except (InputError, OSError):  # named already
             continue
-    if rows:
-        save_png(path, torch.cat(rows, 1))
-    return len(rows) // 2
+    if not rows:
+        raise InputError(f"{path}: not written: no scene has a frame that can be read; mend the errors above first")
+    save_png(path, torch.cat(rows, 1))
 
 
 def row_of(frame: Frame) -> torch.Tensor:

@@ -61,7 +61,7 @@ def count_fireflies(light: np.ndarray) -> int:
     count = 0
     for row, column in np.argwhere(light > max(FIREFLY * usual, 1e-6)):
         around = light[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-        count += np.count_nonzero(around * FIREFLY > light[row, column]) == 1  # only the pixel itself
+        count += int(np.count_nonzero(around * FIREFLY > light[row, column]) == 1)  # only the pixel itself
     return count
 
 
