@@ -50,7 +50,8 @@ def text_of(report: Report) -> str:
     lines = []
     for part in report.parts:
         contents = report.contents[part.name]
-        lines += [headline(part, contents), *channel_lines(contents), "", *scene_lines(report, part), ""]
+        lines += [headline(part, contents), *channel_lines(contents), ""]
+        lines += [*scene_lines(report, part), ""] if part.sequences else []
     problems = lines_of(report.problems)
     return "\n".join([*lines, *problems, *([""] if problems else []), outcome(report)])
 

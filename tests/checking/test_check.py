@@ -16,6 +16,7 @@ from checking.report import text_of
 from checking.run import check
 from checking.sheet import save_sheet
 from files import InputError
+from frames.channels import QUANTITIES
 from inference import run as inference_run
 from inference.options import build_parser as inference_parser
 from networks.filtering import FilteringDenoiser
@@ -315,8 +316,11 @@ def test_a_thousand_alike_warnings_are_a_few_lines_and_errors_are_not_hidden():
     assert lines[-1].startswith("error [unreadable] x: no EXR; expected: an OpenEXR file; fix: ")
 
 
-def test_every_kind_of_problem_is_in_the_documents():
-    rows = {line.split("`")[1] for line in (ROOT / "docs/data.md").read_text().splitlines() if line.startswith("| `")}
+def test_every_kind_of_problem_and_every_channel_name_is_in_the_documents():
+    text = (ROOT / "docs/data.md").read_text()
+    for quantity in QUANTITIES.values():
+        assert all(f"`{name}`" in text for name in (*quantity.layers, *map(" ".join, map(str.split, quantity.bare))))
+    rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
     assert set(KINDS) <= rows
     assert all(kind.level in (ERROR, "warning") and kind.expected and kind.fix for kind in KINDS.values())
 
