@@ -15,6 +15,7 @@ from files import InputError, whole_file
 from frames.channels import QUANTITIES, channel_count, find_channels, require_channels, split_planes
 
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
+REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding and encoding again changes pixels
 
 # OpenEXR's threads do not survive the fork that starts a data-loading worker; parallelism comes from the workers.
 OpenEXR.set_global_thread_count(0)
@@ -89,6 +90,19 @@ def has_quantity(header: Header, name: str) -> bool:
         raise InputError(f"{header.path}: {error}") from error
 
 
+def read_pixels(path: Path) -> tuple[Header, dict[str, np.ndarray | None]]:
+    """All channels of an EXR file, as stored; None where OpenEXR gives no pixels.
+
+    Raises FileNotFoundError, or InputError if the file is damaged.
+    """
+    file = _open(path, header_only=False)
+    pixels = {}
+    for index, part in enumerate(file.parts):
+        for channel in part.channels.values():
+            pixels[_full_name(index, part.name() if index else "", channel.name)] = channel.pixels
+    return Header(Path(path), tuple(pixels), _window(file)), pixels
+
+
 def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.ndarray:
     """Reads the quantities `names` of an EXR file, concatenated, (C, H, W) float32, as stored, with NaN and Inf.
 
@@ -96,13 +110,7 @@ def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.nd
     fill: give quantities that the file lacks their `missing` value, if they have one.
     Raises FileNotFoundError, or InputError if the file is damaged or lacks a quantity.
     """
-    # all channels of the file
-    file = _open(path, header_only=False)
-    pixels = {}
-    for index, part in enumerate(file.parts):
-        for channel in part.channels.values():
-            pixels[_full_name(index, part.name() if index else "", channel.name)] = channel.pixels
-    header = Header(Path(path), tuple(pixels), _window(file))
+    header, pixels = read_pixels(path)
 
     # those of the quantities
     absent = [n for n in names if fill and QUANTITIES[n].missing is not None and not has_quantity(header, n)]
@@ -158,9 +166,35 @@ def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
         for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
             channels[channel] = np.ascontiguousarray(np.clip(plane, -limit, limit), np.float16)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    _write(OpenEXR.File(header, channels), path)
+
+
+def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarray]) -> None:
+    """Writes a copy of an EXR file with other pixels in some channels; all else stays, bit by bit.
+
+    planes: (H, W) by channel name, as Header has it. Pixel types stay, and half floats are clamped to +-65504. Parts
+    whose compression would change other channels once more (DWAA, DWAB) are compressed with ZIP. The copy appears
+    whole or not at all. Raises FileNotFoundError, InputError if the source is damaged, OSError if it cannot be written.
+    """
+    source, destination = Path(source), Path(destination)
+    file = _open(source, header_only=False)
+    for index, part in enumerate(file.parts):
+        for channel in part.channels.values():
+            plane = planes.get(_full_name(index, part.name() if index else "", channel.name))
+            if plane is not None:
+                kind = channel.pixels.dtype
+                limit = np.finfo(kind).max
+                channel.pixels = np.ascontiguousarray(np.clip(plane, -limit, limit), kind)
+        if part.header["compression"] in REPEATED_LOSS:
+            part.header["compression"] = OpenEXR.ZIP_COMPRESSION
+    _write(file, destination)
+
+
+def _write(file: OpenEXR.File, path: Path) -> None:
+    """Writes the file whole or not at all. Raises OSError if it cannot be written."""
     with whole_file(path) as temporary:
         try:
-            OpenEXR.File(header, channels).write(str(temporary))
+            file.write(str(temporary))
         except RuntimeError as error:
             raise OSError(f"{path}: not written ({error}); free some space, or choose another folder") from error
 
