@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 from pathlib import Path
 
 from checking.problems import Problem
 from files import InputError
 from frames.sequences import FRAME_NAME, NOISY_NAME, Frame, Sequence, frame_folders, scene_sequences
+from frames.shots import find_shots, holds_shots
 
 DATASET_PARTS = ("train", "val", "test")
-NUMBERED = re.compile(r"(.*?)(\d+)\.exr", re.IGNORECASE)
+PLAIN = "frames"  # the part of plain EXR files
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,16 @@ class Part:
 
 @dataclass(frozen=True)
 class File:
-    """A file to look at. scene: as Part.label. decoded: whether train.py or test.py decode its pixels."""
+    """A file to look at. scene: as Part.label. decoded: whether train.py or test.py decode its pixels.
+
+    is_plain: it is no part of a dataset, and may have a renderer's channels in many layers.
+    """
 
     path: Path
     scene: str
     is_target: bool
-    decoded: bool = True
+    decoded: bool
+    is_plain: bool
 
 
 def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
@@ -56,7 +60,8 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
     Raises InputError if there is no such file or folder.
     """
     if path.is_file():
-        return [Part("frames", path.parent, [single_frame(path)])], []
+        frame = Frame(path, (path,), None)
+        return [Part(PLAIN, path.parent, [Sequence(path.stem, (frame,))])], []
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; name a dataset, a folder of scenes, or a folder of EXR files")
     names = [name for name in DATASET_PARTS if (path / name).is_dir()]
@@ -66,8 +71,8 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
         found = [find_scenes(name, path / name) for name in names]
     elif frame_folders(path):
         found = [scenes_part("test", path, [path.resolve()])]
-    elif any(child.suffix.lower() == ".exr" for child in path.iterdir()):
-        found = [find_shots(path)]
+    elif holds_shots(path):
+        found = [find_plain(path)]
     else:
         found = [find_scenes("test", path)]
     return [part for part, _ in found], [problem for _, problems in found for problem in problems]
@@ -131,39 +136,31 @@ def unequal_renderings(label: str, sequences: list[Sequence]) -> list[Problem]:
     ]
 
 
-def single_frame(path: Path) -> Sequence:
-    """A sequence of one plain EXR file."""
-    return Sequence(path.stem, (Frame(path, (path,), None),))
-
-
-def find_shots(folder: Path) -> tuple[Part, list[Problem]]:
-    """Numbered EXR files, one per frame: a sequence for each run of numbers with the same text in front."""
-    part, problems, numbered = Part("frames", folder, []), [], []
-    for path in sorted(child for child in folder.iterdir() if child.suffix.lower() == ".exr"):
-        match = NUMBERED.fullmatch(path.name)
-        if match:
-            numbered.append((match.group(1), int(match.group(2)), path))
-        elif not path.name.startswith("."):
-            problems.append(Problem("name", path, "no number in its name", expected="names such as shot_0001.exr"))
-    for prefix, shot in groupby(sorted(numbered), lambda item: item[0]):
-        shot = list(shot)
-        name = prefix.rstrip("-_. ") or folder.resolve().name
-        for (_, before, first), (_, after, second) in pairwise(shot):
-            if after != before + 1:
-                what = "the same number as" if after == before else "gap after"
-                problems.append(Problem("gap", second, f"{what} {first.name}", f"frames/{name}"))
-        for _, run in groupby(enumerate(shot), lambda item: item[1][1] - item[0]):
-            frames = tuple(Frame(path, (path,), None) for _, (_, _, path) in run)
-            part.sequences.append(Sequence(name, frames))
-    if not part.sequences:
-        problems.append(Problem("nothing", folder, "no EXR file with a number in its name", part.name))
+def find_plain(folder: Path) -> tuple[Part, list[Problem]]:
+    """Numbered EXR files, one per frame, as frames.shots.find_shots finds them: a sequence for each run of numbers."""
+    part = Part(PLAIN, folder, [])
+    try:
+        shots, notes = find_shots(folder)
+    except InputError as error:
+        return part, [Problem("refused", folder, str(error), PLAIN)]
+    for shot in shots:
+        name = shot.name.rstrip("-_. ") or folder.resolve().name
+        part.sequences.append(Sequence(name, tuple(Frame(path, (path,), None) for path in shot.files)))
+    problems = []
+    for note in notes:  # "<folder or file>: <what>"
+        where, _, what = note.removeprefix(str(folder)).partition(": ")
+        if what.startswith("gap"):
+            problems.append(Problem("gap", folder, what.partition(";")[0], PLAIN))
+        elif what.startswith("skipped"):
+            expected = "names such as shot_0001.exr"
+            problems.append(Problem("name", Path(f"{folder}{where}"), "no number at its end", PLAIN, expected=expected))
     return part, problems
 
 
 def files_of(part: Part, decoded: set[Path]) -> list[File]:
     """All files of a part, in order. decoded: those whose pixels train.py or test.py read."""
     return [
-        File(path, part.label(sequence), path == frame.target, path in decoded)
+        File(path, part.label(sequence), path == frame.target, path in decoded, part.name == PLAIN)
         for sequence in part.sequences
         for frame in sequence.frames
         for path in frame.files

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
 from checking.finding import File
@@ -13,7 +14,8 @@ from checking.values import Values, digest, measure
 from files import InputError
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
-from frames.exr import Header, read_header, read_planes
+from frames.exr import MISS_DEPTH, Header, read_header, read_pixels, read_planes
+from frames.layers import find_layout
 from machine import usable_cores
 
 MOST_THREADS = 8
@@ -56,19 +58,18 @@ def inspect(file: File, decode: bool) -> Contents:
         return Contents(file, problems=[Problem("unreadable", file.path, reason(file, error), file.scene)])
 
     # channels: those that every such file must have, and those that it may have
-    channels, problems = recognise(file, header)
+    channels, problems = (recognise_plain if file.is_plain else recognise)(file, header)
     if problems or not decode:
         return Contents(file, header, channels, problems=problems)
 
-    # pixels, read as for training
-    names = TARGET if file.is_target else MOTION_INPUTS
+    # pixels
     try:
-        planes = split_planes(read_planes(file.path, names, fill=True), names)
+        planes = decode_plain(file, channels) if file.is_plain else decode_as_training(file)
     except (InputError, OSError) as error:
         level, unread = ("", "") if file.decoded else (WARNING, ", which train.py and test.py do not notice here")
         problems.append(Problem("pixels", file.path, reason(file, error) + unread, file.scene, level))
         return Contents(file, header, channels, problems=problems)
-    values = {name: measure(name, planes[name]) for name in channels if name in names}
+    values = {name: measure(name, planes[name]) for name in channels}
     problems += value_problems(file, values)
     return Contents(file, header, channels, values, digest(planes["color"]), problems)
 
@@ -90,6 +91,35 @@ def recognise(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], l
             expected = f"one of {QUANTITIES[name].accepted}"
             problems.append(Problem("channel", file.path, what, file.scene, expected=expected))
     return channels, problems
+
+
+def recognise_plain(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+    """The same for a plain file, whose layers frames/layers.py tells apart."""
+    try:
+        layout = find_layout(header, MOTION_INPUTS, None, [])
+    except InputError as error:
+        channels, problems = recognise(file, header)
+        return channels, problems or [Problem("ambiguous", file.path, reason(file, error), file.scene)]
+    motion = {"motion": layout.motion[0][0]} if layout.motion else {}
+    return {"color": layout.colors[0].source, **layout.surface, **motion}, []
+
+
+def decode_as_training(file: File) -> dict[str, np.ndarray]:
+    """The planes of each quantity, (C, H, W), missing ones included, read as training reads them. Raises InputError."""
+    names = TARGET if file.is_target else MOTION_INPUTS
+    return split_planes(read_planes(file.path, names, fill=True), names)
+
+
+def decode_plain(file: File, channels: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """The planes of these channels, (C, H, W). Raises InputError."""
+    header, pixels = read_pixels(file.path)
+    planes = {}
+    for name, own in channels.items():
+        if any(pixels[channel] is None or pixels[channel].shape != header.size for channel in own):
+            raise InputError(f"{name} has no pixels of size {header.size} (subsampled or deep channels)")
+        planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
+    planes["depth"][planes["depth"] >= MISS_DEPTH] = 0
+    return planes
 
 
 def value_problems(file: File, values: dict[str, Values]) -> list[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checking.finding import Part
 from checking.inspection import Contents
-from checking.pairs import Pair, verdict
+from checking.pairs import Pair, best_sign, verdict
 from checking.problems import ERROR, Problem, lines_of
 from checking.values import Values
 from files import whole_file
@@ -129,9 +129,9 @@ def motion_cell(pair: Pair | None) -> str:
     errors = pair.motion
     if math.isnan(errors["as it is"]):
         return verdict(pair)
-    return (
-        f"{verdict(pair)}: {errors['as it is']:.3f}, {errors['without']:.3f} without, {errors['opposite']:.3f} opposite"
-    )
+    best = best_sign(pair)
+    other = "opposite" if best in ("as it is", "without") else best
+    return f"{verdict(pair)}: {errors['as it is']:.3f}, {errors['without']:.3f} without, {errors[other]:.3f} {other}"
 
 
 def outcome(report: Report) -> str:

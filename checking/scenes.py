@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from checking.inspection import Contents
-from checking.problems import Problem
+from checking.problems import ERROR, Problem
 from frames.channels import QUANTITIES
 from frames.sequences import Sequence
 
@@ -36,14 +36,19 @@ def same_pixels(sequence: Sequence, contents: dict[Path, Contents]) -> list[Prob
 
 
 def lacking(contents: list[Contents]) -> list[Problem]:
-    """Noisy files of a scene without an optional quantity that others of its noisy files have."""
+    """Noisy files of a scene without an optional quantity that others of its noisy files have.
+
+    An error for plain files if the first one has it: all must have the layers of the first.
+    """
     noisy = [c for c in contents if c.header and not c.file.is_target]
+    noisy = [c for c in noisy if all(problem.level != ERROR for problem in c.problems)]
     problems = []
     for name in (name for name, quantity in QUANTITIES.items() if quantity.missing is not None):
         without = [c for c in noisy if name not in c.channels]
         if len(without) < len(noisy):
             found = f"no {name}, which {len(noisy) - len(without)} of the scene's {len(noisy)} noisy files have"
-            problems += [Problem("mixed", c.file.path, found, c.file.scene) for c in without]
+            level = ERROR if noisy[0].file.is_plain and name in noisy[0].channels else ""
+            problems += [Problem("mixed", c.file.path, found, c.file.scene, level) for c in without]
     return problems
 
 

@@ -16,7 +16,7 @@ from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_of, tone_map
 from frames.sequences import Frame, Sequence
 from networks.history import motion_is_known
-from scoring.pictures import save_png, side_by_side, to_bytes
+from scoring.pictures import GAP, save_png, side_by_side, to_bytes
 
 TILE = (144, 256)  # pixels, (H, W)
 TITLE = 16  # pixels, above each row
@@ -34,7 +34,7 @@ def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> None:
         frames = sequences[0].frames
         frame = frames[len(frames) // 2]
         try:
-            rows += [title(f"{label}  {frame.folder.name}:  {'   '.join(COLUMNS)}"), row_of(frame)]
+            rows += [title(f"{label}/{frame.folder.name}", bool(frame.target)), row_of(frame)]
         except (InputError, OSError):  # named already
             continue
     if not rows:
@@ -87,9 +87,11 @@ def fit(image: torch.Tensor) -> torch.Tensor:
     return tile
 
 
-def title(text: str) -> torch.Tensor:
-    """A line of text, black on white, as wide as a row."""
-    width = side_by_side([torch.zeros(3, *TILE, dtype=torch.uint8)] * len(COLUMNS)).shape[2]
-    strip = Image.new("RGB", (width, TITLE), "white")
-    ImageDraw.Draw(strip).text((4, 2), text, "black")
+def title(name: str, has_target: bool) -> torch.Tensor:
+    """The frame's name and what each column shows, black on white, as wide as a row."""
+    width = TILE[1] + GAP
+    strip = Image.new("RGB", (width * len(COLUMNS) - GAP, TITLE), "white")
+    for index, column in enumerate(COLUMNS):
+        text = name if index == 0 else "no target" if column == "target" and not has_target else column
+        ImageDraw.Draw(strip).text((index * width + 2, 2), text, "black")
     return torch.from_numpy(np.array(strip)).movedim(2, 0)

@@ -297,11 +297,28 @@ def test_plain_frames_with_the_names_of_blender(tmp_path):
     assert [len(s.frames) for s in part.sequences if s.scene == "shot"] == [2, 2]
     assert report.contents["frames"][-1].channels["color"] == tuple(f"ViewLayer.Noisy Image.{c}" for c in "RGB")
     assert {(p.kind, p.file.name) for p in report.problems if p.kind in ("gap", "name", "channel")} == {
-        ("gap", "shot_0004.exr"),
+        ("gap", tmp_path.name),
         ("name", "still.exr"),
         ("channel", "other-7.exr"),
     }
+    (gap,) = [p.found for p in report.problems if p.kind == "gap"]
+    assert gap == "gap between shot_0002.exr and shot_0004.exr"
     assert "Vector.X ViewLayer.Vector.Y" in text_of(report) and report.stopped == {"test.py"}
+
+
+def test_a_plain_frame_without_a_layer_that_the_first_one_has_is_an_error(tmp_path):
+    plane = np.ones((24, 32), np.float32)
+    names = ["R", "G", "B", "Z", "N.X", "N.Y", "N.Z", "albedo.R", "albedo.G", "albedo.B"]
+    for number in range(2):
+        write_channels(tmp_path / f"{number}.exr", dict.fromkeys(names[: 10 - 3 * number], plane))
+    assert [(p.kind, p.file.name) for p in checked(tmp_path).problems if p.level == ERROR] == [("mixed", "1.exr")]
+
+
+def test_plain_frames_of_several_view_layers_are_an_error(tmp_path):
+    names = [f"{view}.{name}" for view in ("A", "B") for name in ("Combined.R", "Combined.G", "Combined.B", "Depth.Z")]
+    names += [f"{view}.Normal.{c}" for view in ("A", "B") for c in "XYZ"]
+    write_channels(tmp_path / "1.exr", dict.fromkeys(names, np.ones((24, 32), np.float32)))
+    assert {p.kind for p in checked(tmp_path).problems if p.level == ERROR} == {"ambiguous"}
 
 
 def test_a_scene_of_a_dataset_can_be_checked_alone(whole):
