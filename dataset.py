@@ -31,8 +31,8 @@ from frames.augmentation import (
     draw_order,
     draw_transform,
 )
-from frames.cache import TARGET, Entry, FrameCache
-from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
+from frames.cache import FrameCache, cache_entries
+from frames.channels import QUANTITIES, first_channel
 from frames.sequences import Sequence, Split
 from frames.windows import WindowReader
 from machine import leave_signals_to_the_main_process, usable_cores
@@ -188,18 +188,6 @@ class ResumableLoader(DataLoader):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Skips the batches that the saved run has already returned."""
         self.sampler.skip = state["batches_taken"] * self.batch_size
-
-
-def cache_entries(split: Split) -> list[Entry]:
-    """Every file that training and validation read, with all quantities that any network may read."""
-    entries = {}
-    for sequences, validating in ((split.training, False), (split.validation, True)):
-        for sequence in sequences:
-            for frame in sequence.frames:
-                for path in frame.noisy[:1] if validating else frame.noisy:
-                    entries[path] = Entry(path, MOTION_INPUTS, sequence.size)
-                entries[frame.target] = Entry(frame.target, TARGET, sequence.size)
-    return list(entries.values())
 
 
 class SequenceData(pl.LightningDataModule):

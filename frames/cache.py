@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import QUANTITIES, channel_count
+from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count
 from frames.exr import load_noisy, load_target, report_invalid
+from frames.sequences import Split
 from machine import leave_signals_to_the_main_process
 
 CACHE_FORMAT = 2  # increase it whenever the bytes change their meaning
@@ -55,6 +56,18 @@ class Entry:
     def bytes(self) -> int:
         """The size of the cached file."""
         return HEADER + 2 * int(np.prod(self.shape))
+
+
+def cache_entries(split: Split) -> list[Entry]:
+    """Every file that training and validation read, with all quantities that any network may read."""
+    entries = {}
+    for sequences, validating in ((split.training, False), (split.validation, True)):
+        for sequence in sequences:
+            for frame in sequence.frames:
+                for path in frame.noisy[:1] if validating else frame.noisy:
+                    entries[path] = Entry(path, MOTION_INPUTS, sequence.size)
+                entries[frame.target] = Entry(frame.target, TARGET, sequence.size)
+    return list(entries.values())
 
 
 def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, int]:

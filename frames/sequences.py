@@ -13,8 +13,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from files import InputError
-from frames.channels import PLAIN_INPUTS, find_channels, require_channels
-from frames.exr import Header, read_header
+from frames.channels import PLAIN_INPUTS, require_channels
+from frames.exr import Header, has_quantity, read_header
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
@@ -107,15 +107,15 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
     # usable frames
     frames, notes = [], []
     for folder in frame_folders(scene):
-        names = {child.name for child in folder.iterdir()}
-        numbers = sorted(int(m.group(1)) for m in map(NOISY_NAME.fullmatch, names) if m)
+        names = sorted(child.name for child in folder.iterdir())
+        noisy = sorted(filter(NOISY_NAME.fullmatch, names), key=lambda n: int(NOISY_NAME.fullmatch(n).group(1)))
         target = folder / "target.exr" if "target.exr" in names else None
-        if not numbers:
+        if not noisy:
             notes.append(f"{folder}: skipped, it has no noisy-0.exr (nor any other noisy-*.exr)")
         elif need_target and target is None:
             notes.append(f"{folder}: skipped, it has no target.exr")
         else:
-            frames.append(Frame(folder, tuple(folder / f"noisy-{n}.exr" for n in numbers), target))
+            frames.append(Frame(folder, tuple(folder / name for name in noisy), target))
 
     # split at gaps
     runs = [tuple(f for _, f in run) for _, run in groupby(enumerate(frames), lambda item: item[1].number - item[0])]
@@ -142,15 +142,16 @@ def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Se
         noisy = [headers[file] for frame in sequence.frames for file in frame.noisy]
         targets = [headers[frame.target] for frame in sequence.frames if frame.target]
         for header in noisy:
-            _check_header(header, first, inputs)
+            check_header(header, first, inputs)
         for header in targets:
-            _check_header(header, first, ("color",))
-        albedo = all(find_channels(header.channels, "albedo") for header in noisy)
+            check_header(header, first, ("color",))
+        albedo = all(has_quantity(header, "albedo") for header in noisy)
         checked.append(replace(sequence, size=first.size, albedo=albedo))
     return checked
 
 
-def _check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> None:
+def check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> None:
+    """Raises InputError if a file lacks a channel of `quantities`, or its data window is not that of `first`."""
     require_channels(header.path, header.channels, quantities)
     if header.window != first.window:
         raise InputError(
@@ -227,14 +228,23 @@ def split_dataset(root: Path, length: int, crop_size: int, inputs: tuple[str, ..
     sequence has `length` frames, frames are smaller than `crop_size`, or a file lacks a channel of `inputs`.
     """
     sequences, notes = find_sequences(root / "train", True, inputs)
+    validation = None
     if (root / "val").is_dir():
         validation, validation_notes = find_sequences(root / "val", True, inputs)
-        training, training_notes = keep_long_enough(sequences, length)
-        notes += validation_notes + training_notes
-    else:
-        training, validation, split_notes = split_validation(sequences, length)
-        notes += split_notes
-    check_crop(training, crop_size)
+        notes += validation_notes
+    split = split_found(sequences, validation, length)
+    check_crop(split.training, crop_size)
+    return replace(split, notes=notes + split.notes)
+
+
+def split_found(training: list[Sequence], validation: list[Sequence] | None, length: int) -> Split:
+    """What split_dataset makes of the sequences of `train/` and of `val/`, None where there is no such folder.
+
+    The notes are on sequences that are too short. Raises InputError as split_dataset does, but for the crop.
+    """
+    if validation is None:
+        return Split(*split_validation(training, length))
+    training, notes = keep_long_enough(training, length)
     return Split(training, validation, notes)
 
 

@@ -13,11 +13,11 @@ import torch
 from support import QUICK, make_scene, run_script, write_channels
 from torch.utils.data import default_collate
 
-from dataset import TrainingWindows, ValidationWindows, cache_entries
+from dataset import TrainingWindows, ValidationWindows
 from files import InputError
 from frames import cache as cache_module
 from frames.augmentation import augment_batch
-from frames.cache import BLOCK, TARGET, Entry, FrameCache, from_blocks, load_half, to_blocks
+from frames.cache import BLOCK, TARGET, Entry, FrameCache, cache_entries, from_blocks, load_half, to_blocks
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import find_sequences, split_dataset
 from train import main

@@ -35,6 +35,22 @@ def test_frames_are_in_the_order_of_their_numbers(tmp_path):
     assert names(sequences[0]) == ["frame-9999", "frame-10000", "frame-10001"]
 
 
+def test_renderings_keep_their_names_and_are_in_the_order_of_their_numbers(tmp_path):
+    folder = make_scene(tmp_path / "A", frames=1, noisy=3) / "frame-0000"
+    for old, new in (("noisy-0", "noisy-002"), ("noisy-2", "noisy-10")):
+        (folder / f"{old}.exr").rename(folder / f"{new}.exr")
+    (sequence,), _ = find_sequences(tmp_path, need_target=True)
+    assert [path.name for path in sequence.frames[0].noisy] == ["noisy-1.exr", "noisy-002.exr", "noisy-10.exr"]
+
+
+def test_an_albedo_in_two_layers_names_the_file(tmp_path):
+    path = make_scene(tmp_path / "A", frames=1) / "frame-0000/noisy-1.exr"
+    names = ["R", "G", "B", "Z", "N.X", "N.Y", "N.Z", *(f"{x}.albedo.{c}" for x in "ab" for c in "RGB")]
+    write_channels(path, {name: np.ones((24, 32), np.float32) for name in names})
+    with pytest.raises(InputError, match=r"noisy-1.exr: albedo is in several layers"):
+        find_sequences(tmp_path, need_target=True)
+
+
 def test_a_gap_splits_the_sequence_and_is_reported(tmp_path):
     make_scene(tmp_path / "A", frames=6)
     shutil.rmtree(tmp_path / "A" / "frame-0002")

@@ -1,0 +1,179 @@
+"""Looks into every file, in a few threads: header, channels, and the values of the pixels."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from checking.finding import File
+from checking.problems import KINDS, WARNING, Problem
+from checking.values import Values, digest, measure
+from files import InputError
+from frames.cache import TARGET
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
+from frames.exr import MISS_DEPTH, Header, read_header, read_pixels, read_planes
+from frames.layers import find_layout
+from machine import usable_cores
+
+MOST_THREADS = 8
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds. header: None if it cannot be read. channels: of each quantity that it has.
+
+    values: of each quantity, empty if its pixels were not decoded. digest: of its colors.
+    """
+
+    file: File
+    header: Header | None = None
+    channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    values: dict[str, Values] = field(default_factory=dict)
+    digest: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def in_threads(work: Callable[[Item], Result], items: list[Item], title: str) -> Iterator[Result]:
+    """The results of `work` for each item, in order, with a progress bar. After an interrupt nothing new is begun."""
+    with ThreadPoolExecutor(min(MOST_THREADS, usable_cores())) as pool:
+        pending = [pool.submit(work, item) for item in items]
+        try:
+            for future in tqdm(pending, desc=title, unit="file", delay=1, leave=False):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def inspect(file: File, decode: bool) -> Contents:
+    """Reads a file's header and, with `decode`, its pixels. What is wrong with it alone is in the `problems`."""
+    # header
+    try:
+        header = read_header(file.path)
+    except (InputError, OSError) as error:
+        return Contents(file, problems=[Problem("unreadable", file.path, reason(file, error), file.scene)])
+
+    # channels: those that every such file must have, and those that it may have
+    channels, problems = (recognise_plain if file.is_plain else recognise)(file, header)
+    if problems or not decode:
+        return Contents(file, header, channels, problems=problems)
+
+    # pixels
+    try:
+        planes = decode_plain(file, channels) if file.is_plain else decode_as_training(file)
+    except (InputError, OSError) as error:
+        level, unread = ("", "") if file.decoded else (WARNING, ", which train.py and test.py do not notice here")
+        problems.append(Problem("pixels", file.path, reason(file, error) + unread, file.scene, level))
+        return Contents(file, header, channels, problems=problems)
+    values = {name: measure(name, planes[name]) for name in channels}
+    problems += value_problems(file, values)
+    return Contents(file, header, channels, values, digest(planes["color"]), problems)
+
+
+def recognise(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+    """The channels of each quantity that the file has, and what is missing or there twice."""
+    required = TARGET if file.is_target else PLAIN_INPUTS
+    channels, problems = {}, []
+    for name in TARGET if file.is_target else MOTION_INPUTS:
+        try:
+            found = find_channels(header.channels, name)
+        except InputError as error:
+            problems.append(Problem("ambiguous", file.path, str(error).partition(";")[0], file.scene))
+            continue
+        if found:
+            channels[name] = found
+        elif name in required:
+            what = f"no channel for {name} ({QUANTITIES[name].unit}); it has {' '.join(header.channels) or 'none'}"
+            expected = f"one of {QUANTITIES[name].accepted}"
+            problems.append(Problem("channel", file.path, what, file.scene, expected=expected))
+    return channels, problems
+
+
+def recognise_plain(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+    """The same for a plain file, whose layers frames/layers.py tells apart."""
+    try:
+        layout = find_layout(header, MOTION_INPUTS, None, [])
+    except InputError as error:
+        channels, problems = recognise(file, header)
+        return channels, problems or [Problem("ambiguous", file.path, reason(file, error), file.scene)]
+    motion = {"motion": layout.motion[0][0]} if layout.motion else {}
+    return {"color": layout.colors[0].source, **layout.surface, **motion}, []
+
+
+def decode_as_training(file: File) -> dict[str, np.ndarray]:
+    """The planes of each quantity, (C, H, W), missing ones included, read as training reads them. Raises InputError."""
+    names = TARGET if file.is_target else MOTION_INPUTS
+    return split_planes(read_planes(file.path, names, fill=True), names)
+
+
+def decode_plain(file: File, channels: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """The planes of these channels, (C, H, W). Raises InputError."""
+    header, pixels = read_pixels(file.path)
+    planes = {}
+    for name, own in channels.items():
+        if any(pixels[channel] is None or pixels[channel].shape != header.size for channel in own):
+            raise InputError(f"{name} has no pixels of size {header.size} (subsampled or deep channels)")
+        planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
+    planes["depth"][planes["depth"] >= MISS_DEPTH] = 0
+    return planes
+
+
+def value_problems(file: File, values: dict[str, Values]) -> list[Problem]:
+    """What is odd about the values of a file."""
+    problems = []
+    for name, value in values.items():
+        for kind, number in value.odd.items():
+            if kind == "fireflies" and not file.is_target:  # what a noisy rendering is made of
+                continue
+            problems.append(Problem(kind, file.path, describe(kind, name, number, value), file.scene))
+    return problems
+
+
+def describe(kind: str, name: str, number: int, value: Values) -> str:
+    """How many values of the quantity `name` are odd in this way, and how far they go."""
+    if kind == "nan":
+        return f"{number} of {value.count} values of {name} are NaN or Inf"
+    if kind == "empty":
+        return f"{name} is 0 everywhere"
+    if kind == "constant":
+        return f"{name} is {value.low:.4g} everywhere"
+    if kind == "encoded":
+        return f"normals from {value.low:.3g} to {value.high:.3g}, as in a picture"
+    if kind == "length":
+        return f"{number} normals are longer than 1"
+    if kind == "fireflies":
+        return f"{number} pixels far brighter than the rest, up to {value.high:.4g}"
+    return f"{number} of {value.count} values of {name} are outside, from {value.low:.4g} to {value.high:.4g}"
+
+
+def reason(file: File, error: Exception) -> str:
+    """What a reader says is wrong with a file, without the file's name and the fix, which the kind of problem has."""
+    text = str(error).removeprefix(f"{file.path}: ").replace("\n", " ")
+    if isinstance(error, InputError):
+        text = text.removesuffix(f"; {KINDS['unreadable'].fix}")
+    return text
+
+
+def windows_differ(contents: Iterable[Contents]) -> list[Problem]:
+    """A problem for each file of a sequence whose data window is not that of the first file that can be read."""
+    readable = [c for c in contents if c.header]
+    return [
+        Problem(
+            "size",
+            c.file.path,
+            f"{extent(c.header)}, but {readable[0].file.path} has {extent(readable[0].header)}",
+            c.file.scene,
+        )
+        for c in readable
+        if c.header.window != readable[0].header.window
+    ]
+
+
+def extent(header: Header) -> str:
+    """Size and place of a file's data window, for messages."""
+    height, width = header.size
+    return f"{width}x{height} pixels from {header.window[:2]}"
