@@ -38,6 +38,7 @@ from networks.kernels import (
     tap_count,
 )
 from networks.motion import estimate_motion
+from networks.recording import is_recording
 from networks.rows import row_blocks
 
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
@@ -141,7 +142,8 @@ class FilteringDenoiser(nn.Module):
         """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after pad."""
         motion = frame[:, first_channel(self.inputs, "motion") :]
         known = motion_is_known(motion)
-        if frame.device.type == "cpu" and known.all():  # a GPU would have to wait for the answer
+        may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
+        if may_ask and known.all():
             return frame
         surface = frame[:, first_channel(self.inputs, "depth") : -2]
         estimated = estimate_motion(state[-1][:, SURFACE], surface)
