@@ -13,7 +13,7 @@ from exporting.step import IMAGE, SECOND_LOOK, NamedStep
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from model import denoise
 
-SIZES = (45, 70), (64, 32)  # (H, W) of the made-up sequences: one that is padded, one that is not
+SIZES = (45, 70), (64, 96)  # (H, W) of the made-up sequences: one that is padded, one that is not
 LENGTH = 5  # frames of a made-up sequence
 DARK = 0.01  # of a frame's mean: in pixels darker than this, differences are relative to it
 

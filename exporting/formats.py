@@ -83,7 +83,7 @@ def write_onnx(step: NamedStep, path: Path, about: dict[str, str]) -> None:
 def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
     """write_step for torch.export. `about` goes into the archive's extra file `about`, as JSON."""
     inputs, free = example_inputs(step), torch.export.Dim.DYNAMIC
-    rows, columns = torch.export.Dim("rows"), torch.export.Dim("columns")
+    rows, columns = (torch.export.Dim(side, min=2) for side in ("rows", "columns"))  # 1 would be special
     sizes = {name: {2: free, 3: free} if planes.ndim else {} for name, planes in inputs.items()}
     for name, stride in zip(step.state_names, step.denoiser.strides, strict=True):
         count = step.denoiser.multiple // stride
@@ -92,6 +92,10 @@ def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
         program = torch.export.export(
             step, (inputs,), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
         )
+        # its assertions are about the example's memory layout, which other sizes do not share
+        for node in [n for n in program.graph.nodes if n.target == torch.ops.aten._assert_scalar.default]:
+            program.graph.erase_node(node)
+        program.graph_module.recompile()
         torch.export.save(program, path, extra_files={"about": json.dumps(about)})
 
 
