@@ -23,7 +23,8 @@ REAL_FRAMES = 6  # of the first sequence
 def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
     """Writes options.output, and returns its largest relative difference from PyTorch.
 
-    options: of exporting.options. Raises InputError, and leaves no file, if the difference is above the tolerance.
+    options: of exporting.options. Raises InputError if the difference is above the tolerance, and OSError if the
+    file cannot be written; neither leaves a file.
     """
     # what to check with, before the work
     checks = [(f"made-up frames of {w}x{h}", made_up_frames(denoiser.inputs, (h, w))) for h, w in SIZES]
@@ -36,7 +37,11 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
     step, tolerance, largest = NamedStep(denoiser), TOLERANCES[options.precision], 0.0
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(options.output) as temporary:
-        write_step(step, temporary, about(step, options.precision))
+        try:
+            write_step(step, temporary, about(step, options.precision))
+        except OSError as error:
+            reason = f"not written ({error}); free some space, or choose another folder"
+            raise OSError(f"{options.output}: {reason}") from error
 
         # check
         exported = read_step(temporary)
