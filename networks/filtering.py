@@ -52,6 +52,7 @@ from networks.kernels import (
     tap_count,
 )
 from networks.motion import estimate_motion
+from networks.recording import is_recording
 from networks.rows import row_blocks
 
 FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
@@ -140,7 +141,8 @@ class FilteringDenoiser(nn.Module):
         """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after pad."""
         motion = frame[:, MOTION]
         known = motion_is_known(motion)
-        if frame.device.type == "cpu" and known.all():  # a GPU would have to wait for the answer
+        may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
+        if may_ask and known.all():
             return frame
         estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
         return with_motion(frame, motion.where(known, estimated))

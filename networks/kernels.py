@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from networks.recording import is_recording
 from networks.rows import row_blocks
 
 FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
@@ -55,7 +56,8 @@ def shifted(padded: torch.Tensor, radius: int, height: int, width: int, step: in
     step: pixels from one offset to the next.
     """
     offsets = range(0, (2 * radius + 1) * step, step)
-    return [padded[..., y : y + height, x : x + width] for y in offsets for x in offsets]
+    rows = [padded[:, :, y : y + height] for y in offsets]
+    return [planes[..., x : x + width] for planes in rows for x in offsets]
 
 
 def doubled(planes: torch.Tensor) -> torch.Tensor:
@@ -85,10 +87,10 @@ class TapSum(torch.autograd.Function):
     def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, radius: int, step: int) -> torch.Tensor:
         ctx.save_for_backward(weights, padded)
         ctx.taps = radius, *weights.shape[2:], step
-        first, *rest = shifted(padded, *ctx.taps)
-        total = first * weights[:, :1]
-        for index, tap in enumerate(rest, 1):
-            total.addcmul_(tap, weights[:, index : index + 1])
+        first, *rest = zip(shifted(padded, *ctx.taps), weights.split(1, 1), strict=True)
+        total = first[0] * first[1]
+        for tap, weight in rest:
+            total.addcmul_(tap, weight)
         return total
 
     @staticmethod
@@ -135,6 +137,36 @@ class Misfit(torch.autograd.Function):
         return to_bandwidths, *(None,) * (squares.shape[1] + 1)
 
 
+def tap_sum(weights: torch.Tensor, padded: torch.Tensor, radius: int, step: int = 1) -> torch.Tensor:
+    """TapSum, or while an exporter records, the same without its memory layout."""
+    if not is_recording():
+        return TapSum.apply(weights, padded, radius, step)
+    taps = shifted(padded, radius, *weights.shape[2:], step)
+    return sum(tap * weight for tap, weight in zip(taps, weights.split(1, 1), strict=True))
+
+
+def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tensor]) -> torch.Tensor:
+    """Misfit, or while an exporter records, the same without writing into views."""
+    if not is_recording():
+        return Misfit.apply(bandwidths, guides, *taps)
+    groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
+    scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
+    return torch.stack([((tap - guides).square() * scales).sum(1) for tap in taps], 1)
+
+
+def smooth_upsampling(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of taps, (B, taps, h, w), the last of the coarser result, with `upsampling_logits` added to those."""
+    coarse = logits[:, -COARSE_TAPS:]  # (B, COARSE_TAPS, h, w)
+    extra = upsampling_logits(logits)
+    if not is_recording():
+        pairs = coarse.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, COARSE_TAPS, h/2, 2, w/2, 2)
+        pairs += extra
+        return logits
+    height, width = logits.shape[2:]
+    extra = extra.expand(-1, height // 2, -1, width // 2, -1).reshape(COARSE_TAPS, height, width)
+    return torch.cat((logits[:, :-COARSE_TAPS], coarse + extra), 1)
+
+
 def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None, patch: int = 1) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
@@ -166,14 +198,11 @@ def filter_rows(
     if above:
         taps += shifted(above[1], 1, *size, step=2)
     bandwidths = head[:, -BANDWIDTHS:].clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
-    logits = head[:, : len(taps)] - Misfit.apply(bandwidths, guides, *taps)  # (B, taps, h, w)
-    if above:
-        pairs = logits[:, -COARSE_TAPS:].unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, COARSE_TAPS, h/2, 2, w/2, 2)
-        pairs += upsampling_logits(logits)
-    weights = logits.softmax(1)
+    logits = head[:, : len(taps)] - misfit(bandwidths, guides, taps)  # (B, taps, h, w)
+    weights = (smooth_upsampling(logits) if above else logits).softmax(1)
     # the mean of their samples
     mine, coarse = weights.split([tap_count(radius), COARSE_TAPS], 1) if above else (weights, None)
-    total = TapSum.apply(mine, own[0], radius, 1)  # (B, C + 1, h, w)
+    total = tap_sum(mine, own[0], radius)  # (B, C + 1, h, w)
     if above:
-        total = total + TapSum.apply(coarse, above[0], 1, 2)
+        total = total + tap_sum(coarse, above[0], 1, step=2)
     return total[:, :-1] / total[:, -1:].clamp(min=NO_SAMPLES)

@@ -74,8 +74,8 @@ class StopOnSignal(pl.Callback):
         self.checkpoint, self.resume = checkpoint, resume
         self.requested = False
 
-    def on_fit_start(self, trainer, module) -> None:
-        """Installs the signal handlers."""
+    def on_train_start(self, trainer, module) -> None:
+        """Installs the signal handlers, in place of Lightning's, which would drop the epoch if they came in validation."""
         self.handlers = {s: signal.signal(s, self.request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def request_stop(self, _number: int, _frame) -> None:

@@ -1,0 +1,31 @@
+"""Writes a trained denoiser to a file that other programs can run: `python export.py CHECKPOINT model.onnx`."""
+
+import sys
+
+from exporting.options import parse_options
+from files import InputError
+from machine import let_idle_threads_sleep
+
+
+def main() -> None:
+    """The command line. Files that cannot be read or written end it with one clear line."""
+    try:
+        options = parse_options()
+        let_idle_threads_sleep()
+
+        # after the options are checked: PyTorch takes seconds to import
+        from exporting.run import run
+        from training.checkpoints import load_denoiser
+
+        difference = run(load_denoiser(options.checkpoint), options)
+    except (InputError, OSError) as error:
+        sys.exit(f"export.py: {error}")
+    except ImportError as missing:
+        sys.exit(f"export.py: {missing}; pip install onnx onnxruntime")
+    except KeyboardInterrupt:
+        sys.exit("\nexport.py: interrupted; nothing was written")
+    print(f"{options.output}: its images differ from PyTorch's by at most {difference:.1e} (relative)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""One step of the recurrence with every input and output under a name of its own: what an exported file computes.
+
+Shapes: H rows, W columns; a batch of one. H' and W' are H and W, rounded up to multiples of the denoiser's `multiple`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from frames.channels import QUANTITIES
+from frames.exr import MISS_DEPTH
+from model import Denoiser
+from networks.filtering import NEVER, FilteringDenoiser
+from networks.history import SURFACE, WEIGHT
+
+Named = dict[str, torch.Tensor]
+
+SECOND_LOOK = "second_look"
+IMAGE = "image"
+
+
+class NamedStep(nn.Module):
+    """Maps named tensors to named tensors: `input_names` to `output_names`, in these orders.
+
+    A quantity of the frame is (1, channels, H, W) float32; NaN and Inf count as 0. The state is `hidden_<level>`,
+    (1, channels, H' / stride, W' / stride) in the network's type, and of a FilteringDenoiser `history`, float32. Zeros
+    are the state before a sequence. second_look, a boolean, asks a FilteringDenoiser to see a sequence's first frame
+    again, given the state after it. The image is (1, 3, H, W) linear radiance, float32.
+    """
+
+    def __init__(self, denoiser: Denoiser | FilteringDenoiser):
+        super().__init__()
+        self.denoiser = denoiser
+        self.frame_channels = {name: QUANTITIES[name].count for name in denoiser.inputs}
+        self.looks_twice = hasattr(denoiser, "second_look")
+        self.hidden_names = [f"hidden_{level}" for level in range(len(denoiser.network.channels))]
+        self.state_names = [*self.hidden_names, *(["history"] if self.looks_twice else [])]
+        self.input_names = [*denoiser.inputs, *([SECOND_LOOK] if self.looks_twice else []), *self.state_names]
+        self.output_names = [IMAGE, *map(self.next_name, self.state_names)]
+
+    @staticmethod
+    def next_name(name: str) -> str:
+        """The output that is the input `name` of the next frame."""
+        return f"next_{name}"
+
+    def forward(self, inputs: Named) -> Named:
+        """See the class."""
+        frame = torch.cat([finite(name, inputs[name]) for name in self.denoiser.inputs], 1)  # (1, C, H, W)
+        state = [inputs[name] for name in self.state_names]
+        if self.looks_twice:
+            state[-1] = with_empty_marked(state[-1])
+            again, again_state = self.denoiser.second_look(frame, state)
+            frame = again.where(inputs[SECOND_LOOK], frame)
+            state[-1] = again_state[-1].where(inputs[SECOND_LOOK], state[-1])
+        height, width = frame.shape[2:]
+        image, state = self.denoiser(self.padded(frame, state[0]), state)
+        image = image[..., :height, :width]
+        return dict(zip(self.output_names, (image, *state), strict=True))
+
+    def padded(self, frame: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """The (1, C, H, W) frame, padded as by Denoiser.pad to (1, C, H', W'), for a state with this first part.
+
+        Its size is written as a multiple of the state's, with which an exporter reckons much faster than with a
+        remainder. The two reshapes change nothing, but fail where the state is of another size.
+        """
+        (height, width), stride, multiple = frame.shape[2:], self.denoiser.strides[0], self.denoiser.multiple
+        rows, columns = (stride * extent for extent in hidden.shape[2:])
+        taller = F.pad(frame, (0, 0, 0, -height % multiple), mode="replicate").reshape(1, -1, rows, width)
+        return F.pad(taller, (0, -width % multiple, 0, 0), mode="replicate").reshape(1, -1, rows, columns)
+
+    def first_state(self, height: int, width: int) -> Named:
+        """The state before a sequence of frames of this size: zeros."""
+        planes = torch.zeros(1, sum(self.frame_channels.values()), height, width)
+        state = self.denoiser.initial_state(self.denoiser.pad(planes)[0])
+        return {name: torch.zeros_like(part) for name, part in zip(self.state_names, state, strict=True)}
+
+
+def finite(name: str, planes: torch.Tensor) -> torch.Tensor:
+    """The planes of the quantity `name`, as frames/exr.py reads them: NaN, Inf, and depths that stand for a miss are 0.
+
+    (A comparison with NaN is false.)
+    """
+    return planes.where(planes.abs() < (MISS_DEPTH if name == "depth" else torch.inf), 0.0)
+
+
+def with_empty_marked(history: torch.Tensor) -> torch.Tensor:
+    """(1, HISTORY, H', W') with a depth that no surface has wherever it holds no samples."""
+    empty = history[:, WEIGHT] <= 0
+    depth = history[:, SURFACE][:, :1].masked_fill(empty, NEVER)
+    return torch.cat((history[:, : SURFACE.start], depth, history[:, SURFACE.start + 1 :]), 1)
