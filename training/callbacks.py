@@ -75,7 +75,7 @@ class StopOnSignal(pl.Callback):
         self.requested = False
 
     def on_train_start(self, trainer, module) -> None:
-        """Installs the signal handlers, in place of Lightning's, which would drop the epoch if they came in validation."""
+        """Installs the signal handlers, in place of Lightning's, which drop an epoch that is being validated."""
         self.handlers = {s: signal.signal(s, self.request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def request_stop(self, _number: int, _frame) -> None:
