@@ -161,9 +161,8 @@ class FrameCache:
             raise InputError(f"{self.folder}: {error.strerror}; {ELSEWHERE}") from error
         needed, free = sum(entry.bytes for entry in missing), shutil.disk_usage(self.folder).free
         if needed > free:
-            raise InputError(
-                f"{self.folder}: the decoded frames need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; {ELSEWHERE}"
-            )
+            needed, free = f"{needed / 1e9:.2f} GB", f"{free / 1e9:.2f} GB"
+            raise InputError(f"{self.folder}: the decoded frames need {needed}, {free} are free; {ELSEWHERE}")
 
         # decode
         processes = min(workers, len(missing))
