@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from machine import positive
+from version import add_version
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -13,6 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 if training and reconstruction would run, 1 if not; 130 after Ctrl-C.",
         allow_abbrev=False,
     )
+    add_version(parser)
     add = parser.add_argument
     add(
         "path",

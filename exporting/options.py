@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from files import InputError
+from version import add_version
 
 ONNX, PT2 = ".onnx", ".pt2"
 TOLERANCES = {"float": 1e-3, "half": 0.1}  # largest difference from PyTorch, relative: see exporting/check.py
@@ -16,6 +17,7 @@ def parse_options() -> argparse.Namespace:
         epilog="The file is run over several frames, and deleted if its images are not PyTorch's: docs/export.md.",
         allow_abbrev=False,
     )
+    add_version(parser)
     add = parser.add_argument
     add("checkpoint", type=Path, help="a .ckpt file of train.py, or released weights (.safetensors)")
     add("output", type=Path, help=f"the file to write: {ONNX} for ONNX Runtime and others, {PT2} for torch.export")

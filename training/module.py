@@ -96,9 +96,11 @@ class DenoisingModule(pl.LightningModule):
         # and recompute stores no activations
         step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
         state, frames = None, []
-        if hasattr(self.denoiser, "second_look"):
+        if hasattr(self.denoiser, "second_look") and not self.looks_once:
             first, state = self.first_look(step, noisy[:, 0], start)
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
+        elif start is not None:
+            state = self.denoiser.state_with_history(noisy[:, 0], start)
         for frame in noisy.unbind(1):
             if self.training and self.speed.recompute:
                 image, state = checkpoint(step, frame, state, use_reentrant=False)
@@ -106,6 +108,15 @@ class DenoisingModule(pl.LightningModule):
                 image, state = step(frame, state)
             frames.append(image)
         return torch.stack(frames, 1)  # (B, T, 3, H, W)
+
+    @property
+    def looks_once(self) -> bool:
+        """Whether this training step leaves out the second look: every other one does.
+
+        With two looks at every first frame, the only pixels without a previous image whose result counts would be those
+        that have just come into view, too few to learn what to do there: they stayed noisy.
+        """
+        return self.training and self.global_step % 2 == 1
 
     def first_look(self, step: Step, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State]:
         """A window's first frame, (B, C, H, W), as FilteringDenoiser.second_look wants it, and the state before it.

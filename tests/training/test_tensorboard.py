@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import pytest
 import torch
 from support import QUICK, make_scene, run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -71,8 +70,3 @@ def test_options_become_hyperparameters_that_tensorboard_can_list():
     options = argparse.Namespace(channels=[8, 10], rate=0.5, means=[], cache_dir=None, dataset=Path("data"), fused=True)
     wanted = {"channels": "8 10", "rate": 0.5, "means": "none", "cache_dir": "none", "dataset": "data", "fused": True}
     assert hyperparameters(options) == wanted
-
-
-@pytest.mark.parametrize("script", ["train.py", "test.py", "render.py"])
-def test_every_script_tells_its_version(script):
-    assert run_script(script, "--version").stdout.split() == [script, VERSION]
