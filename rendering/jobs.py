@@ -6,12 +6,17 @@ appears under its name only when all its files are in it.
 
 import hashlib
 import json
+import os
 import shutil
+import socket
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from files import InputError, whole_file
 from rendering.cameras import Camera, as_json
+
+ABANDONED = 24 * 3600  # seconds, after which another machine's temporary folder is taken for a leftover
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,23 @@ class Job:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary folders that killed processes left in a sequence's folder."""
+    """Removes the temporary folders that killed processes left in a sequence's folder.
+
+    Those of other running processes stay: a second run of the same command may be at work. Whether a process of another
+    machine still runs cannot be told, so its folders go after a day.
+    """
     for leftover in folder.glob(".frame-*"):
+        host, _, process = leftover.name.partition("-")[2].partition("-")[2].rpartition("-")
+        try:
+            if host == socket.gethostname():
+                os.kill(int(process), 0)  # raises if there is no such process
+                continue
+            if time.time() - leftover.stat().st_mtime < ABANDONED:
+                continue
+        except PermissionError:
+            continue  # it runs, as another user
+        except (OSError, ValueError):
+            pass
         shutil.rmtree(leftover, ignore_errors=True)
 
 

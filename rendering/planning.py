@@ -4,7 +4,6 @@ Lengths are the scene's (metres in rooms), y is up in rooms. Rays, in the varian
 of everything.
 """
 
-import math
 from collections.abc import Callable
 
 import mitsuba as mi
@@ -18,7 +17,7 @@ from rooms.floor import Room
 from rooms.room import generator, make_room
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
-HORIZON = 256  # frames over which a path is checked, so that a longer sequence begins as a shorter one does
+HORIZON = 256  # frames of a path through a room; a longer sequence goes back and forth along it
 SHOTS = 60  # candidates for the path through a room
 MOVES = ("pan", "dolly", "truck", "orbit", "crane")
 SPEEDS = (-2.7, -0.85)  # logarithm of metres per frame: from 2 mm to 14 cm, up to some ten pixels of 256
@@ -46,16 +45,24 @@ def plan_room(source: RoomSource, frames: int) -> list[Camera]:
     # candidates, from the generator in the state that the room leaves
     rng = generator(source.seed, source.split, source.number)
     room = make_room(rng)
-    horizon = HORIZON * math.ceil(frames / HORIZON)
-    shots = [shot(room, rng, horizon) for _ in range(SHOTS)]
+    shots = [shot(room, rng, HORIZON) for _ in range(SHOTS)]
 
     # the first that keeps clear
     scene, _ = load_scene(source, PLANNER, None)
     for clearance, sight in CLEARANCES:
         for path in shots:
             if keeps_clear(distances(scene), path, clearance, sight):
-                return path[:frames]
+                return back_and_forth(path, frames)
     return [shots[0][0]] * frames
+
+
+def back_and_forth(path: list[Camera], frames: int) -> list[Camera]:
+    """The first `frames` cameras along a path that turns round at its ends.
+
+    So a longer one begins as a shorter one does.
+    """
+    there_and_back = path + path[-2:0:-1]
+    return [there_and_back[frame % len(there_and_back)] for frame in range(frames)]
 
 
 def plan_scene(source: FileSource, frames: int) -> list[Camera]:

@@ -66,9 +66,15 @@ def run(options: argparse.Namespace) -> None:
             progress.set_postfix_str(f"{samples / 1e6 / (time.monotonic() - start):.2f} M samples/s", refresh=False)
             progress.update()
 
-        # temporary folders of workers that died
+        # temporary folders of workers that died, and frames that went to another disk
         for folder, _ in found:
             remove_leftovers(folder)
+            lacking = [n for n in range(options.frames) if not (folder / f"frame-{n:04d}" / "target.exr").is_file()]
+            if lacking:
+                raise InputError(
+                    f"{folder}: frames that workers rendered are not there ({len(lacking)}, such as {lacking[0]}); "
+                    "let all machines see the dataset under the same path"
+                )
 
 
 def missing_frames(found: list[tuple], frames: int, settings: Settings, progress: tqdm) -> Iterator[Job]:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("mitsuba")
 
 from rendering.cameras import as_json
-from rendering.planning import shot
+from rendering.planning import back_and_forth, shot
 from rooms.room import generator, make_room
 
 
@@ -18,6 +18,11 @@ def test_a_longer_shot_begins_as_a_shorter_one():
         return shot(make_room(rng), rng, frames)
 
     assert first_shot(40)[:7] == first_shot(7)
+
+
+def test_a_path_longer_than_was_checked_goes_back_and_forth_along_it():
+    assert back_and_forth([1, 2, 3, 4], 9) == [1, 2, 3, 4, 3, 2, 1, 2, 3]
+    assert back_and_forth([1, 2, 3, 4], 3) == [1, 2, 3] and back_and_forth([1], 1) == [1]
 
 
 def test_shots_of_a_dozen_rooms_are_finite_and_move():

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from support import ROOT, run_script
 from files import InputError
 from rendering import renderer, run, variants
 from rendering.cameras import Camera
-from rendering.jobs import FileSource, RoomSource, open_sequence
+from rendering.jobs import FileSource, RoomSource, open_sequence, remove_leftovers
 from rendering.options import parse
 from rendering.renderer import render_frame
 
@@ -72,7 +73,9 @@ def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
     said = process.communicate()[0].decode()
     assert process.returncode == (130 if blow == signal.SIGINT else -9)
     assert blow == signal.SIGKILL or ("interrupted" in said and "Traceback" not in said)
-    (tmp_path / "data" / "train" / NAME / ".frame-0003-gone-1").mkdir()
+    leftover = tmp_path / "data" / "train" / NAME / ".frame-0003-gone-1"
+    leftover.mkdir()
+    os.utime(leftover, (0, 0))
     shutil.copy(*((tmp_path / "data" / "train" / NAME / "frame-0000" / n) for n in ("target.exr", "mark")))
     run_script(*command(scene, tmp_path / "data", *more))
     assert (tmp_path / "data" / "train" / NAME / "frame-0000" / "mark").is_file(), "rendered again though it was done"
@@ -114,6 +117,29 @@ def test_a_deleted_file_is_made_again(scene, tmp_path):
     (tmp_path / "data" / "train" / NAME / "frame-0002" / "noisy-1.exr").unlink()
     run_script(*command(scene, tmp_path / "data"))
     assert pixels(tmp_path / "data") == before
+
+
+def test_temporary_folders_go_when_their_process_is_gone(tmp_path):
+    host = socket.gethostname()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    kept = [f".frame-0000-{host}-{os.getpid()}", ".frame-0001-other-machine-1"]
+    gone = [f".frame-0002-{host}-{dead.pid}", ".frame-0003-other-machine-2", ".frame-0004-odd"]
+    for name in kept + gone:
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / gone[1], (0, 0))  # of long ago
+    os.utime(tmp_path / gone[2], (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_frames_that_went_to_another_disk_are_missed(scene, tmp_path, monkeypatch):
+    def elsewhere(work, jobs, client):
+        return [1 for _ in jobs]  # as workers do whose dataset is another disk
+
+    monkeypatch.setattr(run, "run_jobs", elsewhere)
+    with pytest.raises(InputError, match=r"frames that workers rendered are not there \(3, such as 0\)"):
+        run.run(parse([str(a) for a in command(scene, tmp_path / "data")[1:]]))
 
 
 def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
