@@ -1,47 +1,22 @@
-"""Pins training: the command line, exact repetition and resuming, the schedule, what TensorBoard gets, clear errors."""
+"""Pins training: the command line, exact repetition, the schedule, what TensorBoard gets, clear errors."""
 
 import math
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from support import QUICK, REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script, write_channels
+from support import QUICK, REAL_DATASET, make_scene, needs_real_dataset, run_script, write_channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from train_runs import assert_same_weights, run_training, weights
 
 from files import InputError
 from train import main
-from training.callbacks import AveragedWeights, StopOnSignal
 from training.checkpoints import load_denoiser
 from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
 from training.options import parse_options
 from training.run import train
-
-
-def run_training(dataset, log_dir, *more):
-    """Trains within this process, with small defaults; returns the last checkpoint's path."""
-    arguments = [str(a) for a in (dataset, *QUICK, "--log_dir", log_dir, "--samples_per_epoch", 6, *more)]
-    return train(parse_options(arguments), arguments)
-
-
-def hear_ctrl_c():
-    """Undoes what a shell does to its background jobs: they, and all that they start, ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def weights(path):
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
-def assert_same_weights(a, b):
-    a, b = weights(a), weights(b)
-    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_the_command_line_trains_logs_and_keeps_best_and_last(small_dataset, tmp_path):
@@ -96,132 +71,9 @@ def test_a_seed_repeats_and_workers_do_not_matter_and_another_seed_differs(small
     assert not torch.equal(*(next(iter(weights(runs[i]).values())) for i in (0, 2)))
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
-    whole = run_training(small_dataset, tmp_path / "whole", "--max_epochs", 4)
-    half = run_training(small_dataset, tmp_path / "half", "--max_epochs", 2)
-    arguments = [str(small_dataset), "--checkpoint", str(half), "--log_dir", str(tmp_path / "half")]
-    resumed = parse_options([*arguments, "--max_epochs", "4", "--num_workers", "0", "--accelerator", "cpu"])
-    assert resumed.crop_size == 16 and resumed.channels == [8, 10] and resumed.samples_per_epoch == 6
-    last = train(resumed, arguments)
-    assert last.resolve() == half.resolve()
-    assert_same_weights(whole, last)
-    a, b = (torch.load(p, weights_only=True) for p in (whole, last))
-    assert a["epoch"] == b["epoch"] == 3 and a["global_step"] == b["global_step"] == 12
-    assert a["lr_schedulers"] == b["lr_schedulers"]
-    for x, y in zip(
-        a["optimizer_states"][0]["state"].values(), b["optimizer_states"][0]["state"].values(), strict=True
-    ):
-        assert torch.equal(x["exp_avg_sq"], y["exp_avg_sq"])
-
-
-@pytest.mark.parametrize(
-    ("number", "moment"),
-    [
-        (signal.SIGINT, r"Epoch 0: .* [1-9]\d*/200"),
-        (signal.SIGTERM, r"Epoch 0: .* [1-9]\d*/200"),
-        (signal.SIGTERM, r"Epoch 0: .* 200/200(.|\s)*Validation DataLoader"),
-    ],
-)
-def test_a_signal_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equals_an_uninterrupted_one(
-    small_dataset, tmp_path, number, moment
-):
-    many = ("--max_epochs", 2, "--samples_per_epoch", 400)
-    whole = run_training(small_dataset, tmp_path / "whole", *many)
-    arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "cut", *many]
-    arguments[arguments.index("--num_workers") + 1] = "1"
-    command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=hear_ctrl_c)
-    deadline = time.monotonic() + 200
-    while not re.search(moment, (tmp_path / "log").read_text()):
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-        time.sleep(0.05)
-    os.killpg(process.pid, number)  # as terminals and SLURM do: the workers get it, too
-    assert process.wait(100) != 0
-    said = (tmp_path / "log").read_text()
-    last = tmp_path / "cut" / "version_0" / "checkpoints" / "last.ckpt"
-    assert last.is_file() and f"--checkpoint {last}" in said and "Traceback" not in said
-    assert 0 < torch.load(last, weights_only=True)["global_step"] < 400
-    resume = said[said.rindex(sys.executable) :].splitlines()[0].split()
-    run_script(*resume[1:])
-    assert_same_weights(whole, last)
-
-
-def test_a_second_ctrl_c_stops_at_once():
-    stop = StopOnSignal(None, "")
-    stop.request_stop(signal.SIGINT, None)
-    assert stop.requested
-    with pytest.raises(KeyboardInterrupt):
-        stop.request_stop(signal.SIGINT, None)
-
-
 def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
     assert run_training(small_dataset, tmp_path / "runs", "--fast_dev_run") is None
     assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def test_max_time_stops_within_an_epoch_and_the_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
-    many = ("--max_epochs", 1, "--samples_per_epoch", 400)
-    whole = run_training(small_dataset, tmp_path / "whole", *many)
-    last = run_training(small_dataset, tmp_path / "cut", *many, "--max_time", "00:00:00:01")
-    assert 0 < torch.load(last, weights_only=True)["global_step"] < 200
-    run_training(small_dataset, tmp_path / "cut", *many, "--checkpoint", last)
-    assert_same_weights(whole, last)
-
-
-def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
-    module, saved = DenoisingModule({"channels": [4, 4]}, 1e-3), []
-    trainer = SimpleNamespace(is_last_batch=False, should_stop=False, save_checkpoint=lambda p, **_: saved.append(p))
-    trainer.strategy = SimpleNamespace(reduce_boolean_decision=lambda value, all: value)
-    stop = StopOnSignal(tmp_path / "last.ckpt", "")
-    stop.requested = True
-    for count in (1, 1):
-        with pytest.raises(KeyboardInterrupt):
-            stop.on_train_batch_end(trainer, module, None, None, 0)
-        assert len(saved) == count
-        next(module.parameters()).data[0] = math.nan
-
-
-@pytest.mark.parametrize("broken", ["gradient", "loss"])
-def test_a_step_without_a_finite_gradient_or_loss_changes_nothing_and_is_counted(broken):
-    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
-    bad = torch.tensor(math.nan)
-    for loss, gradient, skipped in ((1.0, 1.0, 0), (bad, 1.0, 1) if broken == "loss" else (1.0, bad, 1)):
-        module.step_loss = torch.as_tensor(loss)
-        for parameter in module.parameters():
-            parameter.grad = torch.ones_like(parameter) * gradient
-        module.configure_gradient_clipping(None, 0.5)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in module.parameters()])
-        assert module.skipped_steps == skipped and norm == pytest.approx(0 if skipped else 0.5, rel=1e-4)
-
-
-def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_without(small_dataset, tmp_path):
-    quick = ("--samples_per_epoch", 40, "--learning_rate", 1e-2)
-    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, *quick)
-    saved = torch.load(last, weights_only=True)
-    name = "denoiser.network.output.bias"
-    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
-    # without averages, and so it stays
-    resume = ["--checkpoint", last, "--average", "off", "--max_epochs", 2]
-    last = run_training(small_dataset, tmp_path / "runs", *resume, *quick)
-    assert "current_model_state" not in torch.load(last, weights_only=True)
-    assert parse_options([str(small_dataset), "--checkpoint", str(last)]).average == "off"
-
-
-def test_a_run_that_stops_averaging_goes_on_from_the_weights_themselves():
-    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
-    for callbacks, wanted in (([], "own"), ([AveragedWeights()], "mean")):
-        module._trainer = SimpleNamespace(callbacks=callbacks)
-        saved = {"state_dict": "mean", "current_model_state": "own", "lr_schedulers": [], "optimizer_states": []}
-        module.on_load_checkpoint(saved)
-        assert saved["state_dict"] == wanted
-
-
-def test_the_mean_of_the_weights_is_that_of_about_the_last_tenth():
-    mean, values = torch.zeros(1), [float(step) for step in range(1000)]
-    for count, value in enumerate(values):
-        AveragedWeights.approach([mean], [torch.tensor([value])], torch.tensor(count))
-    assert 800 < mean.item() < 980
 
 
 def test_two_processes_share_an_epoch(small_dataset, tmp_path):
