@@ -19,7 +19,7 @@ $python render.py "$dataset" --procedural "${ROOMS:-40}" --split train $rooms --
 $python render.py "$dataset" --procedural 3 --split val $rooms --denoise_target
 
 last=$(ls -t "$runs"/*/checkpoints/last.ckpt 2>/dev/null | head -n 1 || true)
-$python train.py "$dataset" --network "$network" --crop_size "${CROP:-96}" --samples_per_epoch "${SAMPLES:-400}" \
-    --batch_size "${BATCH:-4}" --learning_rate 1e-3 --max_epochs "${EPOCHS:-70}" --log_dir "$runs" ${last:+--checkpoint "$last"}
+$python train.py "$dataset" --network "$network" --crop_size "${CROP:-144}" --samples_per_epoch "${SAMPLES:-200}" \
+    --batch_size "${BATCH:-2}" --learning_rate 1e-3 --max_epochs "${EPOCHS:-70}" --log_dir "$runs" ${last:+--checkpoint "$last"}
 last=$(ls -t "$runs"/*/checkpoints/last.ckpt | head -n 1)
 $python -m training.weights "$last" "weights/$network.safetensors"

@@ -75,6 +75,18 @@ def test_training_computes_what_reconstruction_does():
         assert changed[0] < 1e-5 < 1e-3 < changed[1]
 
 
+def test_every_other_training_step_looks_at_the_first_frame_once(monkeypatch):
+    torch.manual_seed(0)
+    module = DenoisingModule({"channels": [8, 10], "kernels": True}, 1e-3, loss="picture")
+    noisy = torch.rand(1, 2, 12, 32, 32)
+    once, _ = module.denoiser(noisy[:, 0])
+    for step in (0, 1, 2):
+        monkeypatch.setattr(DenoisingModule, "global_step", step)
+        first = module.train()(noisy)[:, 0]
+        assert torch.allclose(first, once, atol=1e-6) == (step == 1)
+        assert not torch.allclose(module.eval()(noisy)[:, 0], once, atol=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["paper", "picture"])
 def test_both_losses_train(mixed_dataset, tmp_path, loss):
     last = run_training(mixed_dataset, tmp_path / "runs", "--max_epochs", 1, "--loss", loss, "--recompute", "on")
