@@ -14,7 +14,7 @@ SPATIAL_WEIGHT, GRADIENT_WEIGHT, TEMPORAL_WEIGHT = 0.8, 0.1, 0.1  # equation 4
 FRAME_SIGMA = 2.0  # frames; this Gaussian is the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1
 LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravishankar and Bresler 2011
 
-PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.15, "square": 8.0, "relative": 0.02, "brightness": 0.5}
+PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.15, "square": 8.0, "relative": 0.02, "brightness": 0.2}
 RELATIVE_FLOOR, RELATIVE_LIMIT = 0.05, 20.0  # of picture_loss: smallest denominator; largest relative error
 BRIGHTNESS_SIZE, BRIGHTNESS_LIMIT = 16, 1.0  # pixels; relative error beyond which it counts linearly
 

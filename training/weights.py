@@ -1,6 +1,9 @@
 """Released weights: a denoiser alone, small, in a file that holds tensors and text and nothing that could be executed.
 
 python -m training.weights runs/version_0/checkpoints/last.ckpt weights/default.safetensors
+
+Several checkpoints are averaged: the mean of the weights of runs that began with the same ones is often better than
+each of them (Wortsman et al. 2022, "Model soups").
 """
 
 import argparse
@@ -40,16 +43,26 @@ def write_weights(checkpoint: dict, path: Path) -> None:
         save_file(contents, temporary, metadata)
 
 
+def average(checkpoints: list[dict]) -> dict:
+    """A checkpoint with the mean of the weights of checkpoints of one network. Raises InputError if they differ."""
+    first, *others = checkpoints
+    options = first["hyper_parameters"]["denoiser"]
+    if any(other["hyper_parameters"]["denoiser"] != options for other in others):
+        raise InputError("checkpoints of different networks cannot be averaged; give those of one network")
+    stacked = {name: [c["state_dict"][name].float() for c in checkpoints] for name in first["state_dict"]}
+    return first | {"state_dict": {name: sum(weights) / len(weights) for name, weights in stacked.items()}}
+
+
 def main() -> None:
     """The command line."""
     from training.checkpoints import load_checkpoint
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a .ckpt file of train.py")
+    parser.add_argument("checkpoint", type=Path, nargs="+", help=f"a .ckpt file of train.py, or a {SUFFIX} file")
     parser.add_argument("weights", type=Path, help=f"the {SUFFIX} file to write")
     options = parser.parse_args()
     try:
-        write_weights(load_checkpoint(options.checkpoint), options.weights)
+        write_weights(average([load_checkpoint(path) for path in options.checkpoint]), options.weights)
     except (InputError, OSError) as error:
         sys.exit(f"training.weights: {error}")
 

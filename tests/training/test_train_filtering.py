@@ -7,6 +7,7 @@ import pytest
 import torch
 from support import make_scene, run_script, write_channels
 
+from files import InputError
 from frames.channels import PLAIN_INPUTS, find_channels
 from frames.exr import read_exr, read_header
 from inference.options import build_parser
@@ -16,6 +17,7 @@ from training.checkpoints import load_denoiser
 from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
+from training.weights import average
 
 SMALL = ["--channels", "8", "10", "--patch", "2", "--kernels", "on", "--crop_size", "16", "--sequence_length", "3"]
 SMALL += ["--batch_size", "2", "--num_workers", "0", "--accelerator", "cpu", "--precision", "32-true"]
@@ -125,6 +127,20 @@ def test_released_weights_reconstruct_what_the_checkpoint_does_and_can_be_fine_t
     tuned = load_denoiser(train(parse_options(arguments), arguments)).state_dict()
     for name, weight in load_denoiser(released).state_dict().items():
         assert torch.allclose(weight, tuned[name], atol=1e-6)
+
+
+def test_weights_of_several_checkpoints_are_averaged(tmp_path):
+    saved = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        module = DenoisingModule({"channels": [4, 6], "kernels": True}, 1e-3)
+        saved.append({"hyper_parameters": {"denoiser": module.denoiser.options}, "state_dict": module.state_dict()})
+    name = "denoiser.network.finest.bias"
+    mean = average(saved)["state_dict"][name]
+    assert torch.allclose(mean, (saved[0]["state_dict"][name] + saved[1]["state_dict"][name]) / 2)
+    saved[1]["hyper_parameters"] = {"denoiser": module.denoiser.options | {"radius": 1}}
+    with pytest.raises(InputError, match="different networks cannot be averaged"):
+        average(saved)
 
 
 def test_a_file_that_holds_no_weights_is_named(tmp_path):
