@@ -126,8 +126,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="one training each; the table shows the mean")
     parser.add_argument("--steps", type=int, default=300)
     options, given = parser.parse_known_args()
+    # what every row is trained with
     given = ["--max_epochs", "1", "--batch_size", "2", "--crop_size", "96", "--learning_rate", "1e-3", *given]
     given += ["--samples_per_epoch", str(2 * options.steps), "--network", "default"]
+    # each row, unless it is there
     rows = []
     for name in options.only:
         found = []

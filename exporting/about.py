@@ -21,6 +21,7 @@ def about(step: NamedStep, precision: str) -> dict[str, str]:
     frame: the channels' names in this project's EXR files, in order, the unit, and what stands for the quantity where
     there is none, null if it must be there. state: channels, stride, multiple and NumPy type.
     """
+    # what goes in: the frame, and the state
     frame = {
         name: {"channels": QUANTITIES[name].stored, "unit": QUANTITIES[name].unit, "missing": QUANTITIES[name].missing}
         for name in step.denoiser.inputs
@@ -35,6 +36,7 @@ def about(step: NamedStep, precision: str) -> dict[str, str]:
         }
         for (name, part), stride in parts
     }
+    # the texts
     return {
         "frame": json.dumps(frame),
         "state": json.dumps(state),

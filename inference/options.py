@@ -73,8 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="for the report: another method's folder, with DIR/<Scene>/frame-0000.exr ...; repeatable",
     )
-    # numbered frames: what their channels mean
-    add = parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)").add_argument
+    add_frame_options(parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)"))
+    return parser
+
+
+def add_frame_options(group: argparse._ArgumentGroup) -> None:
+    """What the channels of numbered frames mean, and which are denoised."""
+    add = group.add_argument
     add("--layer", help="the view layer to denoise; needed if the frames have several")
     add(
         "--also",
@@ -98,7 +103,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="the space of the normals; auto: camera if the camera turns them, as far as the frames show; "
         "default: %(default)s",
     )
-    return parser
 
 
 def refuse_frame_options(options: argparse.Namespace) -> None:
