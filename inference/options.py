@@ -80,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
 def add_frame_options(group: argparse._ArgumentGroup) -> None:
     """What the channels of numbered frames mean, and which are denoised."""
     add = group.add_argument
+    # which colors
     add("--layer", help="the view layer to denoise; needed if the frames have several")
     add(
         "--also",
@@ -89,6 +90,7 @@ def add_frame_options(group: argparse._ArgumentGroup) -> None:
         help="further color layers to denoise with the same kernels, such as light groups, so that they still add up; "
         "names or patterns, like 'Combined_*'",
     )
+    # what motion and normals mean
     add(
         "--motion",
         default="auto",

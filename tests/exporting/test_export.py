@@ -170,7 +170,7 @@ def test_errors_are_one_line(exported, tmp_path, monkeypatch):
         assert not list(tmp_path.glob("*a.*"))
 
 
-def same_as_test_py(weights, model, scene, folder):
+def assert_same_as_test_py(weights, model, scene, folder):
     """Runs the example and test.py on a scene, and compares their EXR files frame by frame."""
     example = [sys.executable, "-I", ROOT / "examples/denoise_onnx.py", model, scene, folder / "onnx"]
     subprocess.run(example, check=True, cwd=folder, timeout=500)
@@ -187,7 +187,7 @@ def same_as_test_py(weights, model, scene, folder):
 
 def test_the_example_gives_what_test_py_gives(exported, tmp_path):
     _, weights, model = exported
-    same_as_test_py(weights, model, make_scene(tmp_path / "A", frames=3, noisy=1), tmp_path)
+    assert_same_as_test_py(weights, model, make_scene(tmp_path / "A", frames=3, noisy=1), tmp_path)
 
 
 @needs_real_dataset
@@ -196,7 +196,7 @@ def test_the_example_on_real_frames(exported, tmp_path):
     for number in range(3):
         name = f"dining-room/frame-{number:04d}"
         shutil.copytree(REAL_DATASET / "test" / name, tmp_path / name)
-    same_as_test_py(weights, model, tmp_path / "dining-room", tmp_path)
+    assert_same_as_test_py(weights, model, tmp_path / "dining-room", tmp_path)
 
 
 def test_the_example_needs_nothing_of_this_project():
