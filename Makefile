@@ -12,11 +12,12 @@ DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_si
 	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
-.PHONY: help setup browser demo test train lint
+.PHONY: help setup browser demo test soak train lint
 
 help:
 	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
 	@echo "make test                      set up, then run the tests"
+	@echo "make soak                      set up, then kill, corrupt and repeat everything many times; hours"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
@@ -37,8 +38,12 @@ browser: $(INSTALLED)
 		|| $(VENV)/bin/playwright install chromium-headless-shell >/dev/null 2>&1 \
 		|| echo "no browser could be installed: the tests of the report will be skipped"
 
+# One process a core, each with one thread.
 test: $(INSTALLED) browser
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
+
+soak: $(INSTALLED) browser
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/soak --soak --numprocesses auto --dist worksteal $(ARGS)
 
 # Each step continues where it stopped.
 demo: $(INSTALLED)
