@@ -76,7 +76,7 @@ CHANGES = {
     "no guides": Change(values={"networks.kernels.BANDWIDTH_SCALES": (0.0,) * 4}),
     "no shading guide": Change(values={"networks.kernels.BANDWIDTH_SCALES": (50.0, 4.0, 4.0, 0.0)}),
     "no gain": Change(values={f"{FILTERING}.GAIN_LIMIT": 0.0}),
-    "squares instead of splines": Change(values={"networks.kernels.COARSE_SHARES": (1 / 3,) * 3}),
+    "coarse pixels as squares": Change(values={"networks.kernels.COARSE_SHARES": (0.5, 0.5)}),
     "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": None}),
     "no windows that begin with history": Change(("--augment", *WITHOUT_HISTORY)),
     "paper's loss": Change(("--loss", "paper")),

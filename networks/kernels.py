@@ -3,7 +3,7 @@
 Shapes: B frames, h rows and w columns of one level, whose pixels are averages of squares of the frame's.
 """
 
-import math
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,8 +14,8 @@ from networks.recording import is_recording
 from networks.rows import row_blocks
 
 FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
-COARSE_TAPS = 9  # 3x3 of the coarser result
-COARSE_SHARES = 9 / 32, 22 / 32, 1 / 32  # a quadratic B-spline at a quarter of a pixel: an even pixel's, along an axis
+COARSE_TAPS = 9  # logits, for 3x3 pixels of the coarser result, of which each pixel takes the nearest 2x2
+COARSE_SHARES = 0.25, 0.75  # of the farther and the nearer of two coarser pixels, along an axis: linear interpolation
 GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
 BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
@@ -50,43 +50,52 @@ def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> t
     return F.pad(planes[:, :, first:last], (margin, margin, *missing), mode="replicate")
 
 
-def shifted(padded: torch.Tensor, radius: int, height: int, width: int, step: int = 1) -> list[torch.Tensor]:
-    """Views (B, C, height, width) of padded planes at every offset up to `radius` both ways, row by row.
+def shifted(padded: torch.Tensor, count: int, height: int, width: int, step: int = 1) -> list[torch.Tensor]:
+    """Views (B, C, height, width) of padded planes at `count` offsets along each axis, row by row.
 
     step: pixels from one offset to the next.
     """
-    offsets = range(0, (2 * radius + 1) * step, step)
+    offsets = range(0, count * step, step)
     rows = [padded[:, :, y : y + height] for y in offsets]
     return [planes[..., x : x + width] for planes in rows for x in offsets]
 
 
 def doubled(planes: torch.Tensor) -> torch.Tensor:
-    """(B, C, h, w) to (B, C, 2h, 2w), each pixel four times."""
-    return F.interpolate(planes, scale_factor=2.0, mode="nearest")
+    """(B, C, h, w) to (B, C, 2h - 2, 2w - 2): each pixel four times, and one row or column less on every side.
 
-
-def upsampling_logits(like: torch.Tensor) -> torch.Tensor:
-    """(COARSE_TAPS, 1, 2, 1, 2): what makes equal logits of the coarser taps a smooth upsampling.
-
-    By row tap and column tap, for even and odd rows and even and odd columns. Without it the four pixels of a coarser
-    one have the same taps, and where kernels are wide, its square shows.
+    With a margin of one pixel before, the four coarser pixels nearest to a pixel are then at its corners, two apart.
     """
-    even = like.new_tensor(COARSE_SHARES).log()
-    axis = torch.stack((even, even.flip(0)), 1)  # (3 taps, 2 parities)
-    return (axis[:, None, :, None] + axis[None, :, None, :]).reshape(COARSE_TAPS, 1, 2, 1, 2) + math.log(COARSE_TAPS)
+    return F.interpolate(planes, scale_factor=2.0, mode="nearest")[..., 1:-1, 1:-1]
+
+
+def coarse_logits(logits: torch.Tensor) -> torch.Tensor:
+    """(B, COARSE_TAPS, h, w) logits of the coarser pixels around each pixel's own to those of the nearest four.
+
+    What is added makes equal logits a smooth upsampling. Without it the four pixels of a coarser one would be the same
+    mean of the same taps, and where kernels are wide, its square would show.
+    """
+    taps = logits.unflatten(1, (3, 3))
+    # of three along an axis, an even pixel's nearest are the first two, an odd one's the last two
+    corners = [taps[:, y : y + 2, x : x + 2, y::2, x::2] for y, x in product((0, 1), repeat=2)]
+    # together they count as much as all nine would
+    even = (3 * logits.new_tensor(COARSE_SHARES)).log()
+    axis = torch.stack((even, even.flip(0)), 1)  # (2 taps, 2 parities)
+    shares = (axis[:, None, :, None] + axis[None, :, None, :]).reshape(2, 2, 4, 1, 1)
+    nearest = torch.stack(corners, 3) + shares  # (B, 2, 2, 4, h/2, w/2)
+    return F.pixel_shuffle(nearest.flatten(1, 3), 2)  # (B, 4, h, w)
 
 
 class TapSum(torch.autograd.Function):
     """The sum of the taps of padded planes, each times its own weight.
 
-    weights: (B, taps, h, w). padded: (B, C, h', w'); radius, step: see `shifted`. Gives (B, C, h, w).
+    weights: (B, taps, h, w). padded: (B, C, h', w'); count, step: see `shifted`. Gives (B, C, h, w).
     Written out because PyTorch's own gradient of a view allocates and adds planes of zeros for every tap.
     """
 
     @staticmethod
-    def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, radius: int, step: int) -> torch.Tensor:
+    def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, count: int, step: int) -> torch.Tensor:
         ctx.save_for_backward(weights, padded)
-        ctx.taps = radius, *weights.shape[2:], step
+        ctx.taps = count, *weights.shape[2:], step
         first, *rest = zip(shifted(padded, *ctx.taps), weights.split(1, 1), strict=True)
         total = first[0] * first[1]
         for tap, weight in rest:
@@ -137,11 +146,11 @@ class Misfit(torch.autograd.Function):
         return to_bandwidths, *(None,) * (squares.shape[1] + 1)
 
 
-def tap_sum(weights: torch.Tensor, padded: torch.Tensor, radius: int, step: int = 1) -> torch.Tensor:
+def tap_sum(weights: torch.Tensor, padded: torch.Tensor, count: int, step: int = 1) -> torch.Tensor:
     """TapSum, or while an exporter records, the same without its memory layout."""
     if not is_recording():
-        return TapSum.apply(weights, padded, radius, step)
-    taps = shifted(padded, radius, *weights.shape[2:], step)
+        return TapSum.apply(weights, padded, count, step)
+    taps = shifted(padded, count, *weights.shape[2:], step)
     return sum(tap * weight for tap, weight in zip(taps, weights.split(1, 1), strict=True))
 
 
@@ -152,19 +161,6 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
     groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
     scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
     return torch.stack([((tap - guides).square() * scales).sum(1) for tap in taps], 1)
-
-
-def smooth_upsampling(logits: torch.Tensor) -> torch.Tensor:
-    """Logits of taps, (B, taps, h, w), the last of the coarser result, with `upsampling_logits` added to those."""
-    coarse = logits[:, -COARSE_TAPS:]  # (B, COARSE_TAPS, h, w)
-    extra = upsampling_logits(logits)
-    if not is_recording():
-        pairs = coarse.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, COARSE_TAPS, h/2, 2, w/2, 2)
-        pairs += extra
-        return logits
-    height, width = logits.shape[2:]
-    extra = extra.expand(-1, height // 2, -1, width // 2, -1).reshape(COARSE_TAPS, height, width)
-    return torch.cat((logits[:, :-COARSE_TAPS], coarse + extra), 1)
 
 
 def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None, patch: int = 1) -> torch.Tensor:
@@ -191,18 +187,19 @@ def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level |
 def filter_rows(
     own: list[torch.Tensor], above: list[torch.Tensor], guides: torch.Tensor, head: torch.Tensor, radius: int
 ) -> torch.Tensor:
-    """filter_level of a few rows. own, above: samples and guides, with their margins; above: doubled."""
-    size = guides.shape[2:]
+    """filter_level of a few rows. own, above: samples and guides, with their margins; above: `doubled`."""
+    count, size = 2 * radius + 1, guides.shape[2:]
+    logits, *coarse, bandwidths = head.split([count**2, *[COARSE_TAPS] * bool(above), BANDWIDTHS], 1)
+    taps = shifted(own[1], count, *size)
+    if above:
+        logits = torch.cat((logits, coarse_logits(*coarse)), 1)
+        taps += shifted(above[1], 2, *size, step=2)
     # how well each tap's guides fit
-    taps = shifted(own[1], radius, *size)
-    if above:
-        taps += shifted(above[1], 1, *size, step=2)
-    bandwidths = head[:, -BANDWIDTHS:].clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
-    logits = head[:, : len(taps)] - misfit(bandwidths, guides, taps)  # (B, taps, h, w)
-    weights = (smooth_upsampling(logits) if above else logits).softmax(1)
+    bandwidths = bandwidths.clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
+    weights = (logits - misfit(bandwidths, guides, taps)).softmax(1)  # (B, taps, h, w)
     # the mean of their samples
-    mine, coarse = weights.split([tap_count(radius), COARSE_TAPS], 1) if above else (weights, None)
-    total = tap_sum(mine, own[0], radius)  # (B, C + 1, h, w)
+    mine, coarse = weights.tensor_split([count**2], 1)
+    total = tap_sum(mine, own[0], count)  # (B, C + 1, h, w)
     if above:
-        total = total + tap_sum(coarse, above[0], 1, step=2)
+        total = total + tap_sum(coarse, above[0], 2, step=2)
     return total[:, :-1] / total[:, -1:].clamp(min=NO_SAMPLES)

@@ -6,7 +6,6 @@ import torch
 from networks.kernels import (
     BANDWIDTH_SCALES,
     COARSE_SHARES,
-    COARSE_TAPS,
     FINEST_RADIUS,
     Level,
     Misfit,
@@ -64,23 +63,24 @@ def test_filtering_equals_the_slow_sum():
     for y, x in ((0, 0), (3, 4), (5, 7), (2, 0)):
         logits, values = [], []
 
-        def add(level, row, column, y=y, x=x, logits=logits, values=values):
+        def add(level, row, column, logit, y=y, x=x, logits=logits, values=values):
             squares = (level.guides[0, :, row, column] - own.guides[0, :, y, x]).square()
             groups = squares[:1].sum(), squares[1:4].sum(), squares[4:8].sum(), squares[8:].sum()
             distance = sum(bandwidths[i, y, x] * group for i, group in enumerate(groups))
-            logits.append(head[0, len(logits), y, x] + level.samples[0, -1, row, column].log() - distance)
+            logits.append(head[0, logit, y, x] + level.samples[0, -1, row, column].log() - distance)
             values.append(picture(level)[0, :, row, column])
 
         for dy in range(-radius, radius + 1):
             for dx in range(-radius, radius + 1):
-                add(own, min(max(y + dy, 0), 5), min(max(x + dx, 0), 7))
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                add(coarser, min(max(y // 2 + dy, 0), 2), min(max(x // 2 + dx, 0), 3))
-                # the spline: an even pixel leans to the tap before, an odd one to the tap after
-                down, across = (COARSE_SHARES[1 + (-d if place % 2 else d)] for d, place in ((dy, y), (dx, x)))
+                add(own, min(max(y + dy, 0), 5), min(max(x + dx, 0), 7), len(logits))
+        rows, columns = ((0, -1) if place % 2 == 0 else (0, 1) for place in (y, x))  # the nearer first
+        for dy in rows:
+            for dx in columns:
+                own_logit = tap_count(radius) + 3 * (dy + 1) + dx + 1
+                add(coarser, min(max(y // 2 + dy, 0), 2), min(max(x // 2 + dx, 0), 3), own_logit)
+                down, across = (COARSE_SHARES[0 if d else 1] for d in (dy, dx))
                 logits[-1] = logits[-1] + torch.tensor(9 * down * across).log()
-        assert len(logits) == tap_count(radius) + COARSE_TAPS
+        assert len(logits) == tap_count(radius) + 4
         weights = torch.stack(logits).softmax(0)
         wanted = (torch.stack(values) * weights[:, None]).sum(0)
         assert torch.allclose(result[0, :, y, x], wanted, atol=1e-5)
@@ -108,7 +108,7 @@ def test_the_sum_of_taps_has_the_gradient_of_its_formula(step):
     generator = torch.Generator().manual_seed(0)
     weights = torch.rand(1, 9, 4, 5, generator=generator, dtype=torch.double, requires_grad=True)
     padded = torch.rand(1, 2, 4 + 2 * step, 5 + 2 * step, generator=generator, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(TapSum.apply, (weights, padded, 1, step))
+    assert torch.autograd.gradcheck(TapSum.apply, (weights, padded, 3, step))
 
 
 def test_the_misfit_has_the_gradient_of_its_formula():
@@ -145,6 +145,6 @@ def test_rows_with_margin_repeat_the_border(top, end):
 
 def test_shifted_planes_are_views_at_every_offset():
     padded = rows_with_margin(torch.arange(6.0).reshape(1, 1, 2, 3), 0, 2, 1)
-    views = shifted(padded, 1, 2, 3)
+    views = shifted(padded, 3, 2, 3)
     assert len(views) == 9 and torch.equal(views[4], padded[..., 1:3, 1:4])
     assert views[0].flatten().tolist() == [0, 0, 1, 0, 0, 1]
