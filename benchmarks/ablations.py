@@ -1,6 +1,6 @@
 """What each idea in the filtering network is worth: the network with one of them changed, trained for the same steps.
 
-    python -m benchmarks.ablations DATASET TEST results                      # two hours on two cores; can be resumed
+    python -m benchmarks.ablations DATASET TEST results                      # two hours on one core; can be resumed
     python -m benchmarks.ablations DATASET TEST results --only baseline "no guides" --seeds 0 1
 
 Every row starts from random weights, with the same data, steps and seed. TEST: a dataset, a folder of scenes, or one
@@ -20,10 +20,13 @@ import torch
 from benchmarks import methods
 from benchmarks.reporting import ROOT, alone, report
 from files import whole_file
+from frames.augmentation import AUGMENTATIONS
 from frames.channels import PLAIN_INPUTS
 from frames.exr import load_target
 from frames.radiance import exposure_of, luminance
 from frames.sequences import find_test_sequences
+from networks.filtering import blend
+from networks.history import PREVIOUS, reproject
 from scoring.metrics import NAMES, SequenceScore, mean_scores
 from training.options import parse_options
 from training.run import train
@@ -32,6 +35,17 @@ from training.run import train
 def nothing_found(history, motion, surface):
     """Instead of networks.history.reproject: there is no history."""
     return torch.zeros_like(history[:, :10]), torch.zeros_like(history[:, :1])
+
+
+def previous_image_only(history, motion, surface):
+    """Instead of networks.history.reproject: kernels filter this frame's samples only."""
+    found, validity = reproject(history, motion, surface)
+    return torch.cat((found[:, PREVIOUS], torch.zeros_like(found[:, PREVIOUS.stop :])), 1), validity
+
+
+def never_kept(filtered, divisor, previous, validity, gate, mix, gain):
+    """Instead of networks.filtering.blend: nothing of the previous image stays."""
+    return blend(filtered, divisor, previous, torch.zeros_like(validity), gate, mix, gain)
 
 
 def any_surface(then, now):
@@ -58,13 +72,21 @@ class Change:
 
 
 FILTERING = "networks.filtering"
-WITHOUT_HISTORY = ["reverse", "stop", "flip", "rotate", "modulate", "expose", "orient", "average", "drop"]
+
+
+def without(name: str) -> tuple[str, ...]:
+    """Options of train.py: all augmentations of the filtering network but this one."""
+    return "--augment", *(a for a in AUGMENTATIONS if a != name)
+
+
 CHANGES = {
     "baseline": Change(),
     "3x3 kernels": Change(("--radius", "1")),
     "four levels": Change(("--channels", "32", "48", "64", "96")),
     "six levels": Change(("--channels", "32", "48", "64", "96", "128", "128")),
     "no history": Change(values={f"{FILTERING}.reproject": nothing_found}),
+    "only this frame's samples": Change(values={f"{FILTERING}.reproject": previous_image_only}),
+    "no blend with the previous image": Change(values={f"{FILTERING}.blend": never_kept}),
     "no test of surfaces": Change(values={"networks.history.same_surface": any_surface}),
     "history of 8 samples": Change(values={f"{FILTERING}.MAX_WEIGHT": 8.0}),
     "hidden state not warped": Change(values={f"{FILTERING}.warp_hidden": unwarped}),
@@ -78,8 +100,12 @@ CHANGES = {
     "no gain": Change(values={f"{FILTERING}.GAIN_LIMIT": 0.0}),
     "coarse pixels as squares": Change(values={"networks.kernels.COARSE_SHARES": (0.5, 0.5)}),
     "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": None}),
-    "no windows that begin with history": Change(("--augment", *WITHOUT_HISTORY)),
+    "no windows that begin with history": Change(without("history")),
+    "no windows of averaged renderings": Change(without("average")),
+    "all buffers in every window": Change(without("drop")),
     "paper's loss": Change(("--loss", "paper")),
+    "direct": Change(("--network", "direct", "--schedule", "cosine")),
+    "paper's network": Change(("--network", "paper", "--schedule", "cosine")),
 }
 COLUMNS = (*NAMES, "first psnr", "luminance")
 
