@@ -6,6 +6,7 @@ in scene units, world-space shading normals, albedo. The hidden state is one ten
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -175,21 +176,56 @@ def make_denoiser(options: dict) -> Denoiser | FilteringDenoiser:
     return FilteringDenoiser(**arguments) if arguments.pop("kernels", False) else Denoiser(**arguments)
 
 
-def denoise(
+class Estimate(NamedTuple):
+    """What a frame and the frames before it say of it, on the CPU.
+
+    image: (3, H, W) linear radiance. samples: (1, H, W), or (1, 1, 1) for all pixels: for how many samples that stands.
+    """
+
+    image: torch.Tensor
+    samples: torch.Tensor
+
+
+def estimates(
     denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
+) -> Iterator[tuple[torch.Tensor, Estimate]]:
+    """Yields each (C, H, W) frame of a sequence with its Estimate.
 
     Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights.
     step: a faster equivalent of the denoiser, from inference/engines.py.
     """
     device = next(denoiser.parameters()).device
     step, state = step or denoiser, None
-    for frame in frames:
+    for count, frame in enumerate(frames, 1):
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
             planes = frame[None].to(device)
             if state is None and hasattr(denoiser, "second_look"):
                 _, state = step(planes, state)
                 planes, state = denoiser.second_look(planes, state)
             image, state = step(planes, state)
-        yield frame, image[0].cpu()
+            if hasattr(denoiser, "sample_counts"):
+                samples = denoiser.sample_counts(state)[0, :, : frame.shape[1], : frame.shape[2]]
+            else:
+                samples = torch.full((1, 1, 1), float(count))
+        yield frame, Estimate(image[0].cpu(), samples.cpu())
+
+
+def denoise(
+    denoiser: Denoiser,
+    frames: Iterable[torch.Tensor],
+    step: Step | None = None,
+    later: Iterator[Estimate] | None = None,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
+
+    step: see `estimates`. later: what the sequence in reverse says of each frame (inference/later.py); its image is
+    then made from the frames after it as well.
+    """
+    for frame, estimate in estimates(denoiser, frames, step):
+        yield frame, estimate.image if later is None else combined(estimate, next(later))
+
+
+def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:
+    """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (3, H, W)."""
+    share = earlier.samples / (earlier.samples + later.samples).clamp(min=1e-6)
+    return torch.lerp(later.image, earlier.image, share)

@@ -13,7 +13,8 @@ import torch
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
-from model import denoise
+from inference.later import turned_around
+from model import denoise, estimates
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
@@ -101,8 +102,8 @@ def accumulate_then_oidn(frames: list[Buffers]) -> Iterator[torch.Tensor]:
         yield run_oidn(image, frame.planes, "high")
 
 
-def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1) -> Method:
-    """The denoiser of a checkpoint, with some buffers left out."""
+def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direction: str = "forward") -> Method:
+    """The denoiser of a checkpoint, with some buffers left out. direction: as test.py has it."""
     denoiser = load_denoiser(checkpoint)
     channels = sum(QUANTITIES[name].count for name in denoiser.inputs)
 
@@ -112,7 +113,12 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1) -> Me
             stacked = frame.without(*without)
             stacked[:3] = frame.radiance(spp)
             planes.append(stacked[:channels])
-        for _, image in denoise(denoiser, planes):
+        later = None
+        if direction == "both":
+            pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
+            turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
+            later = iter([found for _, found in estimates(denoiser, turned)][::-1])
+        for _, image in denoise(denoiser, planes, later=later):
             yield image
 
     return run

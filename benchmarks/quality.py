@@ -42,10 +42,12 @@ def list_methods(checkpoints: dict[str, Path], most_spp: int) -> dict[str, metho
         found |= {f"oidn {q}, {spp} spp": methods.open_image_denoise(q, spp) for q in qualities}
     found |= {"accumulation": methods.accumulate, "accumulation, oidn high": methods.accumulate_then_oidn}
     for name, path in checkpoints.items():
-        found[name] = methods.network(path)
+        found[name] = methods.network(path, direction="both")
+        found[f"{name}, forward"] = methods.network(path)
         if "motion" in methods.load_denoiser(path).inputs:
             for left_out in (("motion",), ("albedo",), ("motion", "albedo")):
-                found[f"{name}, no {' or '.join(left_out)}"] = methods.network(path, left_out)
+                found[f"{name}, no {' or '.join(left_out)}"] = methods.network(path, left_out, direction="both")
+            found[f"{name}, forward, no motion"] = methods.network(path, ("motion",))
     return found
 
 

@@ -7,6 +7,7 @@ from files import InputError
 from machine import SWITCH, positive
 from version import add_version
 
+DIRECTIONS = ("both", "forward")
 PRECISIONS = ("float32", "bfloat16", "float16")
 OUTPUTS = ("exr", "png", "video")
 OLD_NAMES = {"film": "video"}  # of outputs, still accepted
@@ -41,6 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--output_dir", type=Path, default=Path("reconstructions"), help="default: %(default)s")
     # how to compute it
+    add(
+        "--direction",
+        choices=DIRECTIONS,
+        default=DIRECTIONS[0],
+        help="both: each frame from those before and after it, in twice the time; forward: from those before it only, "
+        "as a renderer that shows its frames at once has them; default: %(default)s",
+    )
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(
         "--precision",

@@ -21,6 +21,7 @@ from frames.exr import load_noisy, load_target, report_invalid
 from frames.radiance import exposure_for, log_luminance
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.later import is_wanted, later_estimates, turned_around
 from inference.output import Images, SceneFrames, SceneOutput, SceneScores, all_metrics
 from inference.report import check_report, write_report
 from inference.threads import BackgroundCalls, prefetch
@@ -50,6 +51,15 @@ def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool)
         report_invalid(frame.noisy[0], invalid)
         target = torch.from_numpy(load_target(frame.target)) if frame.target and with_targets else None
         yield frame, torch.from_numpy(noisy), target
+
+
+def read_in_reverse(sequence: Sequence, inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
+    """Loads the frames as read_frames does, the last one first and turned_around. Reports nothing."""
+    after = None
+    for frame in reversed(sequence.frames):
+        noisy = torch.from_numpy(load_noisy(frame.noisy[0], inputs)[0])  # (C, H, W)
+        yield turned_around(noisy, after, inputs)
+        after = noisy
 
 
 def record_passing(items: Iterator, passed: deque) -> Iterator:
@@ -98,15 +108,21 @@ def reconstruct_scene(
             # by way of the writing thread: after the last frame of the sequence before
             writing.call(scoring.call, scores.start_sequence)
 
-            # reading thread -> network
-            passed: deque[LoadedFrame] = deque()
-            frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
-            for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step):
-                frame, _, target = passed.popleft()
+            # first the sequence in reverse, if wanted
+            backward = nullcontext()
+            if is_wanted(options.direction, len(sequence.frames)):
+                reversed_frames = read_in_reverse(sequence, denoiser.inputs)
+                backward = later_estimates(denoiser, reversed_frames, step, options, progress)
+            with backward as later:
+                # reading thread -> network
+                passed: deque[LoadedFrame] = deque()
+                frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
+                for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step, later):
+                    frame, _, target = passed.popleft()
 
-                # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
-                writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
-                progress.update()
+                    # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
+                    writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
+                    progress.update()
 
     # the other threads have ended
     output.finish()
@@ -130,9 +146,10 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     frames = [f for s in sequences for f in s.frames]
     options.output_dir.mkdir(parents=True, exist_ok=True)
 
-    # scene by scene; a target counts as a step, since the exposure needs it before
+    # scene by scene; steps: each direction of a frame, and its target, since the exposure needs that before
     scores, exposures = {}, {}
-    steps = len(frames) + sum(f.target is not None for f in frames if options.score == "on")
+    twice = sum(len(s.frames) for s in sequences if is_wanted(options.direction, len(s.frames)))
+    steps = len(frames) + twice + sum(f.target is not None for f in frames if options.score == "on")
     with tqdm(total=steps, desc="frames", delay=1) as progress:
         for scene, parts in groupby(sequences, lambda s: s.scene):
             scores[scene], exposures[scene] = reconstruct_scene(denoiser, list(parts), options, progress)

@@ -4,6 +4,7 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,14 @@ class Meaning(NamedTuple):
 
     motion: tuple[Channels, Convention] | None
     camera_normals: bool
+
+    def reversed(self) -> "Meaning":
+        """What they mean if the frames come in reverse order."""
+        if self.motion is None:
+            return self
+        channels, convention = self.motion
+        leads = "previous" if convention.leads == "next" else "next"
+        return self._replace(motion=(channels, replace(convention, leads=leads)))
 
 
 class LoadedFrame(NamedTuple):
@@ -93,15 +102,18 @@ def load_pair(files: tuple[Path, Path], layout: Layout) -> list[Pair]:
     return [Pair(tuple(surfaces), pair) for pair in zip(*vectors, strict=True)]
 
 
-def read_frames(shot: Shot, layout: Layout, inputs: tuple[str, ...], meaning: Meaning) -> Iterator[LoadedFrame]:
-    """Loads each frame of a shot. inputs: the quantities that the network reads.
+def read_frames(
+    shot: Shot, layout: Layout, inputs: tuple[str, ...], meaning: Meaning, backward: bool = False
+) -> Iterator[LoadedFrame]:
+    """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
 
-    NaN and Inf become 0 and are reported on stderr. Where one color has any, the pixel becomes 0 in all of them, so
-    that they still add up.
+    NaN and Inf become 0 and are reported on stderr, unless backward. Where one color has any, the pixel becomes 0 in
+    all of them, so that they still add up.
     """
     surface = ahead = None  # of the frame before; ahead: where its pixels go
     turn = torch.eye(3)  # from a frame's camera space to the first frame's
-    for path in shot.files:
+    meaning = meaning.reversed() if backward else meaning
+    for path in reversed(shot.files) if backward else shot.files:
         _, pixels = read_pixels(path)
         colors = np.concatenate([stacked(pixels, color.source, path) for color in layout.colors])  # (3 L, H, W)
         planes = {"color": colors[:3], **read_surface(pixels, layout, path)}
@@ -127,7 +139,9 @@ def read_frames(shot: Shot, layout: Layout, inputs: tuple[str, ...], meaning: Me
         # one tensor, finite
         stack = np.concatenate([*(planes[name] for name in inputs), colors[3:]])  # (C, H, W)
         finite = np.isfinite(colors).all(0)
-        report_invalid(path, replace_invalid(stack))
+        invalid = replace_invalid(stack)
+        if not backward:
+            report_invalid(path, invalid)
         if not finite.all():
             stack[:3] *= finite
             stack[channel_count(inputs) :] *= finite

@@ -7,6 +7,8 @@ import argparse
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from frames.exr import Header, read_header, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.later import is_wanted, later_estimates
 from inference.meaning import find_meaning
 from inference.run import record_passing
 from inference.shot_frames import LoadedFrame, read_frames
@@ -98,12 +101,20 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
     step = fast_step(denoiser, options.tile)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     total = sum(len(shot.files) for shot in shots)
-    with tqdm(total=total, desc="frames", delay=1) as progress, BackgroundCalls() as writing:
+    twice = sum(len(shot.files) for shot in shots if is_wanted(options.direction, len(shot.files)))
+    with tqdm(total=total + twice, desc="frames", delay=1) as progress, BackgroundCalls() as writing:
         for shot in shots:
             layout, passed = layouts[shot.name], deque()
-            frames = record_passing(prefetch(read_frames(shot, layout, denoiser.inputs, meanings[shot.name])), passed)
-            images = denoise(denoiser, (frame.planes for frame in frames), step)
-            for path, (_, image) in zip(shot.files, images, strict=True):
-                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
-                progress.update()
+            read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
+            # first the shot in reverse, if wanted
+            backward = nullcontext()
+            if is_wanted(options.direction, len(shot.files)):
+                reversed_frames = (frame.planes for frame in read(backward=True))
+                backward = later_estimates(denoiser, reversed_frames, step, options, progress)
+            with backward as later:
+                frames = record_passing(prefetch(read()), passed)
+                images = denoise(denoiser, (frame.planes for frame in frames), step, later)
+                for path, (_, image) in zip(shot.files, images, strict=True):
+                    writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
+                    progress.update()
     return total

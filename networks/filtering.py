@@ -237,6 +237,10 @@ class FilteringDenoiser(nn.Module):
         history = torch.cat((previous, torch.zeros_like(samples), history[:, SURFACE]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
+    def sample_counts(self, state: State) -> torch.Tensor:
+        """How many samples each pixel of the last image stands for, (B, 1, H, W): H and W are those after `pad`."""
+        return state[-1][:, SURFACE.start - 1 : SURFACE.start]
+
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance: what the paper's losses compare."""
         image, state = self(frame, state)

@@ -1,5 +1,5 @@
 """Pins export.py: the file gives PyTorch's images at any size, whatever a frame lacks, or is not written; and that a
-program without this project gets test.py's images from it."""
+program without this project gets the images of test.py --direction forward from it."""
 
 import json
 import shutil
@@ -175,7 +175,7 @@ def assert_same_as_test_py(weights, model, scene, folder):
     example = [sys.executable, "-I", ROOT / "examples/denoise_onnx.py", model, scene, folder / "onnx"]
     subprocess.run(example, check=True, cwd=folder, timeout=500)
     given = ["--output_dir", folder / "torch", "--precision", "float32", "--score", "off", "--write", "exr"]
-    run_script("test.py", weights, scene, *given)
+    run_script("test.py", weights, scene, "--direction", "forward", *given)
     frames = sorted(path.name for path in scene.iterdir())
     assert sorted(path.stem for path in (folder / "onnx").iterdir()) == frames
     for name in frames:

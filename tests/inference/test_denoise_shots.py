@@ -112,7 +112,7 @@ def test_frames_are_the_denoisers(denoiser, tmp_path):
     folder.mkdir()
     for number in range(6):
         shutil.copy(scene / f"frame-{number:04d}" / "noisy-0.exr", folder / f"a{number + 8}.exr")
-    run(denoiser, folder, tmp_path / "out")
+    run(denoiser, folder, tmp_path / "out", "--direction", "forward")
     frames = [torch.from_numpy(load_noisy(folder / f"a{n + 8}.exr", MOTION_INPUTS)[0]) for n in range(6)]
     for number, (_, image) in enumerate(denoise(denoiser, frames)):
         written = read(tmp_path / "out" / f"a{number + 8}.exr")
@@ -120,13 +120,26 @@ def test_frames_are_the_denoisers(denoiser, tmp_path):
             assert np.array_equal(written[0, part], plane.astype(np.float16))
 
 
+def test_both_directions_are_alike(denoiser, tmp_path):
+    """Frames numbered in reverse give the same images. They have no motion."""
+    scene = make_scene(tmp_path / "A", noisy=1)
+    for order, name in ((1, "one"), (-1, "other")):
+        (tmp_path / name).mkdir()
+        for number, frame in enumerate(sorted(scene.iterdir())[::order]):
+            shutil.copy(frame / "noisy-0.exr", tmp_path / name / f"a{number}.exr")
+        run(denoiser, tmp_path / name, tmp_path / f"{name}-out", "--normals", "world")
+    for number in range(6):
+        one, other = (read(tmp_path / n) for n in (f"one-out/a{number}.exr", f"other-out/a{5 - number}.exr"))
+        assert all(np.allclose(one[0, part], other[0, part], atol=2e-3) for part in "RGB")
+
+
 def test_a_gap_starts_anew_and_two_shots_do_not_mix(denoiser, tmp_path, capsys):
     folder = copy_frames(tmp_path / "in", "mitsuba*.exr")
-    run(denoiser, folder, tmp_path / "whole")
+    run(denoiser, folder, tmp_path / "whole", "--direction", "forward")
     for number in range(3):
         (folder / f"mitsuba.0{number}.exr").rename(folder / f"b{number}.exr")
         shutil.copy(folder / f"b{number}.exr", folder / f"a{number if number < 2 else 5}.exr")
-    run(denoiser, folder, tmp_path / "both")
+    run(denoiser, folder, tmp_path / "both", "--direction", "forward")
     assert "gap between a1.exr and a5.exr" in capsys.readouterr().err
     for number in range(3):
         assert not changed(tmp_path / "whole" / f"mitsuba.0{number}.exr", tmp_path / "both" / f"b{number}.exr")

@@ -69,7 +69,7 @@ def test_the_command_line_reconstructs_and_scores(checkpoints, small_dataset, tm
 
 
 def test_frames_are_the_denoisers(checkpoints, small_dataset, tmp_path):
-    reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out")
+    reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", "--direction", "forward")
     denoiser = load_denoiser(checkpoints["auto"])
     scene = small_dataset / "test" / "C"
     frames = [torch.from_numpy(load_noisy(f / "noisy-0.exr", denoiser.inputs)[0]) for f in sorted(scene.iterdir())]

@@ -1,0 +1,72 @@
+"""What later frames tell of each frame: the network's estimates of a sequence in reverse order.
+
+They are made first, last frame first, and wait in a temporary file until their frames are due.
+Shapes: C input channels, H rows, W columns; L colors, mostly 1.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import torch
+from tqdm import tqdm
+
+from frames.channels import channel_count, first_channel
+from inference.conventions import MISSING, turned_back
+from inference.threads import prefetch
+from model import Denoiser, Estimate, Step, estimates
+
+
+def is_wanted(direction: str, frames: int) -> bool:
+    """Whether to look at a sequence of so many frames in reverse, too. direction: of inference.options."""
+    return direction == "both" and frames > 1
+
+
+def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple[str, ...]) -> torch.Tensor:
+    """The (C, H, W) frame with motion to the frame after it, which comes before it in reverse. None: there is none.
+
+    Where no motion of that frame leads here, it is missing, and the network estimates it. inputs: the quantities.
+    """
+    if "motion" not in inputs:
+        return frame
+    depth = first_channel(inputs, "depth")
+    motion = slice(first_channel(inputs, "motion"), first_channel(inputs, "motion") + channel_count(("motion",)))
+    frame = frame.clone()
+    frame[motion] = MISSING
+    if after is not None:
+        frame[motion] = torch.from_numpy(turned_back(after[motion].numpy(), after[depth].numpy()))
+    return frame
+
+
+@contextmanager
+def later_estimates(
+    denoiser: Denoiser, frames: Iterator[torch.Tensor], step: Step, options: argparse.Namespace, progress: tqdm
+) -> Iterator[Iterator[Estimate]]:
+    """What the network says of each frame if it sees the sequence in reverse: an iterator, first frame first.
+
+    frames: (C, H, W), the last one first, with motion to the frame after it or with none; read in a thread. Until the
+    context ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of
+    them stays, even if the process is killed. Raises OSError if they do not fit there.
+    """
+    with tempfile.TemporaryFile(dir=options.output_dir) as file:
+        count = 0
+        for _, (image, samples) in estimates(denoiser, prefetch(frames), step):
+            planes = torch.cat((image, samples.expand(1, *image.shape[1:])))  # (3 L + 1, H, W)
+            try:
+                file.write(planes.contiguous().numpy().data)
+            except OSError as error:
+                error.filename = f"{options.output_dir} (--direction forward needs less room)"
+                raise
+            shape, count = planes.shape, count + 1
+            progress.update()
+        yield (read_estimate(file, shape, number) for number in reversed(range(count)))
+
+
+def read_estimate(file: BinaryIO, shape: torch.Size, number: int) -> Estimate:
+    """The estimate of this number in a file of later_estimates. shape: (3 L + 1, H, W), of each."""
+    size = 4 * shape.numel()  # bytes
+    file.seek(number * size)
+    planes = torch.frombuffer(bytearray(file.read(size)), dtype=torch.float32).view(shape)
+    return Estimate(planes[:-1], planes[-1:])

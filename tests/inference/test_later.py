@@ -1,0 +1,117 @@
+"""Pins what later frames tell: the network on the sequence in reverse, weighted by samples; nothing is left on disk."""
+
+import argparse
+import errno
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from tqdm import tqdm
+
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
+from inference.conventions import MISSING
+from inference.later import later_estimates, turned_around
+from model import Denoiser, Estimate, combined, denoise, estimates, make_denoiser
+
+DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
+
+
+def sequence(frames=4, height=32, width=64):
+    """Frames without motion, of a wall in front of the camera."""
+    planes = torch.rand(frames, 12, height, width, generator=torch.Generator().manual_seed(0))
+    planes[:, DEPTH : DEPTH + 4] = torch.tensor([2.0, 0, 0, 1])[:, None, None]
+    planes[:, MOTION:] = MISSING
+    return planes
+
+
+def network():
+    """An untrained network that looks at a history."""
+    torch.manual_seed(0)
+    return make_denoiser({"kernels": True, "channels": (8, 10)}).eval()
+
+
+def later(denoiser, frames, folder, step=None):
+    """later_estimates as test.py calls it."""
+    options = argparse.Namespace(output_dir=folder)
+    return later_estimates(denoiser, iter(frames), step or denoiser, options, tqdm(disable=True))
+
+
+@pytest.mark.parametrize("make", [network, lambda: Denoiser((8, 10)).eval()], ids=["history", "direct"])
+def test_the_sequence_in_reverse_gives_the_same_images_in_reverse(make, tmp_path):
+    denoiser, frames = make(), list(sequence())
+    if isinstance(denoiser, Denoiser):
+        frames = [frame[:7] for frame in frames]
+    with later(denoiser, frames[::-1], tmp_path) as found:
+        one = [image for _, image in denoise(denoiser, frames, later=found)]
+    with later(denoiser, frames, tmp_path) as found:
+        other = [image for _, image in denoise(denoiser, frames[::-1], later=found)]
+    for a, b in zip(one, other[::-1], strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert not torch.allclose(one[0], next(image for _, image in denoise(denoiser, frames)), atol=1e-4)
+
+
+def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
+    denoiser, frames = network(), list(sequence())
+    expected = [found for _, found in estimates(denoiser, frames[::-1])][::-1]
+    with later(denoiser, frames[::-1], tmp_path) as found:
+        found = list(found)
+        assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
+    for (image, samples), (wanted_image, wanted_samples) in zip(found, expected, strict=True):
+        assert torch.equal(image, wanted_image) and torch.equal(samples, wanted_samples)
+    counts = [float(samples.mean()) for _, samples in found]
+    assert counts == sorted(counts, reverse=True), "the first frame has the most frames after it"
+
+
+def test_each_estimate_counts_by_its_samples():
+    one, other = torch.full((3, 1, 2), 1.0), torch.full((3, 1, 2), 5.0)
+    image = combined(Estimate(one, torch.tensor([[[1.0, 0.0]]])), Estimate(other, torch.tensor([[[3.0, 0.0]]])))
+    assert image[:, 0, 0].tolist() == [4.0] * 3
+    assert torch.isfinite(image).all(), "pixels of which no sample is trusted"
+
+
+def test_motion_of_the_frame_after_is_turned_around():
+    frame, after = sequence(2)
+    assert (turned_around(frame, None, MOTION_INPUTS)[MOTION:] == MISSING).all()
+    after[MOTION], after[MOTION + 1] = -3.0, 1.0  # this frame's columns 0 to 60 are at 3 to 63 in the frame after
+    found = turned_around(frame, after, MOTION_INPUTS)[MOTION:]
+    assert (found[:, 1:, :-3] == torch.tensor([3.0, -1.0])[:, None, None]).all()
+    assert (found[:, :, -3:] == MISSING).all() and (found[:, 0] == MISSING).all()
+    assert torch.equal(turned_around(frame[:7], after[:7], PLAIN_INPUTS), frame[:7])
+
+
+def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
+    class Full:
+        def write(self, _data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: Full())
+    with pytest.raises(
+        OSError, match=rf"No space left on device: '{tmp_path} \(--direction forward needs less room\)'"
+    ):
+        later(network(), sequence(), tmp_path).__enter__()
+
+
+def test_an_error_in_a_frame_is_raised(tmp_path):
+    def broken():
+        yield from islice(sequence(), 2)
+        raise ValueError("frame 2")
+
+    with pytest.raises(ValueError, match="frame 2"):
+        later(network(), broken(), tmp_path).__enter__()
+
+
+def test_further_colors_still_add_up(tmp_path):
+    frames = sequence()
+    lights = torch.cat((0.25 * frames[:, :3], 0.75 * frames[:, :3]), 1)
+    frames = list(torch.cat((frames, lights), 1))
+    denoiser = network()
+    with later(denoiser, frames[::-1], tmp_path) as found:
+        for _, image in denoise(denoiser, frames, later=found):
+            assert np.allclose(image[:3], image[3:6] + image[6:], atol=1e-5)
