@@ -5,16 +5,13 @@ optional. Only file names and EXR headers are read, no pixels. Notes: one line f
 """
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from tqdm import tqdm
-
 from files import InputError
 from frames.channels import PLAIN_INPUTS, require_channels
-from frames.exr import Header, has_quantity, read_header
+from frames.exr import Header, has_quantity, read_headers
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
@@ -131,9 +128,7 @@ def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Se
     """
     # read
     files = [file for sequence in sequences for frame in sequence.frames for file in frame.files]
-    with ThreadPoolExecutor() as pool:
-        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
-        headers = dict(zip(files, reading, strict=True))
+    headers = read_headers(files)
 
     # check each sequence against its first file
     checked = []

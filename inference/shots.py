@@ -6,7 +6,6 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 import argparse
 import sys
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from files import InputError
-from frames.exr import Header, read_header, replace_channels
+from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
@@ -31,10 +30,7 @@ def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None,
 
     Raises InputError if a file lacks what is needed, or channels or the data window of the shot's first file.
     """
-    files = [file for shot in shots for file in shot.files]
-    with ThreadPoolExecutor() as pool:
-        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
-        headers = dict(zip(files, reading, strict=True))
+    headers = read_headers([file for shot in shots for file in shot.files])
     layouts, first = {}, {}
     for shot in shots:
         for header in (headers[file] for file in shot.files):

@@ -70,8 +70,8 @@ def test_floats_are_rounded_to_half_and_fireflies_stay_finite(tmp_path):
     bright[1, 0] = 1 / 3
     names = ("R", "G", "B", "depth.Z", "normal.R", "normal.G", "normal.B")
     path = write_channels(tmp_path / "x.exr", dict.fromkeys(names, bright))
-    noisy, invalid = load_half(path, PLAIN_INPUTS)
-    assert invalid == 21 and (noisy[0, :3] == 0).all() and (noisy[2:] == 65504).all()
+    noisy, repairs = load_half(path, PLAIN_INPUTS)
+    assert repairs.invalid == 21 and (noisy[0, :3] == 0).all() and (noisy[2:] == 65504).all()
     assert noisy[1, 0, 0] == np.float16(1 / 3)
     target, _ = load_half(path, TARGET)
     assert np.isnan(target[0, :3]).all() and np.isfinite(target[1:]).all()
