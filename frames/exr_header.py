@@ -4,6 +4,7 @@ OpenEXR's own reader takes ten times as long for a header, allocates whatever th
 is not UTF-8. Layout: https://openexr.com/en/latest/OpenEXRFileLayout.html.
 """
 
+import os
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -53,9 +54,10 @@ class Part:
 
 
 class Contents(NamedTuple):
-    """The parts that a file's header names, and where its bytes hold text that is not UTF-8: (start, stop)."""
+    """What a header says. names: the full names of all channels. foreign: where text is not UTF-8, (start, stop)."""
 
     parts: tuple[Part, ...]
+    names: tuple[str, ...]
     foreign: tuple[tuple[int, int], ...]
 
 
@@ -64,8 +66,9 @@ known: deque[tuple[bytes, Contents]] = deque(maxlen=16)  # the last headers: tho
 
 def read_contents(path: Path) -> Contents:
     """The contents of a file's header. Raises OSError, or ValueError if it is no header of an EXR file."""
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(FIRST_BYTES)
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # in half the time that `open` takes
+    try:
+        data = os.read(file, FIRST_BYTES)
         for header, contents in tuple(known):
             if data.startswith(header):
                 return contents
@@ -75,10 +78,12 @@ def read_contents(path: Path) -> Contents:
                 known.append((data[:end], contents))
                 return contents
             except Cut:
-                more = file.read(7 * len(data)) if len(data) < MOST_BYTES else b""
+                more = os.read(file, 7 * len(data)) if len(data) < MOST_BYTES else b""
                 if not more:
                     raise ValueError("it is cut short within its header") from None
                 data += more
+    finally:
+        os.close(file)
 
 
 def parse(data: bytes) -> tuple[Contents, int]:
@@ -93,7 +98,15 @@ def parse(data: bytes) -> tuple[Contents, int]:
     while not parts or (flags & MULTIPART and data[place : place + 1] != b"\0"):
         part, place = parse_part(data, place, foreign)
         parts.append(part)
-    return Contents(tuple(parts), tuple(foreign)), place + bool(flags & MULTIPART)
+    names = (full_name(index, part.name, channel.name) for index, part in enumerate(parts) for channel in part.channels)
+    return Contents(tuple(parts), tuple(names), tuple(foreign)), place + bool(flags & MULTIPART)
+
+
+def full_name(part_index: int, part_name: str, channel: str) -> str:
+    """A channel's name; in parts after the first, with the part's name in front unless it is there already."""
+    if part_index == 0 or not part_name or channel.startswith(part_name + "."):
+        return channel
+    return f"{part_name}.{channel}"
 
 
 def parse_part(data: bytes, place: int, foreign: list[tuple[int, int]]) -> tuple[Part, int]:

@@ -6,7 +6,7 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 import argparse
 import sys
 from collections import deque
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import torch
@@ -30,10 +30,10 @@ def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None,
 
     Raises InputError if a file lacks what is needed, or channels or the data window of the shot's first file.
     """
-    headers = read_headers([file for shot in shots for file in shot.files])
+    headers = iter(read_headers([file for shot in shots for file in shot.files]))
     layouts, first = {}, {}
     for shot in shots:
-        for header in (headers[file] for file in shot.files):
+        for header in islice(headers, len(shot.files)):
             if shot.name not in layouts:
                 layouts[shot.name], first[shot.name] = find_layout(header, inputs, layer, also), header
             check_header(header, first[shot.name], layouts[shot.name])
