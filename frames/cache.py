@@ -160,16 +160,29 @@ class FrameCache:
             needed, free = f"{needed / 1e9:.2f} GB", f"{free / 1e9:.2f} GB"
             raise InputError(f"{self.folder}: the decoded frames need {needed}, {free} are free; {ELSEWHERE}")
 
-        # decode
-        processes = min(workers, len(missing))
+        # decode; after a worker's death, what is left one by one, to find the file at fault
+        if not self.decode(missing, min(workers, len(missing))):
+            for entry in self.missing(missing):
+                if not self.decode([entry], 1):
+                    found = "decoding it ended the process, by a fault in OpenEXR or for want of memory"
+                    raise InputError(f"{entry.source}: {found}; render or copy it again")
+
+    def decode(self, entries: list[Entry], workers: int) -> bool:
+        """Decodes entries in `workers` processes (0: in this one); False if one of them died."""
         decoding = DataLoader(
-            CacheWriter(self, missing),
+            CacheWriter(self, entries),
             batch_size=None,
-            num_workers=processes,
+            num_workers=workers,
             worker_init_fn=leave_signals_to_the_main_process,
         )
-        for source, repairs in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
-            report_repairs(source, repairs)
+        try:
+            for source, repairs in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
+                report_repairs(source, repairs)
+        except RuntimeError as error:
+            if "exited unexpectedly" in str(error) or "is killed by signal" in str(error):
+                return False
+            raise
+        return True
 
     def write(self, entry: Entry) -> Repairs:
         """Decodes one EXR file into the cache; returns what was changed in its values.

@@ -169,9 +169,12 @@ def word(data: bytes, place: int) -> tuple[str, int]:
     if end < 0:
         raise Cut
     try:
-        return data[place:end].decode(), end + 1
-    except UnicodeDecodeError as error:
-        raise ValueError(f"its name {data[place:end]!r} is not UTF-8; write it in UTF-8") from error
+        name = data[place:end].decode()
+    except UnicodeDecodeError:
+        name = "\0"
+    if not name.isprintable():
+        raise ValueError(f"its name {data[place:end]!r} is not printable UTF-8")
+    return name, end + 1
 
 
 def numbers(data: bytes, layout: str, place: int) -> tuple:
