@@ -95,9 +95,13 @@ def scenes_part(name: str, folder: Path, scenes: list[Path]) -> tuple[Part, list
     """The sequences of these scene folders."""
     part, problems = Part(name, folder, []), []
     for scene in scenes:
-        sequences, notes = scene_sequences(scene, part.for_training)
-        part.sequences.extend(sequences)
         label = f"{name}/{scene.name}"
+        try:
+            sequences, notes = scene_sequences(scene, part.for_training)
+        except InputError as error:
+            problems.append(Problem("refused", scene, str(error).removeprefix(f"{scene}/"), label))
+            continue
+        part.sequences.extend(sequences)
         for note in notes:  # "<folder>: <what>"; no colon in what follows the scene's folder
             below, _, what = note.removeprefix(str(scene)).partition(": ")
             kind = "gap" if what.startswith("gap") else "skipped-frame"

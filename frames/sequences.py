@@ -30,7 +30,7 @@ class Frame:
     @property
     def number(self) -> int:
         """The frame number in the folder's name."""
-        return int(FRAME_NAME.fullmatch(self.folder.name).group(1))
+        return frame_number(self.folder)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -104,14 +104,28 @@ def frame_folders(scene: Path) -> list[Path]:
     """The frame folders of a scene, in order of their numbers."""
     with os.scandir(scene) as children:  # quicker than Path.iterdir, and there are many
         names = [child.name for child in children if FRAME_NAME.fullmatch(child.name) and child.is_dir()]
-    return [scene / name for name in sorted(names, key=lambda name: (int(FRAME_NAME.fullmatch(name).group(1)), name))]
+    return sorted((scene / name for name in names), key=lambda folder: (frame_number(folder), folder.name))
+
+
+def frame_number(folder: Path) -> int:
+    """The frame number in the name of a frame's folder."""
+    return int(FRAME_NAME.fullmatch(folder.name).group(1))
 
 
 def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], list[str]]:
-    """The sequences of one scene folder, not yet checked, and notes. Reads only folder listings."""
+    """The sequences of one scene folder, not yet checked, and notes. Reads only folder listings.
+
+    Raises InputError if two folders have one number.
+    """
+    # one folder per number
+    folders = frame_folders(scene)
+    for before, after in pairwise(folders):
+        if frame_number(before) == frame_number(after):
+            raise InputError(f"{before} and {after.name} are both frame {frame_number(after)}; keep one of them")
+
     # usable frames
     frames, notes = [], []
-    for folder in frame_folders(scene):
+    for folder in folders:
         names = sorted(os.listdir(folder))
         noisy = sorted(filter(NOISY_NAME.fullmatch, names), key=lambda n: int(NOISY_NAME.fullmatch(n).group(1)))
         target = folder / "target.exr" if "target.exr" in names else None

@@ -25,9 +25,7 @@ def load_checkpoint(path: Path) -> dict:
         return read_weights(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # damaged pickles raise almost anything
+    except Exception as error:  # damaged files raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
     saved = checkpoint if isinstance(checkpoint, dict) else {}
