@@ -108,6 +108,8 @@ def mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
     By PyTorch, because Python's own maps keep a file open each, and systems allow few: 256 to 1024.
     """
+    if not str(path).isprintable():  # PyTorch takes no name that is not UTF-8
+        return np.load(path, mmap_mode="r")
     values = math.prod(shape)
     numbers = torch.from_file(str(path), shared=False, size=HEADER // 2 + values, dtype=torch.float16)
     return numbers[HEADER // 2 :].view(shape).numpy()

@@ -64,7 +64,8 @@ def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
         with torch.device("meta"):  # without memory: the file may ask for any size
             denoiser = make_denoiser(options)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
-        raise InputError(f"{path}: no network has the options {said} ({error}); train it again") from error
+        reason = textwrap.shorten(str(error), LONGEST)
+        raise InputError(f"{path}: no network has the options {said} ({reason}); train it again") from error
     prefix = "denoiser."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if str(k).startswith(prefix)}
     for name, weight in weights.items():
