@@ -166,8 +166,10 @@ class FrameCache:
         if not self.decode(missing, min(workers, len(missing))):
             for entry in self.missing(missing):
                 if not self.decode([entry], 1):
-                    found = "decoding it ended the process, by a fault in OpenEXR or for want of memory"
-                    raise InputError(f"{entry.source}: {found}; render or copy it again")
+                    raise InputError(
+                        f"{entry.source}: decoding it ended the process, by a fault in OpenEXR or for want of memory; "
+                        "render or copy it again"
+                    )
 
     def decode(self, entries: list[Entry], workers: int) -> bool:
         """Decodes entries in `workers` processes (0: in this one); False if one of them died."""

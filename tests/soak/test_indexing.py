@@ -1,4 +1,4 @@
-"""Measures how long large datasets take to index: 200 scenes of 500 frames in make soak, two small ones in make test."""
+"""Measures how long datasets take to index: 200 scenes of 500 frames in make soak, 2 small ones in make test."""
 
 import shutil
 import time
