@@ -18,7 +18,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Host name and process id are in the temporary name, since several machines may write to one shared folder.
     """
-    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
+    name = os.fsdecode(os.fsencode(path.name)[-100:])  # systems allow 255 bytes in all
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{name}")
     try:
         yield temporary
         os.replace(temporary, path)

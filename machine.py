@@ -2,9 +2,11 @@
 
 import argparse
 import ctypes
+import io
 import os
 import platform
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -51,6 +53,12 @@ def obey_the_main_process(main: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
         pass
     os._exit(128 + signal.SIGTERM)
+
+
+def show_every_name() -> None:
+    """Makes stdout show file names that are not UTF-8 with escapes, as stderr does, instead of raising an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def keep_freed_memory() -> None:

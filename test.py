@@ -7,7 +7,7 @@ import sys
 
 from files import InputError
 from inference.options import build_parser, refuse_frame_options
-from machine import keep_freed_memory, let_idle_threads_sleep
+from machine import keep_freed_memory, let_idle_threads_sleep, show_every_name
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     options = build_parser().parse_args()
 
     # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
+    show_every_name()
     let_idle_threads_sleep()
     keep_freed_memory()
     from frames.shots import holds_shots

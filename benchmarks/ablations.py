@@ -130,7 +130,7 @@ def train_and_test(name: str, dataset: Path, tests: list[Path], folder: Path, gi
     run = methods.network(train(parse_options(command), command))
     rows = []
     for sequence in (found for path in tests for found in find_test_sequences(path, PLAIN_INPUTS)[0]):
-        targets = [torch.from_numpy(load_target(frame.target)) for frame in sequence.frames]
+        targets = [torch.from_numpy(load_target(frame.target)[0]) for frame in sequence.frames]
         score, ratios = SequenceScore(exposure_of(torch.stack(targets))), []
         for image, target in zip(run(methods.read_buffers(sequence, 1)), targets, strict=True):
             score.update(image, target)

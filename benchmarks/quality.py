@@ -99,7 +99,7 @@ def main() -> None:
     for sequence in tqdm(sequences, desc="sequences"):
         # what every method gets, and what it is compared with
         frames = methods.read_buffers(sequence, options.spp)
-        targets = [torch.from_numpy(load_target(frame.target)) for frame in sequence.frames]
+        targets = [torch.from_numpy(load_target(frame.target)[0]) for frame in sequence.frames]
         exposure = exposure_of(torch.stack(targets))
         pictures = []
         for title, method in compared.items():

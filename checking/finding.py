@@ -7,7 +7,7 @@ from pathlib import Path
 
 from checking.problems import Problem
 from files import InputError
-from frames.sequences import FRAME_NAME, NOISY_NAME, Frame, Sequence, frame_folders, scene_sequences
+from frames.sequences import FRAME_NAME, NOISY_NAME, Frame, Sequence, is_scene, scene_sequences
 from frames.shots import find_shots, holds_shots
 
 DATASET_PARTS = ("train", "val", "test")
@@ -69,7 +69,7 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
         names = [name for name in names if name == "test"]  # val/ is read for training only
     if names:
         found = [find_scenes(name, path / name) for name in names]
-    elif frame_folders(path):
+    elif is_scene(path):
         found = [scenes_part("test", path, [path.resolve()])]
     elif holds_shots(path):
         found = [find_plain(path)]
@@ -81,7 +81,7 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
 def find_scenes(name: str, folder: Path) -> tuple[Part, list[Problem]]:
     """The scenes in a folder, as frames.sequences.find_sequences finds them."""
     children = sorted(child for child in folder.iterdir() if child.is_dir())
-    scenes = [child for child in children if frame_folders(child)]
+    scenes = [child for child in children if is_scene(child)]
     problems = [
         Problem("skipped-scene", child, "no folders frame-0000 ... in it", f"{name}/{child.name}")
         for child in children
@@ -95,9 +95,13 @@ def scenes_part(name: str, folder: Path, scenes: list[Path]) -> tuple[Part, list
     """The sequences of these scene folders."""
     part, problems = Part(name, folder, []), []
     for scene in scenes:
-        sequences, notes = scene_sequences(scene, part.for_training)
-        part.sequences.extend(sequences)
         label = f"{name}/{scene.name}"
+        try:
+            sequences, notes = scene_sequences(scene, part.for_training)
+        except InputError as error:
+            problems.append(Problem("refused", scene, str(error).removeprefix(f"{scene}/"), label))
+            continue
+        part.sequences.extend(sequences)
         for note in notes:  # "<folder>: <what>"; no colon in what follows the scene's folder
             below, _, what = note.removeprefix(str(scene)).partition(": ")
             kind = "gap" if what.startswith("gap") else "skipped-frame"

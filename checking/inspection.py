@@ -14,7 +14,7 @@ from checking.values import Values, digest, measure
 from files import InputError
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
-from frames.exr import MISS_DEPTH, Header, read_header, read_pixels, read_planes
+from frames.exr import MISS_DEPTH, Header, check_pixels, read_header, read_pixels, read_planes
 from frames.layers import find_layout
 from machine import usable_cores
 
@@ -115,8 +115,8 @@ def decode_plain(file: File, channels: dict[str, tuple[str, ...]]) -> dict[str, 
     header, pixels = read_pixels(file.path)
     planes = {}
     for name, own in channels.items():
-        if any(pixels[channel] is None or pixels[channel].shape != header.size for channel in own):
-            raise InputError(f"{name} has no pixels of size {header.size} (subsampled or deep channels)")
+        for channel in own:
+            check_pixels(header, pixels, channel)
         planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
     planes["depth"][planes["depth"] >= MISS_DEPTH] = 0
     return planes

@@ -100,7 +100,7 @@ def compare(before: Frame, after: Frame) -> Pair:
 
     # noise, where there is a target to tell it by
     if before.target and after.target:
-        targets = [torch.from_numpy(load_target(frame.target)) for frame in (before, after)]
+        targets = [torch.from_numpy(load_target(frame.target)[0]) for frame in (before, after)]
         noise = [noise_of(frame[:3], target) for frame, target in zip((then, now), targets, strict=True)]
         facts["across_frames"] = correlation(*noise)
         facts["across_pixels"] = correlation(noise[1][:, 1:], noise[1][:, :-1])

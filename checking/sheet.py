@@ -45,7 +45,7 @@ def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> None:
 def row_of(frame: Frame) -> torch.Tensor:
     """The buffers of a frame side by side, in the order of COLUMNS; black where it lacks one."""
     planes = torch.from_numpy(load_noisy(frame.noisy[0], MOTION_INPUTS)[0])
-    target = torch.from_numpy(load_target(frame.target)) if frame.target else torch.zeros_like(planes[:3])
+    target = torch.from_numpy(load_target(frame.target)[0]) if frame.target else torch.zeros_like(planes[:3])
     quantities = {n: torch.from_numpy(p) for n, p in split_planes(planes.numpy(), MOTION_INPUTS).items()}
     exposure = exposure_of(target if frame.target else quantities["color"])
     pictures = [tone_map(image.nan_to_num(0, 0, 0), exposure) for image in (quantities["color"], target)]

@@ -10,7 +10,7 @@ ONNX, PT2 = ".onnx", ".pt2"
 TOLERANCES = {"float": 1e-3, "half": 0.1}  # largest difference from PyTorch, relative: see exporting/check.py
 
 
-def parse_options() -> argparse.Namespace:
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options of export.py's command line. Raises InputError where the file to write has an unknown ending."""
     parser = argparse.ArgumentParser(
         description="Writes a trained denoiser to a file that other programs can run: one step of the recurrence.",
@@ -27,7 +27,7 @@ def parse_options() -> argparse.Namespace:
         type=Path,
         help="also check on real frames: a dataset, a folder of scenes, or one scene",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.output.suffix not in (ONNX, PT2):
         raise InputError(f"{options.output}: what to write is told by the file's ending; use {ONNX} or {PT2}")
     return options

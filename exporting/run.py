@@ -13,7 +13,8 @@ from exporting.formats import read_step, write_step
 from exporting.options import TOLERANCES
 from exporting.step import NamedStep
 from files import InputError, whole_file
-from frames.exr import load_noisy, report_invalid
+from frames.exr import load_noisy
+from frames.repairs import report_repairs
 from frames.sequences import find_test_sequences
 from model import Denoiser
 
@@ -63,7 +64,7 @@ def real_frames(path: Path, denoiser: Denoiser) -> list[torch.Tensor]:
         print(note, file=sys.stderr)
     frames = []
     for frame in islice(sequences[0].frames, REAL_FRAMES):
-        planes, invalid = load_noisy(frame.noisy[0], denoiser.inputs)
-        report_invalid(frame.noisy[0], invalid)
+        planes, repairs = load_noisy(frame.noisy[0], denoiser.inputs)
+        report_repairs(frame.noisy[0], repairs)
         frames.append(torch.from_numpy(planes))
     return frames

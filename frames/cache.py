@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from files import InputError, whole_file
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count
-from frames.exr import load_noisy, load_target, report_invalid
+from frames.exr import load_noisy, load_target
+from frames.repairs import Repairs, report_repairs
 from frames.sequences import Split
 from machine import leave_signals_to_the_main_process
 
@@ -35,7 +36,6 @@ MAPPED_FILES = 1024  # per process; a mapping costs only address space
 ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
 TARGET = ("color",)  # the quantities read from targets
 TABLE = f"{zlib.crc32(repr(QUANTITIES).encode()):08x}"  # changes with an alias, which may change what is read
-HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,13 @@ def cache_entries(split: Split) -> list[Entry]:
     return list(entries.values())
 
 
-def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Decodes an EXR file to (H, W, C) float16; returns it and the number of NaN and Inf that were replaced by 0.
+def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, Repairs]:
+    """Decodes an EXR file to (H, W, C) float16; returns it and what was changed to make that possible.
 
-    In targets nothing is replaced: invalid values become NaN, which the loss masks.
+    Invalid values of targets are NaN, which the loss masks.
     """
-    if names == TARGET:
-        planes, invalid = load_target(source), 0  # (C, H, W)
-        planes[~np.isfinite(planes)] = np.nan
-    else:
-        planes, invalid = load_noisy(source, names)
-    return np.moveaxis(planes, 0, 2).clip(-HALF_MAX, HALF_MAX).astype(np.float16), invalid
+    planes, repairs = load_target(source) if names == TARGET else load_noisy(source, names)  # (C, H, W)
+    return np.moveaxis(planes, 0, 2).astype(np.float16), repairs
 
 
 def to_blocks(pixels: np.ndarray) -> np.ndarray:
@@ -112,6 +108,8 @@ def mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
     By PyTorch, because Python's own maps keep a file open each, and systems allow few: 256 to 1024.
     """
+    if not str(path).isprintable():  # PyTorch takes no name that is not UTF-8
+        return np.load(path, mmap_mode="r")
     values = math.prod(shape)
     numbers = torch.from_file(str(path), shared=False, size=HEADER // 2 + values, dtype=torch.float16)
     return numbers[HEADER // 2 :].view(shape).numpy()
@@ -145,7 +143,7 @@ class FrameCache:
         return [entry for entry in entries if not cached(entry)]
 
     def prepare(self, entries: list[Entry], workers: int) -> None:
-        """Decodes the missing entries in `workers` processes (0: in this one), and reports NaN and Inf.
+        """Decodes the missing entries in `workers` processes (0: in this one), and reports what it changes in them.
 
         Raises InputError if the folder cannot be created or the disk is too full for all of them; OSError or
         InputError, naming the file, if one cannot be written or decoded.
@@ -164,24 +162,39 @@ class FrameCache:
             needed, free = f"{needed / 1e9:.2f} GB", f"{free / 1e9:.2f} GB"
             raise InputError(f"{self.folder}: the decoded frames need {needed}, {free} are free; {ELSEWHERE}")
 
-        # decode
-        processes = min(workers, len(missing))
+        # decode; after a worker's death, what is left one by one, to find the file at fault
+        if not self.decode(missing, min(workers, len(missing))):
+            for entry in self.missing(missing):
+                if not self.decode([entry], 1):
+                    raise InputError(
+                        f"{entry.source}: decoding it ended the process, by a fault in OpenEXR or for want of memory; "
+                        "render or copy it again"
+                    )
+
+    def decode(self, entries: list[Entry], workers: int) -> bool:
+        """Decodes entries in `workers` processes (0: in this one); False if one of them died."""
         decoding = DataLoader(
-            CacheWriter(self, missing),
+            CacheWriter(self, entries),
             batch_size=None,
-            num_workers=processes,
+            num_workers=workers,
             worker_init_fn=leave_signals_to_the_main_process,
         )
-        for source, invalid in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
-            report_invalid(source, invalid)
+        try:
+            for source, repairs in tqdm(decoding, desc="decoding frames, once", unit="file", delay=1):
+                report_repairs(source, repairs)
+        except RuntimeError as error:
+            if "exited unexpectedly" in str(error) or "is killed by signal" in str(error):
+                return False
+            raise
+        return True
 
-    def write(self, entry: Entry) -> int:
-        """Decodes one EXR file into the cache; returns the number of NaN and Inf that were replaced by 0.
+    def write(self, entry: Entry) -> Repairs:
+        """Decodes one EXR file into the cache; returns what was changed in its values.
 
         Raises OSError if the file cannot be written, InputError if it cannot be decoded.
         """
         path = self.path_of(entry.source)
-        pixels, invalid = load_half(entry.source, entry.names)
+        pixels, repairs = load_half(entry.source, entry.names)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
@@ -191,7 +204,7 @@ class FrameCache:
             raise OSError(f"{path}: not written ({error}); free some space, or {ELSEWHERE}") from error
         for old in outdated:
             old.unlink(missing_ok=True)
-        return invalid
+        return repairs
 
     def find_files(self, entries: Iterable[Entry]) -> None:
         """Stores the path of every entry's cached file, so that reading does not need to check the EXR files again."""
@@ -210,7 +223,7 @@ class FrameCache:
 
 
 class CacheWriter(Dataset):
-    """Item i writes entry i into the cache, and gives its file name and its number of invalid values.
+    """Item i writes entry i into the cache, and gives its file name and what was changed in it.
 
     A Dataset, so that a DataLoader spreads the work over processes.
     """
@@ -221,5 +234,5 @@ class CacheWriter(Dataset):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> tuple[str, int]:
+    def __getitem__(self, index: int) -> tuple[str, Repairs]:
         return str(self.entries[index].source), self.cache.write(self.entries[index])

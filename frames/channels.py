@@ -4,6 +4,7 @@ To read the files of another renderer, add its channel names to QUANTITIES. To a
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,7 @@ def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.nda
     return dict(zip(names, np.split(planes, ends[:-1]), strict=True))
 
 
+@lru_cache(1024)  # the files of a dataset mostly have the same channels
 def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | None:
     """The channels that hold the quantity `name`, in the quantity's own order, or None if there are none.
 

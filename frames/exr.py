@@ -3,7 +3,10 @@
 Shapes: C channels, H rows, W columns. Arrays are channels first. Radiance is linear, in scene units, >= 0.
 """
 
-import sys
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +16,13 @@ from tqdm import tqdm
 
 from files import InputError, whole_file
 from frames.channels import QUANTITIES, channel_count, find_channels, require_channels, split_planes
+from frames.exr_header import Contents, full_name, read_contents
+from frames.repairs import HALF_MAX, Repairs, repair
 
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
+MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color
+HEADERS = 256  # that a thread reads in one go
+LEAST_BOUND = 2**26  # bytes; what any file may decode to
 REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding and encoding again changes pixels
 
 # OpenEXR's threads do not survive the fork that starts a data-loading worker; parallelism comes from the workers.
@@ -36,45 +44,88 @@ class Header:
         return y1 - y0 + 1, x1 - x0 + 1
 
 
-def _open(path: Path, header_only: bool) -> OpenEXR.File:
-    """Opens an EXR file with at least one part. Raises FileNotFoundError or InputError."""
-    path = Path(path)
-    if not path.is_file():
+def _contents(path: Path) -> Contents:
+    """What the header of an EXR file says. Raises FileNotFoundError, OSError or InputError."""
+    if not os.path.isfile(path):  # quicker than Path.is_file, and there are many
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        file = OpenEXR.File(str(path), separate_channels=True, header_only=header_only)
+        return read_contents(path)
+    except ValueError as error:
+        raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
+
+
+def _open(path: Path) -> tuple[Contents, OpenEXR.File]:
+    """The header of an EXR file, and the file with all its parts, decoded. Raises OSError or InputError.
+
+    Before anything is decoded, the header must not ask for more memory than a file of this size can need.
+    """
+    contents = _contents(path)
+    needed, size = sum(part.bytes for part in contents.parts), path.stat().st_size
+    if needed > max(LEAST_BOUND, MOST_EXPANSION * size):
+        found = f"its header asks for {needed / 1e9:.3g} GB of pixels, the file has {size} bytes"
+        raise InputError(f"{path}: the pixels cannot be decoded ({found}); render or copy it again")
+    try:
+        file = _decode_foreign(path, contents) if contents.foreign else _decode(path)
         parts = len(file.parts)
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # OpenEXR raises RuntimeError, ValueError and its own types
         raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
-    if not parts:
+    if parts < len(contents.parts):  # OpenEXR leaves out what it cannot decode
         raise InputError(f"{path}: the pixels cannot be decoded (truncated or corrupt); render or copy it again")
+    return contents, file
+
+
+def _decode(path: Path) -> OpenEXR.File:
+    """OpenEXR's reading of a file. As bytes, a path may have any name that the system allows."""
+    return OpenEXR.File(os.fsencode(path), separate_channels=True)
+
+
+def _decode_foreign(path: Path, contents: Contents) -> OpenEXR.File:
+    """OpenEXR's reading of a file with text that is not UTF-8, which it refuses: of a copy without that text.
+
+    The text is put back, so that it is in what is written of the file, in UTF-8.
+    """
+    content = bytearray(path.read_bytes())
+    for start, stop in contents.foreign:
+        content[start:stop] = b"?" * (stop - start)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "frame.exr"
+        copy.write_bytes(content)
+        file = _decode(copy)
+    for part, read in zip(contents.parts, file.parts, strict=False):
+        read.header.update(part.texts)
     return file
 
 
-def _full_name(part_index: int, part_name: str, channel: str) -> str:
-    """A channel's name; in parts after the first, with the part's name in front unless it is there already."""
-    if part_index == 0 or not part_name or channel.startswith(part_name + "."):
-        return channel
-    return f"{part_name}.{channel}"
-
-
-def _window(file: OpenEXR.File) -> tuple[int, int, int, int]:
-    """The data window (x0, y0, x1, y1) of the first part."""
-    low, high = file.header()["dataWindow"]
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+def _channels(contents: Contents, file: OpenEXR.File) -> Iterator[tuple[str, OpenEXR.Channel]]:
+    """The decoded channels of all parts, with their full names."""
+    for index, (part, decoded) in enumerate(zip(contents.parts, file.parts, strict=True)):
+        for channel in decoded.channels.values():
+            yield full_name(index, part.name, channel.name), channel
 
 
 def read_header(path: Path) -> Header:
     """Reads channel names and data window of an EXR file without decoding its pixels.
 
-    Raises FileNotFoundError, or InputError if it is not an EXR file.
+    Raises FileNotFoundError, OSError, or InputError if it is not an EXR file.
     """
-    file = _open(path, header_only=True)
-    names = []
-    for index in range(len(file.parts)):
-        header = file.header(index)
-        names += [_full_name(index, header.get("name", ""), channel.name) for channel in header["channels"]]
-    return Header(Path(path), tuple(names), _window(file))
+    contents = _contents(Path(path))
+    return Header(Path(path), contents.names, contents.parts[0].window)
+
+
+def read_headers(paths: list[Path]) -> list[Header]:
+    """The headers of many files, read in parallel. Raises as read_header does, for the first file that is at fault."""
+    runs = [paths[start : start + HEADERS] for start in range(0, len(paths), HEADERS)]
+    headers = []
+    with ThreadPoolExecutor() as pool, tqdm(total=len(paths), desc="reading headers", delay=2, leave=False) as progress:
+        try:
+            for run in pool.map(lambda run: [read_header(path) for path in run], runs):
+                headers += run
+                progress.update(len(run))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return headers
 
 
 def read_exr(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -95,12 +146,9 @@ def read_pixels(path: Path) -> tuple[Header, dict[str, np.ndarray | None]]:
 
     Raises FileNotFoundError, or InputError if the file is damaged.
     """
-    file = _open(path, header_only=False)
-    pixels = {}
-    for index, part in enumerate(file.parts):
-        for channel in part.channels.values():
-            pixels[_full_name(index, part.name() if index else "", channel.name)] = channel.pixels
-    return Header(Path(path), tuple(pixels), _window(file)), pixels
+    contents, file = _open(Path(path))
+    pixels = {name: channel.pixels for name, channel in _channels(contents, file)}
+    return Header(Path(path), tuple(pixels), contents.parts[0].window), pixels
 
 
 def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.ndarray:
@@ -121,36 +169,34 @@ def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.nd
             quantity[:] = QUANTITIES[name].missing
             continue
         for plane, channel in zip(quantity, found[name], strict=True):
-            if pixels[channel] is None or pixels[channel].shape != header.size:
-                reason = "subsampled or deep channels are not supported"
-                raise InputError(f"{path}: {name} has no pixels of size {header.size} ({reason})")
+            check_pixels(header, pixels, channel)
             plane[:] = pixels[channel]  # converts while copying: nothing is read more often than frames
         if name == "depth":
             quantity[np.isfinite(quantity) & (np.abs(quantity) >= MISS_DEPTH)] = 0
     return planes
 
 
-def replace_invalid(values: np.ndarray) -> int:
-    """Replaces NaN and Inf by 0, in place; returns how many there were."""
-    valid = np.isfinite(values)
-    count = valid.size - int(np.count_nonzero(valid))
-    if count:
-        values[~valid] = 0
-    return count
+def check_pixels(header: Header, pixels: dict[str, np.ndarray | None], channel: str) -> None:
+    """Raises InputError unless a channel has half or float values for all pixels. pixels: from read_pixels."""
+    plane = pixels[channel]
+    if plane is None or plane.shape != header.size or plane.dtype.kind != "f":
+        expected = f"expected half or float pixels, {header.size[1]}x{header.size[0]}"
+        raise InputError(f"{header.path}: {channel} is subsampled, deep or of integers; {expected}")
 
 
-def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Reads the quantities `inputs` of a noisy frame, (C, H, W), and returns how many NaN and Inf in them became 0.
+def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, Repairs]:
+    """Reads the quantities `inputs` of a noisy frame, (C, H, W), within +-65504; NaN and Inf are 0.
 
     Albedo and motion that the file lacks get their `missing` values.
     """
     planes = read_planes(path, inputs, fill=True)
-    return planes, replace_invalid(planes)
+    return planes, repair(planes, inputs)
 
 
-def load_target(path: Path) -> np.ndarray:
-    """Reads the (3, H, W) linear radiance of a target, with NaN and Inf."""
-    return read_planes(path, ("color",))
+def load_target(path: Path) -> tuple[np.ndarray, Repairs]:
+    """Reads the (3, H, W) linear radiance of a target, within +-65504; Inf is NaN, which is no repair."""
+    planes = read_planes(path, ("color",))
+    return planes, Repairs(0, repair(planes, ("color",), np.nan).beyond)
 
 
 def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
@@ -160,11 +206,10 @@ def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
     if it cannot be written.
     """
     path = Path(path)
-    limit = np.finfo(np.float16).max
     channels = {}
     for name, planes in quantities.items():
         for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
-            channels[channel] = np.ascontiguousarray(np.clip(plane, -limit, limit), np.float16)
+            channels[channel] = np.ascontiguousarray(np.clip(plane, -HALF_MAX, HALF_MAX), np.float16)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     _write(OpenEXR.File(header, channels), path)
 
@@ -177,14 +222,13 @@ def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarr
     whole or not at all. Raises FileNotFoundError, InputError if the source is damaged, OSError if it cannot be written.
     """
     source, destination = Path(source), Path(destination)
-    file = _open(source, header_only=False)
-    for index, part in enumerate(file.parts):
-        for channel in part.channels.values():
-            plane = planes.get(_full_name(index, part.name() if index else "", channel.name))
-            if plane is not None:
-                kind = channel.pixels.dtype
-                limit = np.finfo(kind).max
-                channel.pixels = np.ascontiguousarray(np.clip(plane, -limit, limit), kind)
+    contents, file = _open(source)
+    for name, channel in _channels(contents, file):
+        if name in planes:
+            kind = channel.pixels.dtype
+            limit = np.finfo(kind).max
+            channel.pixels = np.ascontiguousarray(np.clip(planes[name], -limit, limit), kind)
+    for part in file.parts:
         if part.header["compression"] in REPEATED_LOSS:
             part.header["compression"] = OpenEXR.ZIP_COMPRESSION
     _write(file, destination)
@@ -194,12 +238,6 @@ def _write(file: OpenEXR.File, path: Path) -> None:
     """Writes the file whole or not at all. Raises OSError if it cannot be written."""
     with whole_file(path) as temporary:
         try:
-            file.write(str(temporary))
+            file.write(os.fsencode(temporary))
         except RuntimeError as error:
             raise OSError(f"{path}: not written ({error}); free some space, or choose another folder") from error
-
-
-def report_invalid(source: Path | str, invalid: int) -> None:
-    """Prints on stderr that NaN and Inf in `source` were replaced, if there were any."""
-    if invalid:
-        tqdm.write(f"{source}: {invalid} NaN or Inf values, replaced by 0", file=sys.stderr)

@@ -4,17 +4,15 @@ A dataset is `DATASET/{train,val,test}/<Scene>/frame-0000/{target.exr, noisy-0.e
 optional. Only file names and EXR headers are read, no pixels. Notes: one line for the user per skipped item.
 """
 
+import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
-
-from tqdm import tqdm
 
 from files import InputError
 from frames.channels import PLAIN_INPUTS, require_channels
-from frames.exr import Header, has_quantity, read_header
+from frames.exr import Header, has_quantity, read_headers
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
@@ -32,7 +30,7 @@ class Frame:
     @property
     def number(self) -> int:
         """The frame number in the folder's name."""
-        return int(FRAME_NAME.fullmatch(self.folder.name).group(1))
+        return frame_number(self.folder)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -67,7 +65,7 @@ def find_sequences(
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {folder}/{EXPECTED_FOLDERS}")
     children = sorted(child for child in folder.iterdir() if child.is_dir())
-    scenes = [child for child in children if frame_folders(child)]
+    scenes = [child for child in children if is_scene(child)]
     if not scenes:
         raise InputError(f"{folder}: no scenes in it; expected {folder}/{EXPECTED_FOLDERS}")
     sequences, notes = read_scenes(scenes, need_target, inputs)
@@ -79,7 +77,7 @@ def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Seque
 
     Targets are optional.
     """
-    if path.is_dir() and frame_folders(path):
+    if path.is_dir() and is_scene(path):
         return read_scenes([path.resolve()], False, inputs)
     return find_sequences(path / "test" if (path / "test").is_dir() else path, False, inputs)
 
@@ -96,18 +94,39 @@ def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) 
     return check_headers(sequences, inputs), notes
 
 
+def is_scene(folder: Path) -> bool:
+    """Whether a folder has frame folders in it."""
+    with os.scandir(folder) as children:
+        return any(FRAME_NAME.fullmatch(child.name) and child.is_dir() for child in children)
+
+
 def frame_folders(scene: Path) -> list[Path]:
     """The frame folders of a scene, in order of their numbers."""
-    folders = (child for child in scene.iterdir() if FRAME_NAME.fullmatch(child.name) and child.is_dir())
-    return sorted(folders, key=lambda f: int(FRAME_NAME.fullmatch(f.name).group(1)))
+    with os.scandir(scene) as children:  # quicker than Path.iterdir, and there are many
+        names = [child.name for child in children if FRAME_NAME.fullmatch(child.name) and child.is_dir()]
+    return sorted((scene / name for name in names), key=lambda folder: (frame_number(folder), folder.name))
+
+
+def frame_number(folder: Path) -> int:
+    """The frame number in the name of a frame's folder."""
+    return int(FRAME_NAME.fullmatch(folder.name).group(1))
 
 
 def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], list[str]]:
-    """The sequences of one scene folder, not yet checked, and notes. Reads only folder listings."""
+    """The sequences of one scene folder, not yet checked, and notes. Reads only folder listings.
+
+    Raises InputError if two folders have one number.
+    """
+    # one folder per number
+    folders = frame_folders(scene)
+    for before, after in pairwise(folders):
+        if frame_number(before) == frame_number(after):
+            raise InputError(f"{before} and {after.name} are both frame {frame_number(after)}; keep one of them")
+
     # usable frames
     frames, notes = [], []
-    for folder in frame_folders(scene):
-        names = sorted(child.name for child in folder.iterdir())
+    for folder in folders:
+        names = sorted(os.listdir(folder))
         noisy = sorted(filter(NOISY_NAME.fullmatch, names), key=lambda n: int(NOISY_NAME.fullmatch(n).group(1)))
         target = folder / "target.exr" if "target.exr" in names else None
         if not noisy:
@@ -131,16 +150,16 @@ def check_headers(sequences: list[Sequence], inputs: tuple[str, ...]) -> list[Se
     """
     # read
     files = [file for sequence in sequences for frame in sequence.frames for file in frame.files]
-    with ThreadPoolExecutor() as pool:
-        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
-        headers = dict(zip(files, reading, strict=True))
+    headers = iter(read_headers(files))
 
     # check each sequence against its first file
     checked = []
     for sequence in sequences:
-        first = headers[sequence.frames[0].noisy[0]]
-        noisy = [headers[file] for frame in sequence.frames for file in frame.noisy]
-        targets = [headers[frame.target] for frame in sequence.frames if frame.target]
+        noisy, targets = [], []
+        for frame in sequence.frames:
+            noisy += islice(headers, len(frame.noisy))
+            targets += islice(headers, 1 if frame.target else 0)
+        first = noisy[0]
         for header in noisy:
             check_header(header, first, inputs)
         for header in targets:

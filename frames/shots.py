@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from files import InputError
-from frames.sequences import FRAME_NAME, frame_folders
+from frames.sequences import FRAME_NAME, is_scene
 
 FRAME_FILE = re.compile(r"(.*?)(\d+)\.exr", re.IGNORECASE)  # the last digits are the frame's number
 
@@ -30,7 +30,7 @@ def holds_shots(path: Path) -> bool:
     """Whether `path` is a folder of numbered EXR frames, and not a dataset, a scene or a frame of one."""
     if not path.is_dir() or FRAME_NAME.fullmatch(path.resolve().name):
         return False
-    return not frame_folders(path) and not (path / "test").is_dir() and bool(frame_files(path))
+    return not is_scene(path) and not (path / "test").is_dir() and bool(frame_files(path))
 
 
 def frame_files(folder: Path) -> list[tuple[str, int, Path]]:

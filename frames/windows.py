@@ -10,19 +10,19 @@ import torch
 
 from frames.cache import TARGET, FrameCache, load_half
 from frames.channels import channel_count
-from frames.exr import report_invalid
+from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence
 
 
 class WindowReader:
     """Reads windows of frames from `cache`, or without one by decoding the files each time.
 
-    Without a cache, NaN and Inf are reported once per file, by the first worker that finds them.
+    Without a cache, what is changed in their values is reported once per file, by the first worker that finds them.
     """
 
     def __init__(self, sequences: list[Sequence], inputs: tuple[str, ...], cache: FrameCache | None = None):
         self.inputs, self.cache = inputs, cache
-        self.number = {p: i for i, p in enumerate(p for s in sequences for f in s.frames for p in f.noisy)}
+        self.number = {p: i for i, p in enumerate(p for s in sequences for f in s.frames for p in f.files)}
         self.reported = torch.zeros(len(self.number), dtype=torch.bool).share_memory_()  # by any worker
 
     def read(
@@ -71,8 +71,8 @@ class WindowReader:
     def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
         if self.cache:
             return self.cache.read(path, box, channel_count(names))
-        pixels, invalid = load_half(path, names)
-        if invalid and not self.reported[self.number[path]]:
+        pixels, repairs = load_half(path, names)
+        if repairs and not self.reported[self.number[path]]:
             self.reported[self.number[path]] = True
-            report_invalid(path, invalid)
+            report_repairs(path, repairs)
         return pixels[box]

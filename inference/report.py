@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from files import InputError, whole_folder
 from frames.channels import require_channels
-from frames.exr import load_noisy, load_target, read_header, report_invalid
+from frames.exr import load_noisy, load_target, read_header
 from frames.radiance import tone_map
+from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence
 from inference.output import SceneFrames, all_metrics
 from scoring import flip
@@ -129,7 +130,7 @@ def add_scene(
             images = read_images(sequence, frame, options)
             target = None
             if frame.target and options.score == "on":
-                target = torch.from_numpy(load_target(frame.target))
+                target = torch.from_numpy(load_target(frame.target)[0])
 
             # scores
             found = {kind: sequences_of_kind[number][index] for kind, sequences_of_kind in scores.items()}
@@ -160,9 +161,9 @@ def read_images(sequence: Sequence, frame: Frame, options: argparse.Namespace) -
     paths |= {name: result_path(folder, sequence, frame) for name, folder in options.compare}
     images = {}
     for name, path in paths.items():
-        image, invalid = load_noisy(path, ("color",))
+        image, repairs = load_noisy(path, ("color",))
         if name not in ("noisy", "denoised"):  # test.py has reported on its own
-            report_invalid(path, invalid)
+            report_repairs(path, repairs)
         images[name] = torch.from_numpy(image)
     return images
 

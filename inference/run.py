@@ -17,8 +17,9 @@ import torch
 from tqdm import tqdm
 
 from files import whole_file
-from frames.exr import load_noisy, load_target, report_invalid
+from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_for, log_luminance
+from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
 from inference.later import is_wanted, later_estimates, turned_around
@@ -35,7 +36,7 @@ def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
     """The exposure for all frames of a scene, from the log-average luminance of its targets; None without targets."""
     logs = []
     for frame in (f for s in sequences for f in s.frames if f.target):
-        logs.append(float(log_luminance(torch.from_numpy(load_target(frame.target)))))
+        logs.append(float(log_luminance(torch.from_numpy(load_target(frame.target)[0]))))
         progress.update()
     logs = [value for value in logs if math.isfinite(value)]
     return exposure_for(math.exp(sum(logs) / len(logs))) if logs else None
@@ -44,12 +45,16 @@ def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
 def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool) -> Iterator[LoadedFrame]:
     """Loads each frame: its first noisy rendering and, if it has one and `with_targets`, its target.
 
-    inputs: the quantities that the network reads. Replaces NaN and Inf by 0 and reports them on stderr.
+    inputs: the quantities that the network reads. What load_noisy changes in the values is reported on stderr.
     """
     for frame in sequence.frames:
-        noisy, invalid = load_noisy(frame.noisy[0], inputs)  # (C, H, W)
-        report_invalid(frame.noisy[0], invalid)
-        target = torch.from_numpy(load_target(frame.target)) if frame.target and with_targets else None
+        noisy, repairs = load_noisy(frame.noisy[0], inputs)  # (C, H, W)
+        report_repairs(frame.noisy[0], repairs)
+        target = None
+        if frame.target and with_targets:
+            radiance, repairs = load_target(frame.target)
+            report_repairs(frame.target, repairs)
+            target = torch.from_numpy(radiance)
         yield frame, torch.from_numpy(noisy), target
 
 

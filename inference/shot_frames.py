@@ -13,8 +13,9 @@ import torch
 
 from files import InputError
 from frames.channels import QUANTITIES, channel_count
-from frames.exr import MISS_DEPTH, read_pixels, replace_invalid, report_invalid
+from frames.exr import MISS_DEPTH, Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
+from frames.repairs import repair, report_repairs
 from frames.shots import Shot
 from inference.conventions import MISSING, Convention, Pair, turned_back
 from inference.normals import fit_turn, normal_pairs
@@ -52,25 +53,23 @@ class LoadedFrame(NamedTuple):
     empty: np.ndarray
 
 
-def stacked(pixels: dict[str, np.ndarray | None], channels: Channels, path: Path) -> np.ndarray:
+def stacked(header: Header, pixels: dict[str, np.ndarray | None], channels: Channels) -> np.ndarray:
     """These channels, (C, H, W) float32. Raises InputError where one has no real numbers for the frame's pixels."""
-    planes = [pixels[channel] for channel in channels]
-    for channel, plane in zip(channels, planes, strict=True):
-        if plane is None or plane.shape != planes[0].shape or plane.dtype.kind != "f":
-            raise InputError(f"{path}: {channel} is subsampled, deep or of integers; expected half or float pixels")
-    return np.stack(planes, dtype=np.float32)
+    for channel in channels:
+        check_pixels(header, pixels, channel)
+    return np.stack([pixels[channel] for channel in channels], dtype=np.float32)
 
 
-def read_surface(pixels: dict[str, np.ndarray | None], layout: Layout, path: Path) -> dict[str, np.ndarray]:
+def read_surface(header: Header, pixels: dict[str, np.ndarray | None], layout: Layout) -> dict[str, np.ndarray]:
     """Depth, normal and albedo, each (C, H, W), as stored, or their `missing` value.
 
     Depth is 0 where nothing is hit, and else above 0, whatever its sign in the file. Raises InputError if it has both.
     """
-    height, width = pixels[layout.colors[0].source[0]].shape
+    height, width = header.size
     surface = {}
     for name in SURFACE:
         if name in layout.surface:
-            surface[name] = stacked(pixels, layout.surface[name], path)
+            surface[name] = stacked(header, pixels, layout.surface[name])
         else:
             surface[name] = np.full((QUANTITIES[name].count, height, width), QUANTITIES[name].missing, np.float32)
     depth = surface["depth"]
@@ -78,8 +77,8 @@ def read_surface(pixels: dict[str, np.ndarray | None], layout: Layout, path: Pat
     signs = [np.count_nonzero(depth < 0), np.count_nonzero(depth > 0)]
     if min(signs) > MIXED * sum(signs):
         raise InputError(
-            f"{path}: {layout.surface['depth'][0]} has values of both signs, so it is no distance from the camera; "
-            "a position in world space? Write it in camera space, or write depth"
+            f"{header.path}: {layout.surface['depth'][0]} has values of both signs, so it is no distance from the "
+            "camera; a position in world space? Write it in camera space, or write depth"
         )
     surface["depth"] = np.abs(depth)
     return surface
@@ -95,9 +94,9 @@ def load_pair(files: tuple[Path, Path], layout: Layout) -> list[Pair]:
     """Two successive frames: a Pair for each layer of vectors; without any, one Pair of unknown vectors."""
     surfaces, vectors = [], []
     for path in files:
-        _, pixels = read_pixels(path)
-        surfaces.append(as_tensor(read_surface(pixels, layout, path)))
-        found = [stacked(pixels, channels, path) for channels, _ in layout.motion]
+        header, pixels = read_pixels(path)
+        surfaces.append(as_tensor(read_surface(header, pixels, layout)))
+        found = [stacked(header, pixels, channels) for channels, _ in layout.motion]
         vectors.append(found or [np.full((2, *surfaces[0].shape[1:]), MISSING, np.float32)])
     return [Pair(tuple(surfaces), pair) for pair in zip(*vectors, strict=True)]
 
@@ -107,23 +106,23 @@ def read_frames(
 ) -> Iterator[LoadedFrame]:
     """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
 
-    NaN and Inf become 0 and are reported on stderr, unless backward. Where one color has any, the pixel becomes 0 in
-    all of them, so that they still add up.
+    NaN and Inf become 0, values are limited to +-65504, and both are reported on stderr, unless backward. Where one color
+    is NaN or Inf, the pixel becomes 0 in all of them, so that they still add up.
     """
     surface = ahead = None  # of the frame before; ahead: where its pixels go
     turn = torch.eye(3)  # from a frame's camera space to the first frame's
     meaning = meaning.reversed() if backward else meaning
     for path in reversed(shot.files) if backward else shot.files:
-        _, pixels = read_pixels(path)
-        colors = np.concatenate([stacked(pixels, color.source, path) for color in layout.colors])  # (3 L, H, W)
-        planes = {"color": colors[:3], **read_surface(pixels, layout, path)}
+        header, pixels = read_pixels(path)
+        colors = np.concatenate([stacked(header, pixels, color.source) for color in layout.colors])  # (3 L, H, W)
+        planes = {"color": colors[:3], **read_surface(header, pixels, layout)}
         then, surface = surface, as_tensor(planes)
 
         # motion to the frame before
         planes["motion"] = np.full((2, *colors.shape[1:]), MISSING, np.float32)
         if meaning.motion:
             channels, convention = meaning.motion
-            vectors = convention.pixels(stacked(pixels, channels, path))
+            vectors = convention.pixels(stacked(header, pixels, channels))
             if convention.leads == "previous":
                 planes["motion"] = vectors
             elif then is not None:
@@ -139,9 +138,9 @@ def read_frames(
         # one tensor, finite
         stack = np.concatenate([*(planes[name] for name in inputs), colors[3:]])  # (C, H, W)
         finite = np.isfinite(colors).all(0)
-        invalid = replace_invalid(stack)
+        repairs = repair(stack, inputs)
         if not backward:
-            report_invalid(path, invalid)
+            report_repairs(path, repairs)
         if not finite.all():
             stack[:3] *= finite
             stack[channel_count(inputs) :] *= finite

@@ -6,17 +6,16 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 import argparse
 import sys
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from files import InputError
-from frames.exr import Header, read_header, replace_channels
+from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
@@ -34,13 +33,10 @@ def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None,
 
     Raises InputError if a file lacks what is needed, or channels or the data window of the shot's first file.
     """
-    files = [file for shot in shots for file in shot.files]
-    with ThreadPoolExecutor() as pool:
-        reading = tqdm(pool.map(read_header, files), total=len(files), desc="reading headers", delay=2, leave=False)
-        headers = dict(zip(files, reading, strict=True))
+    headers = iter(read_headers([file for shot in shots for file in shot.files]))
     layouts, first = {}, {}
     for shot in shots:
-        for header in (headers[file] for file in shot.files):
+        for header in islice(headers, len(shot.files)):
             if shot.name not in layouts:
                 layouts[shot.name], first[shot.name] = find_layout(header, inputs, layer, also), header
             check_header(header, first[shot.name], layouts[shot.name])

@@ -75,7 +75,7 @@ def read_key_frames(path: Path) -> list[Camera]:
     """
     try:
         content = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({error})") from error
     frames = content.get("keyframes") if isinstance(content, dict) else content
     if not isinstance(frames, list) or not frames:
@@ -90,17 +90,24 @@ def _key_frame(values: dict, label: str) -> Camera:
     vectors = {}
     for name in ("origin", "target", "up"):
         try:
-            vector = tuple(float(v) for v in values.get(name, (0, 1, 0)))
-        except (TypeError, ValueError) as error:
+            vector = tuple(_number(v) for v in values.get(name, (0, 1, 0)))
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{label}: {name} must be three numbers, found {values[name]!r}") from error
         if len(vector) != 3 or not np.isfinite(vector).all():
             raise InputError(f"{label}: {name} must be three finite numbers, found {values[name]!r}")
         vectors[name] = vector
-    if not isinstance(values["fov"], (int, float)) or not 0 < values["fov"] < 180:
+    if not isinstance(values["fov"], int | float) or values["fov"] is True or not 0 < values["fov"] < 180:
         raise InputError(f"{label}: fov must be degrees between 0 and 180, found {values['fov']!r}")
     if np.linalg.norm(np.cross(np.subtract(vectors["target"], vectors["origin"]), vectors["up"])) < 1e-9:
         raise InputError(f"{label}: origin, target and up are on one line, so the camera has no direction")
     return Camera(**vectors, fov=float(values["fov"]))
+
+
+def _number(value: object) -> float:
+    """A number of a JSON file. Raises TypeError for anything else, even text that reads like one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
 
 
 def along(keys: list[Camera], frames: int, speed: float, start: float = 0.0) -> list[Camera]:

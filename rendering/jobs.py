@@ -150,8 +150,10 @@ def read_record(folder: Path) -> dict | None:
         return None
     try:
         record = json.loads(path.read_text())
-        return record | {"cameras": list(record["cameras"])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if not isinstance(record["cameras"], list):
+            raise TypeError("cameras is no list")
+        return record
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error!r}); delete {folder} to render it again") from error
 
 

@@ -29,7 +29,7 @@ def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
         raise InputError(f"{folder}: the scenes differ in size; render them at one size for a contact sheet")
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
-        target = torch.from_numpy(load_target(sequence.frames[0].target))  # (3, H, W)
+        target = torch.from_numpy(load_target(sequence.frames[0].target)[0])  # (3, H, W)
         pictures.append(to_bytes(tone_map(target, exposure_of(target))))
     return make_grid(pictures, nrow=columns, padding=0)  # (3, rows * H, columns * W)
 

@@ -1,6 +1,6 @@
 """Loading checkpoints of train.py and released weights. They are untrusted input: no code in them is executed."""
 
-import pickle
+import textwrap
 from pathlib import Path
 
 import torch
@@ -9,6 +9,8 @@ from files import InputError
 from model import Denoiser, make_denoiser
 from networks.filtering import FilteringDenoiser
 from training.weights import SUFFIX, read_weights
+
+LONGEST = 200  # characters of a file's contents in a message
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -23,7 +25,7 @@ def load_checkpoint(path: Path) -> dict:
         return read_weights(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except Exception as error:  # damaged files raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file of train.py") from error
     saved = checkpoint if isinstance(checkpoint, dict) else {}
@@ -34,6 +36,22 @@ def load_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
+def is_weight(value: object) -> bool:
+    """Whether a value of a checkpoint is a tensor of finite real numbers, in memory."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    return value.is_floating_point() and bool(value.isfinite().all())
+
+
+def check_resumable(checkpoint: dict, path: Path) -> None:
+    """Raises InputError if a checkpoint lacks what a training run needs to go on from it, beside the weights."""
+    parts = {"epoch": int, "global_step": int, "loops": dict, "callbacks": dict, "pytorch-lightning_version": str}
+    parts |= {"optimizer_states": list, "lr_schedulers": list}
+    lacking = [name for name, kind in parts.items() if not isinstance(checkpoint.get(name), kind)]
+    if lacking:
+        raise InputError(f"{path}: no {', '.join(lacking)} in this file, so training cannot resume; give a whole .ckpt")
+
+
 def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
     """The denoiser of a checkpoint of train.py, on the CPU and ready for inference.
 
@@ -41,15 +59,21 @@ def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
     """
     checkpoint = load_checkpoint(path)
     options = checkpoint["hyper_parameters"]["denoiser"]
+    said = textwrap.shorten(str(options), LONGEST)
     try:
         with torch.device("meta"):  # without memory: the file may ask for any size
             denoiser = make_denoiser(options)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
-        raise InputError(f"{path}: no network has the options {options} ({error}); train it again") from error
+        reason = textwrap.shorten(str(error), LONGEST)
+        raise InputError(f"{path}: no network has the options {said} ({reason}); train it again") from error
     prefix = "denoiser."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if str(k).startswith(prefix)}
+    for name, weight in weights.items():
+        if not is_weight(weight):
+            raise InputError(f"{path}: {name} does not hold finite numbers; take an earlier checkpoint of the run")
     try:
-        denoiser.load_state_dict(weights, assign=True)
+        denoiser.load_state_dict({name: weight.float() for name, weight in weights.items()}, assign=True)
     except RuntimeError as error:
-        raise InputError(f"{path}: weights do not fit channels {denoiser.options['channels']} ({error})") from error
+        reason = textwrap.shorten(str(error), LONGEST)
+        raise InputError(f"{path}: weights do not fit the options {said} ({reason}); train it again") from error
     return denoiser.eval().requires_grad_(False)

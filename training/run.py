@@ -19,7 +19,7 @@ from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
 from training.callbacks import AveragedWeights, FramesPerSecond, StopOnBrokenSteps, StopOnSignal, TimeIsUp
-from training.checkpoints import load_checkpoint, load_denoiser
+from training.checkpoints import check_resumable, load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
 from training.resolve import resolve
@@ -37,7 +37,12 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     pl.seed_everything(options.seed, workers=True, verbose=False)
 
     # find the frames, and check their headers
-    saved = load_checkpoint(options.checkpoint)["hyper_parameters"]["denoiser"] if options.checkpoint else None
+    saved = None
+    if options.checkpoint:
+        checkpoint = load_checkpoint(options.checkpoint)
+        saved = checkpoint["hyper_parameters"]["denoiser"]
+        if options.checkpoint.suffix != SUFFIX:
+            check_resumable(checkpoint, options.checkpoint)
     needed = ALBEDO_INPUTS if saved and saved.get("demodulate") else PLAIN_INPUTS
     split = split_dataset(options.dataset, options.sequence_length, options.crop_size, needed)
 

@@ -46,7 +46,7 @@ class ValidationPictures(pl.Callback):
         if isinstance(module.denoiser, FilteringDenoiser):
             pictures["maps"] = map_pictures(module.denoiser, batch["noisy"][0])
         for name, shown in pictures.items():
-            tag = f"{name}/{batch['scene'][0]}"
+            tag = f"{name}/{with_escapes(batch['scene'][0])}"
             trainer.logger.experiment.add_image(tag, side_by_side(shown), trainer.global_step)
 
 
@@ -97,7 +97,7 @@ class RunRecord(pl.Callback):
         if not isinstance(trainer.logger, TensorBoardLogger):
             return
         writer, step = trainer.logger.experiment, trainer.global_step
-        text = f"    {shlex.join(['train.py', *self.command])}\n\nversion {VERSION}, commit {commit()}"
+        text = f"    {with_escapes(shlex.join(['train.py', *self.command]))}\n\nversion {VERSION}, commit {commit()}"
         writer.add_text("run/command", text, step)
         writer.add_text("run/network", f"    {module.denoiser.options}", step)
         terms = {term: ["Multiline", [f"train/{term}", f"val/{term}"]] for term in LOSS_TERMS}
@@ -123,8 +123,13 @@ def hyperparameters(settings: argparse.Namespace) -> dict[str, str | int | float
     for name, value in sorted(vars(settings).items()):
         if isinstance(value, list | tuple):
             value = " ".join(map(str, value))
-        found[name] = value if isinstance(value, int | float) else str(value or "none")
+        found[name] = value if isinstance(value, int | float) else with_escapes(str(value or "none"))
     return found
+
+
+def with_escapes(text: str) -> str:
+    """Text as TensorBoard takes it: file names that are not UTF-8 with escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def commit() -> str:

@@ -27,8 +27,10 @@ def read_weights(path: Path) -> dict:
     try:
         with safe_open(path, framework="pt") as file:
             options = json.loads((file.metadata() or {})["denoiser"])
+            if not isinstance(options, dict):
+                raise ValueError("its options are no table")
             weights = {f"denoiser.{name}": file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not released weights of this project ({error!r}); download them again") from error
     return {"hyper_parameters": {"denoiser": options}, "state_dict": weights}
 

@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from torch.utils.data import default_collate
 from dataset import TrainingWindows, ValidationWindows
 from files import InputError
 from frames import cache as cache_module
+from frames import repairs
 from frames.augmentation import augment_batch
 from frames.cache import BLOCK, TARGET, Entry, FrameCache, cache_entries, from_blocks, load_half, to_blocks
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
+from frames.exr import load_noisy, load_target
+from frames.repairs import Repairs, report_repairs
 from frames.sequences import find_sequences, split_dataset
 from train import main
 from training.resolve import cache_folder
@@ -70,8 +74,8 @@ def test_floats_are_rounded_to_half_and_fireflies_stay_finite(tmp_path):
     bright[1, 0] = 1 / 3
     names = ("R", "G", "B", "depth.Z", "normal.R", "normal.G", "normal.B")
     path = write_channels(tmp_path / "x.exr", dict.fromkeys(names, bright))
-    noisy, invalid = load_half(path, PLAIN_INPUTS)
-    assert invalid == 21 and (noisy[0, :3] == 0).all() and (noisy[2:] == 65504).all()
+    noisy, repairs = load_half(path, PLAIN_INPUTS)
+    assert repairs.invalid == 21 and (noisy[0, :3] == 0).all() and (noisy[2:] == 65504).all()
     assert noisy[1, 0, 0] == np.float16(1 / 3)
     target, _ = load_half(path, TARGET)
     assert np.isnan(target[0, :3]).all() and np.isfinite(target[1:]).all()
@@ -253,3 +257,39 @@ def test_batches_from_the_cache_are_finished_on_the_device(prepared):
     windows = TrainingWindows(split.training, PLAIN_INPUTS, length=3, crop_size=16, cache=cache)
     batch = augment_batch(default_collate([windows[0, 0, 0], windows[0, 1, 1]]), PLAIN_INPUTS)
     assert batch["noisy"].shape == (2, 3, 7, 16, 16) and batch["noisy"].dtype == torch.float32
+
+
+def test_a_file_that_ends_the_process_is_named(prepared, monkeypatch):
+    """What OpenEXR cannot bear must not end the training without a word."""
+    _, entries, cache = prepared
+    fatal, write = entries[7].source, FrameCache.write
+
+    def write_or_die(self, entry):
+        if entry.source == fatal:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return write(self, entry)
+
+    monkeypatch.setattr(FrameCache, "write", write_or_die)
+    with pytest.raises(InputError, match=rf"^{fatal}: decoding it ended the process"):
+        cache.prepare(entries, 2)
+    monkeypatch.setattr(FrameCache, "write", write)
+    cache.prepare(entries, 2)
+    assert not cache.missing(entries)
+
+
+def test_training_and_reconstruction_see_the_same_values_and_say_so_once(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(repairs, "reported", set())
+    far = np.full((8, 8), 80_000.0, np.float32)  # 800 metres in centimetres
+    names = ("R", "G", "B", "depth.Z", "normal.R", "normal.G", "normal.B")
+    channels = dict.fromkeys(names, np.ones_like(far)) | {"depth.Z": far}
+    paths = [write_channels(tmp_path / f"noisy-{k}.exr", channels) for k in range(2)]
+    bright = write_channels(tmp_path / "target.exr", dict.fromkeys("RGB", far))
+    for path in paths:
+        planes, changed = load_noisy(path, PLAIN_INPUTS)
+        assert planes[3].max() == 65504 and changed == Repairs(0, {"depth": 80_000.0})
+        assert np.array_equal(np.moveaxis(load_half(path, PLAIN_INPUTS)[0], 2, 0), planes)
+        report_repairs(path, changed)
+    assert np.array_equal(np.moveaxis(load_half(bright, TARGET)[0], 2, 0), load_target(bright)[0])
+    assert load_target(bright)[0].max() == 65504
+    said = capfd.readouterr().err.strip()
+    assert said.startswith(f"{paths[0]}: depth up to 80000, limited to 65504") and "\n" not in said

@@ -7,6 +7,7 @@ from support import write_channels
 
 from frames import exr
 from frames.channels import QUANTITIES
+from frames.repairs import Repairs, repair
 
 SIZE = (6, 9)
 RNG = np.random.default_rng(0)
@@ -78,9 +79,9 @@ def test_misses_far_away_become_zero_depth(tmp_path):
 
 
 def test_invalid_values_are_replaced_and_counted():
-    values = np.array([np.nan, np.inf, 1.0, -np.inf, 2.0])
-    assert exr.replace_invalid(values) == 3
-    assert values.tolist() == [0, 0, 1, 0, 2]
+    values = np.array([np.nan, np.inf, 1.0, -np.inf, 2.0, 1e6]).reshape(3, 1, 2)
+    assert repair(values, ("color",)) == Repairs(3, {"color": 1e6})
+    assert values.ravel().tolist() == [0, 0, 1, 0, 2, 65504]
 
 
 def test_written_files_read_back_and_nothing_else_is_left(tmp_path):

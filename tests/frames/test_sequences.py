@@ -165,3 +165,10 @@ def test_what_to_reconstruct_is_a_dataset_a_folder_of_scenes_or_one_sequence(tmp
     for path in (tmp_path, tmp_path / "test", tmp_path / "test" / "A"):
         sequences, _ = find_test_sequences(path, ALBEDO_INPUTS)
         assert [s.scene for s in sequences] == ["A"]
+
+
+def test_two_folders_of_one_number_are_refused(tmp_path):
+    make_scene(tmp_path / "A", frames=3)
+    (tmp_path / "A" / "frame-0001").rename(tmp_path / "A" / "frame-2")
+    with pytest.raises(InputError, match=r"A/frame-0002 and frame-2 are both frame 2; keep one of them"):
+        find_sequences(tmp_path, True)

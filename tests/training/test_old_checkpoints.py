@@ -2,8 +2,13 @@
 
 data/before-folders.ckpt is from when all modules lay at the top level and the network's layers had other names:
 two epochs on small_dataset with `--crop_size 16 --sequence_length 3 --channels 3 4 --patch 2 --means 4 8 --batch_size 2
---samples_per_epoch 6 --precision 32-true` on a CPU. The values below are from that version.
+--samples_per_epoch 6 --precision 32-true` on a CPU. The values below are from that version. data/first.ckpt.xz is from
+before there were patches, means and averaged weights: one epoch with `--channels 3 4`. data/filtering.ckpt.xz is the
+denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`.
 """
+
+import lzma
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +32,37 @@ def test_an_old_checkpoint_reconstructs_as_before():
     assert image.mean((0, 2, 3)).tolist() == pytest.approx([4.08863053, 7.27221933, 7.14712850], rel=1e-5)
     assert image[0, :, 5, 7].tolist() == pytest.approx([5.18283272, 11.2825022, 2.83161664], rel=1e-5)
     assert [s.abs().mean().item() for s in state] == pytest.approx([0.293842705, 0.0384363127], rel=1e-5)
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """A packed checkpoint of tests/data, as a file."""
+    path = folder / name
+    path.write_bytes(lzma.decompress((OLD.parent / f"{name}.xz").read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "means"),
+    [
+        ("first.ckpt", 10, [3.470496210411511e-07, 1.3834775245413766e-06, 4.515478124744732e-08]),
+        ("filtering.ckpt", 12, [0.9208205342292786, 0.6244949698448181, 0.6079484224319458]),
+    ],
+)
+def test_checkpoints_of_every_format_reconstruct_as_before(name, channels, means, tmp_path):
+    denoiser = load_denoiser(unpacked(name, tmp_path))
+    frames = (torch.arange(2 * channels * 12 * 16).reshape(2, 1, channels, 12, 16) * 37 % 101) / 101.0
+    state = None
+    with torch.inference_mode():
+        for frame in frames:
+            image, state = denoiser(frame, state)
+    assert image.mean((0, 2, 3)).tolist() == pytest.approx(means, rel=1e-4)
+
+
+def test_training_resumes_from_the_first_format(small_dataset, tmp_path):
+    more = ["--max_epochs", "2", "--num_workers", "0", "--accelerator", "cpu", "--log_dir", str(tmp_path / "runs")]
+    options = parse_options([str(small_dataset), "--checkpoint", str(unpacked("first.ckpt", tmp_path)), *more])
+    assert (options.channels, options.patch, options.means, options.kernels) == ([3, 4], 1, [], "off")
+    assert torch.load(train(options, []), weights_only=True)["epoch"] == 1
 
 
 def test_training_resumes_from_an_old_checkpoint(small_dataset, tmp_path):
