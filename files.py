@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, and the error for unusable input."""
 
+import glob
 import os
 import shutil
 import socket
@@ -12,12 +13,34 @@ class InputError(ValueError):
     """Unusable input from the user. The message names the input, what was found, what was expected, and the fix."""
 
 
+def delete_leftovers(path: Path) -> None:
+    """Deletes the temporary files for `path` of processes of this machine that were killed while they wrote."""
+    host = f".{socket.gethostname()}-"
+    for temporary in path.parent.glob(f"{glob.escape(host)}*-{glob.escape(path.name)}"):
+        process = temporary.name.removeprefix(host).removesuffix(f"-{path.name}")
+        if process.isdigit() and not runs(int(process)):
+            temporary.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this id runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to `path` to write to; then renames that file to `path`, or on an error deletes it.
 
-    Host name and process id are in the temporary name, since several machines may write to one shared folder.
+    Host name and process id are in the temporary name, since several machines may write to one shared folder. What
+    killed processes have left of `path` is deleted.
     """
+    delete_leftovers(path)
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
     try:
         yield temporary
