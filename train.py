@@ -8,17 +8,19 @@ from training.options import parse_options
 
 def main() -> None:
     """The command line. Datasets, machines and checkpoints that do not fit the options end it with one clear line."""
-    options = parse_options(sys.argv[1:])
-
-    # after the options are checked: Lightning takes seconds to import
-    from pytorch_lightning.utilities.rank_zero import rank_zero_info
-
-    from training.run import train
-
     try:
+        options = parse_options(sys.argv[1:])
+
+        # after the options are checked: Lightning takes seconds to import
+        from pytorch_lightning.utilities.rank_zero import rank_zero_info
+
+        from training.run import train
+
         last = train(options, [sys.executable, *sys.argv])
     except (InputError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {message_of(error)}")
+    except KeyboardInterrupt:
+        sys.exit("\ntrain.py: interrupted before training began; decoded frames are kept")
     if last:
         best = last.with_name("best.ckpt")  # there is none before the first validation
         rank_zero_info(f"checkpoints: {', '.join(str(path) for path in (best, last) if path.is_file())}")
