@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -28,6 +29,8 @@ from training.resolve import resolve
 from training.saving import WholeCheckpoints
 from training.tensorboard import RunRecord, ValidationPictures
 from training.weights import SUFFIX
+
+LOST_PROCESS = "another process of this run has ended, and its messages say why; resume from the last checkpoint"
 
 
 def train(options: argparse.Namespace, command: list[str]) -> Path | None:
@@ -63,8 +66,13 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     if resumed and resumed.suffix == SUFFIX:  # fine-tunes released weights: a new run
         module.denoiser.load_state_dict(load_denoiser(resumed).state_dict())
         resumed = None
-    with suppress(TimeIsUp):
-        trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
+    try:
+        with suppress(TimeIsUp):
+            trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
+    except RuntimeError as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            raise ConnectionError(LOST_PROCESS) from error
+        raise
     return last
 
 

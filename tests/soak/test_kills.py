@@ -4,23 +4,17 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from forkserver import ForkServer, Script
+from forkserver import Script
 from support import QUICK, make_scene
 from train_runs import assert_same_weights
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TRAINING = (*QUICK, "--samples_per_epoch", 60, "--max_epochs", 2, "--checkpoint_minutes", 0.001)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with ForkServer() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -76,13 +76,6 @@ def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_two_processes_share_an_epoch(small_dataset, tmp_path):
-    arguments = [small_dataset, *QUICK, "--devices", 2, "--strategy", "ddp", "--samples_per_epoch", 8]
-    run_script("train.py", *arguments, "--max_epochs", 1, "--log_dir", tmp_path / "runs")
-    checkpoint = torch.load(tmp_path / "runs/version_0/checkpoints/last.ckpt", weights_only=True)
-    assert checkpoint["global_step"] == 2  # 8 samples, 2 a step, 2 processes
-
-
 def test_nan_in_targets_does_not_reach_the_weights(small_dataset, tmp_path):
     size = (24, 32)
     color = np.full(size, 0.5, np.float32)

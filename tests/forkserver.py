@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class ForkServer:
@@ -28,7 +28,7 @@ class ForkServer:
         return self
 
     def start(self, log: Path, script: str, *arguments, env: dict[str, str] | None = None) -> "Script":
-        """Starts a script; what it prints goes to `log`. env: more environment variables."""
+        """Starts a script or a module; what it prints goes to `log`. env: more environment variables."""
         request = {"log": str(log), "script": script, "arguments": [str(a) for a in arguments], "env": env or {}}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -71,7 +71,14 @@ def serve() -> None:
     """Reads a request a line; answers with the id of the process that runs it."""
     for script in ("train", "test", "export"):
         __import__(script)
-    for module in ("training.run", "inference.run", "inference.shots", "exporting.run", "training.slurm"):
+    for module in (
+        "training.run",
+        "inference.run",
+        "inference.shots",
+        "exporting.run",
+        "training.slurm",
+        "torch.distributed.run",
+    ):
         __import__(module)
     gc.freeze()
     print("ready", flush=True)
@@ -107,10 +114,14 @@ def run_script(request: dict) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(request["env"])
-    sys.argv = [str(ROOT / request["script"]), *request["arguments"]]
+    module, is_module = request["script"].removesuffix(".py"), not request["script"].endswith(".py")
+    sys.argv = [module if is_module else str(ROOT / request["script"]), *request["arguments"]]
     status = 1
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if is_module:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
