@@ -1,6 +1,7 @@
 """Trains the denoiser on a dataset of rendered sequences: `python train.py DATASET`; TensorBoard shows the progress."""
 
 import sys
+import threading
 
 from files import InputError
 from training.options import parse_options
@@ -8,6 +9,7 @@ from training.options import parse_options
 
 def main() -> None:
     """The command line. Datasets, machines and checkpoints that do not fit the options end it with one clear line."""
+    threading.excepthook = leave_errors_of_files_to_the_main_thread
     try:
         options = parse_options(sys.argv[1:])
 
@@ -24,6 +26,12 @@ def main() -> None:
     if last:
         best = last.with_name("best.ckpt")  # there is none before the first validation
         rank_zero_info(f"checkpoints: {', '.join(str(path) for path in (best, last) if path.is_file())}")
+
+
+def leave_errors_of_files_to_the_main_thread(thread: threading.ExceptHookArgs) -> None:
+    """Prints no trace where TensorBoard's thread cannot write: the main thread gets the same error, and stops."""
+    if not isinstance(thread.exc_value, OSError):
+        threading.__excepthook__(thread)
 
 
 def message_of(error: Exception) -> str:

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
+IMPORTED = ("train", "test", "export", "training.run", "inference.run", "exporting.run", "torch.distributed.run")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -29,10 +31,11 @@ class ForkServer:
 
     def start(self, log: Path, script: str, *arguments, env: dict[str, str] | None = None) -> "Script":
         """Starts a script or a module; what it prints goes to `log`. env: more environment variables."""
+        log.write_text("")
         request = {"log": str(log), "script": script, "arguments": [str(a) for a in arguments], "env": env or {}}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return Script(int(self.process.stdout.readline()), Path(log))
+        return Script(int(self.process.stdout.readline()), log)
 
     def __exit__(self, *_) -> None:
         self.process.stdin.close()
@@ -69,17 +72,8 @@ class Script:
 
 def serve() -> None:
     """Reads a request a line; answers with the id of the process that runs it."""
-    for script in ("train", "test", "export"):
-        __import__(script)
-    for module in (
-        "training.run",
-        "inference.run",
-        "inference.shots",
-        "exporting.run",
-        "training.slurm",
-        "torch.distributed.run",
-    ):
-        __import__(module)
+    for module in IMPORTED:
+        import_module(module)
     gc.freeze()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -73,7 +73,22 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
             raise ConnectionError(LOST_PROCESS) from error
         raise
+    except (OSError, ValueError) as error:
+        raise log_error(error, trainer.log_dir) or error from error
     return last
+
+
+def log_error(error: Exception, folder: str) -> OSError | None:
+    """The clear form of an error of TensorBoard's writing thread; None if `error` is another one.
+
+    That thread's errors appear at the next value that is logged: bare, or in a ValueError of Lightning's.
+    """
+    found = error.__cause__ if isinstance(error, ValueError) else error
+    if not isinstance(found, OSError) or (found.filename and "tfevents" not in str(found.filename)) or not found.errno:
+        return None
+    return OSError(
+        f"{folder}: the log cannot be written ({found.strerror}); mend that, then resume the last checkpoint"
+    )
 
 
 def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
