@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,19 +34,24 @@ def runs(process: int) -> bool:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, remedy: str = "free some space, or choose another folder") -> Iterator[Path]:
     """Yields a temporary path next to `path` to write to; then renames that file to `path`, or on an error deletes it.
 
     Host name and process id are in the temporary name, since several machines may write to one shared folder. What
-    killed processes have left of `path` is deleted.
+    killed processes have left of `path` is deleted. Raises OSError, with the remedy, if the system cannot write.
     """
     delete_leftovers(path)
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if str(error).startswith(str(path)):  # it names the file already
+            raise
+        raise OSError(f"{path}: not written ({error.strerror or error}); {remedy}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -20,10 +20,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Saves it. Raises OSError, naming the file, if it cannot be written; an earlier checkpoint there stays."""
         path, content = Path(path), io.BytesIO()
         torch.save(checkpoint, content)  # to memory: to a full disk, it would not say what is wrong
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as temporary:
-                temporary.write_bytes(content.getbuffer())
-        except OSError as error:
-            kept = "the earlier one is kept" if path.is_file() else "there is no earlier one"
-            raise OSError(f"{path}: not written ({error.strerror}); {kept}; free some space, then resume") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = "the earlier one is kept" if path.is_file() else "there is no earlier one"
+        with whole_file(path, f"{kept}; free some space, then resume") as temporary:
+            temporary.write_bytes(content.getbuffer())
