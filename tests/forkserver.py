@@ -6,6 +6,7 @@ A script that is forked behaves as if started from a shell, with signals reset a
 import gc
 import json
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -29,10 +30,16 @@ class ForkServer:
         assert self.process.stdout.readline() == "ready\n"
         return self
 
-    def start(self, log: Path, script: str, *arguments, env: dict[str, str] | None = None) -> "Script":
-        """Starts a script or a module; what it prints goes to `log`. env: more environment variables."""
+    def start(
+        self, log: Path, script: str, *arguments, env: dict[str, str] | None = None, largest: int = -1
+    ) -> "Script":
+        """Starts a script or a module; what it prints goes to `log`.
+
+        env: more environment variables. largest: bytes that the system lets it write to a file, -1 for any number.
+        """
         log.write_text("")
         request = {"log": str(log), "script": script, "arguments": [str(a) for a in arguments], "env": env or {}}
+        request["largest"] = largest
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return Script(int(self.process.stdout.readline()), log)
@@ -108,6 +115,7 @@ def run_script(request: dict) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(request["env"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], -1))
     module, is_module = request["script"].removesuffix(".py"), not request["script"].endswith(".py")
     sys.argv = [module if is_module else str(ROOT / request["script"]), *request["arguments"]]
     status = 1

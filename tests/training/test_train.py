@@ -50,6 +50,12 @@ def test_a_scene_without_albedo_is_named(small_dataset, tmp_path, caplog):
     assert "albedo: not used (not in Plain)" in caplog.text and not load_denoiser(last).options["demodulate"]
 
 
+def test_the_filtering_network_is_said_to_use_albedo(small_dataset, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        run_training(small_dataset, tmp_path / "runs", "--fast_dev_run", "--kernels", "on", "--patch", 2)
+    assert "albedo: divided out where frames have it" in caplog.text
+
+
 def test_albedo_can_be_left_out(small_dataset, tmp_path):
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, "--albedo", "off")
     assert not load_denoiser(last).options["demodulate"]
