@@ -1,10 +1,12 @@
 """Files and folders that appear whole or not at all, and the error for unusable input."""
 
+import glob
 import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -12,19 +14,50 @@ class InputError(ValueError):
     """Unusable input from the user. The message names the input, what was found, what was expected, and the fix."""
 
 
+@lru_cache(256)
+def delete_leftovers(folder: Path) -> None:
+    """Deletes the temporary files in a folder of processes of this machine that were killed while they wrote.
+
+    Once for each folder: looking for them takes long where there are many files.
+    """
+    host = f".{socket.gethostname()}-"
+    for temporary in folder.glob(f"{glob.escape(host)}*-*"):
+        process, _, _ = temporary.name.removeprefix(host).partition("-")
+        if process.isdigit() and not runs(int(process)):
+            temporary.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this id runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, remedy: str = "free some space, or choose another folder") -> Iterator[Path]:
     """Yields a temporary path next to `path` to write to; then renames that file to `path`, or on an error deletes it.
 
-    Host name and process id are in the temporary name, since several machines may write to one shared folder.
+    Host name and process id are in the temporary name, since several machines may write to one shared folder. What
+    killed processes have left in the folder is deleted. Raises OSError, with the remedy, if the system cannot write.
     """
+    delete_leftovers(path.parent)
     name = os.fsdecode(os.fsencode(path.name)[-100:])  # systems allow 255 bytes in all
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{name}")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if str(error).startswith(str(path)):  # it names the file already
+            raise
+        raise OSError(f"{path}: not written ({error.strerror or error}); {remedy}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

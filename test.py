@@ -14,17 +14,17 @@ def main() -> None:
     """The command line. Files that cannot be read or written end it with one clear line."""
     options = build_parser().parse_args()
 
-    # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
-    show_every_name()
-    let_idle_threads_sleep()
-    keep_freed_memory()
-    from frames.shots import holds_shots
-    from inference.output import table
-    from inference.run import run
-    from inference.shots import denoise_shots
-    from training.checkpoints import load_denoiser
-
     try:
+        # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
+        show_every_name()
+        let_idle_threads_sleep()
+        keep_freed_memory()
+        from frames.shots import holds_shots
+        from inference.output import table
+        from inference.run import run
+        from inference.shots import denoise_shots
+        from training.checkpoints import load_denoiser
+
         if holds_shots(options.path):
             count = denoise_shots(load_denoiser(options.checkpoint), options)
             print(f"{count} frames: {options.output_dir}")

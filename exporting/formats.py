@@ -1,5 +1,6 @@
 """Writes a NamedStep to a file, and reads the file again as a function of arrays."""
 
+import io
 import json
 import logging
 import warnings
@@ -96,7 +97,9 @@ def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
         for node in [n for n in program.graph.nodes if n.target == torch.ops.aten._assert_scalar.default]:
             program.graph.erase_node(node)
         program.graph_module.recompile()
-        torch.export.save(program, path, extra_files={"about": json.dumps(about)})
+        content = io.BytesIO()  # to memory first: a full disk would end the whole process
+        torch.export.save(program, content, extra_files={"about": json.dumps(about)})
+    path.write_bytes(content.getbuffer())
 
 
 def read_onnx(path: Path) -> Callable[[Arrays], Arrays]:

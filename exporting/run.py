@@ -38,11 +38,7 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
     step, tolerance, largest = NamedStep(denoiser), TOLERANCES[options.precision], 0.0
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(options.output) as temporary:
-        try:
-            write_step(step, temporary, about(step, options.precision))
-        except OSError as error:
-            reason = f"not written ({error}); free some space, or choose another folder"
-            raise OSError(f"{options.output}: {reason}") from error
+        write_step(step, temporary, about(step, options.precision))
 
         # check
         exported = read_step(temporary)

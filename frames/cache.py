@@ -197,11 +197,11 @@ class FrameCache:
         pixels, repairs = load_half(entry.source, entry.names)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
-            with whole_file(path) as temporary, temporary.open("wb") as file:
-                np.save(file, to_blocks(pixels))
         except OSError as error:
-            raise OSError(f"{path}: not written ({error}); free some space, or {ELSEWHERE}") from error
+            raise OSError(f"{path.parent}: {error.strerror}; {ELSEWHERE}") from error
+        outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
+        with whole_file(path, f"free some space, or {ELSEWHERE}") as temporary, temporary.open("wb") as file:
+            np.save(file, to_blocks(pixels))
         for old in outdated:
             old.unlink(missing_ok=True)
         return repairs

@@ -106,8 +106,8 @@ def read_frames(
 ) -> Iterator[LoadedFrame]:
     """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
 
-    NaN and Inf become 0, values are limited to +-65504, and both are reported on stderr, unless backward. Where one color
-    is NaN or Inf, the pixel becomes 0 in all of them, so that they still add up.
+    NaN and Inf become 0, values are limited to +-65504, and both are reported on stderr, unless backward. Where one
+    color is NaN or Inf, the pixel becomes 0 in all of them, so that they still add up.
     """
     surface = ahead = None  # of the frame before; ahead: where its pixels go
     turn = torch.eye(3)  # from a frame's camera space to the first frame's

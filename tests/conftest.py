@@ -1,8 +1,10 @@
-"""Fixtures shared by all tests: a small dataset, and a small scene for Mitsuba."""
+"""Fixtures shared by all tests: a small dataset, a small scene for Mitsuba, and a quick start of the scripts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forkserver import ForkServer
 from support import make_scene
 
 
@@ -21,3 +23,10 @@ def scene(tmp_path: Path) -> Path:
     from small_scene import NAME, write_scene  # not at the top: it skips the test where Mitsuba is not installed
 
     return write_scene(tmp_path / NAME)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ForkServer]:
+    """Runs scripts with PyTorch imported already."""
+    with ForkServer() as started:
+        yield started

@@ -53,6 +53,7 @@ def test_every_message_has_a_remedy(text):
 
 def test_every_row_is_a_message():
     said = [completed(param.values[0]) for param in messages()]
-    said.append((ROOT / "training" / "callbacks.py").read_text())  # a FloatingPointError
+    for path in ("files.py", "training/run.py", "training/callbacks.py"):  # OSError, FloatingPointError
+        said.append((ROOT / path).read_text())
     idle = [pattern for pattern in documented() if not any(re.search(pattern, text) for text in said)]
     assert not idle, f"docs/errors.md has rows that no message fits: {idle}"

@@ -1,8 +1,16 @@
 """Pins that files and folders appear whole or not at all."""
 
+import errno
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
+import torch
 
 from files import whole_file, whole_folder
+from training.weights import write_weights
 
 
 def test_a_written_file_appears_under_its_name_only_when_it_is_whole(tmp_path):
@@ -20,6 +28,48 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         temporary.write_text("half of the n")
         raise RuntimeError("disk full")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["kept.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "new.npy: not written (No space left on device); free some"),
+        (OSError("100 requested and 10 written"), "new.npy: not written (100 requested and 10 written); free some"),
+    ],
+)
+def test_a_full_disk_names_the_file_and_the_remedy(tmp_path, error, said):
+    with pytest.raises(OSError) as raised, whole_file(tmp_path / "new.npy"):
+        raise error
+    assert said in str(raised.value)
+
+
+def test_a_folder_that_is_gone_names_the_file(tmp_path):
+    path = tmp_path / "gone" / "new.txt"
+    with pytest.raises(OSError, match=r"new.txt: not written \(No such"), whole_file(path) as temporary:
+        temporary.write_text("lost")
+
+
+def test_what_killed_processes_left_is_deleted_and_what_others_write_is_not(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    left = tmp_path / f".{host}-{ended.pid}-a.txt"
+    others = {f".{host}-{os.getppid()}-a.txt", f".elsewhere-{ended.pid}-a.txt", f".{host}-{ended.pid}-b.txt"}
+    for name in (left.name, *others):
+        (tmp_path / name).touch()
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", *others}
+
+
+def test_released_weights_can_be_read_by_whom_the_umask_allows(tmp_path):
+    checkpoint = {"state_dict": {"denoiser.a": torch.zeros(2)}, "hyper_parameters": {"denoiser": {}}}
+    before = os.umask(0o022)
+    try:
+        write_weights(checkpoint, tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_written_folder_appears_under_its_name_only_when_it_is_whole(tmp_path):

@@ -1,4 +1,4 @@
-"""Lightning callbacks: averaged weights, frames per second, stopping on Ctrl-C and where gradients break."""
+"""Lightning callbacks: averaged weights, frames per second, saving within epochs, stopping where gradients break."""
 
 import signal
 import time
@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
+
+from training import slurm
 
 
 class AveragedWeights(WeightAveraging):
@@ -61,22 +63,26 @@ class TimeIsUp(Exception):
     """The run has used up its --max_time, and has saved its checkpoint."""
 
 
-class StopOnSignal(pl.Callback):
-    """On Ctrl-C, on SIGTERM and when --max_time is over: finishes the current batch, saves `checkpoint`, and stops.
+class SaveWithinEpochs(pl.Callback):
+    """Saves `checkpoint` after a batch: every few minutes, on Ctrl-C or SIGTERM, and when --max_time is over.
 
-    Says how to resume, whatever stopped the run.
-    A second Ctrl-C stops at once; the checkpoint is then that of the last complete epoch.
+    On all but the first of these the run stops, and says how to resume.
+    A second Ctrl-C stops at once; the checkpoint is then the last one that was saved.
     Weights that are not finite are not saved: the earlier checkpoint is worth more.
-    checkpoint: where to save, None for nowhere. resume: the command line that resumes from it.
+    checkpoint: where to save, None for nowhere. minutes: between checkpoints. resume: the command line that resumes.
     """
 
-    def __init__(self, checkpoint: Path | None, resume: str):
-        self.checkpoint, self.resume = checkpoint, resume
-        self.requested = False
+    def __init__(self, checkpoint: Path | None, minutes: float, resume: str):
+        self.checkpoint, self.seconds, self.resume = checkpoint, 60 * minutes, resume
+        self.requested, self.requeued, self.handlers = False, False, {}
+        self.saved = time.monotonic()
+        if slurm.job():  # already now: decoding the frames may take longer than the job may run
+            signal.signal(slurm.SIGNAL, self.requeue)
 
     def on_train_start(self, trainer, module) -> None:
         """Installs the signal handlers, in place of Lightning's, which drop an epoch that is being validated."""
         self.handlers = {s: signal.signal(s, self.request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.saved = time.monotonic()
 
     def request_stop(self, _number: int, _frame) -> None:
         """The signal handler. Raises KeyboardInterrupt the second time."""
@@ -85,35 +91,54 @@ class StopOnSignal(pl.Callback):
         self.requested = True
         rank_zero_info("\nStopping after the current batch or validation; press Ctrl-C again to stop at once ...")
 
-    def _any_requested(self, trainer) -> bool:
-        """Whether any process was asked to stop; all processes get the same answer, and stop at the same batch."""
-        return trainer.strategy.reduce_boolean_decision(self.requested, all=False)
+    def requeue(self, number: int, frame) -> None:
+        """The handler of SLURM's warning that the time is up: stops, and has the job started again."""
+        self.requeued = True
+        self.request_stop(number, frame)
+        if not self.handlers:  # no training yet
+            raise KeyboardInterrupt
+
+    @staticmethod
+    def _any(trainer, decision: bool) -> bool:
+        """Whether any process decided so; all processes get the same answer, and save or stop at the same batch."""
+        return trainer.strategy.reduce_boolean_decision(decision, all=False)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        """Saves and stops if requested, but not after an epoch's last batch: validation and the usual saving follow."""
-        requested = self._any_requested(trainer)
-        if trainer.is_last_batch or not (requested or trainer.should_stop):
+        """Saves and stops if it is time to, but not after an epoch's last batch: validation and saving follow."""
+        due = time.monotonic() - self.saved >= self.seconds
+        if not self._any(trainer, due or self.requested or trainer.should_stop) or trainer.is_last_batch:
             return
+        self._save(trainer, module)
+        # stop here: Lightning would end the epoch and count it as complete
+        if self._any(trainer, self.requested):
+            raise KeyboardInterrupt
+        if trainer.should_stop:
+            raise TimeIsUp
+
+    def _save(self, trainer, module) -> None:
+        """Saves the checkpoint, unless weights are not finite."""
+        self.saved = time.monotonic()
         if self.checkpoint and all(torch.isfinite(p).all() for p in module.parameters()):
             trainer.save_checkpoint(self.checkpoint, weights_only=False)
         elif self.checkpoint:
             rank_zero_info(f"\nThe weights are not finite, so they are not saved; see {self.checkpoint.parent}")
-        # Lightning would end the epoch here and count it as complete
-        raise KeyboardInterrupt if requested else TimeIsUp
 
     def on_train_epoch_start(self, trainer, module) -> None:
         """Stops between epochs if requested: the checkpoint of the last epoch has just been saved."""
-        if self._any_requested(trainer):
+        self.saved = time.monotonic()
+        if self._any(trainer, self.requested):
             raise KeyboardInterrupt
 
     def on_exception(self, trainer, module, exception) -> None:
-        """Prints how to resume, whatever stopped the run."""
+        """Prints how to resume, whatever stopped the run; starts a job of SLURM again whose time was up."""
+        if self.requeued and trainer.is_global_zero:
+            rank_zero_info(f"\n{slurm.requeue()}")
         if self.checkpoint and self.checkpoint.is_file():
             rank_zero_info(f"\nThe last checkpoint is {self.checkpoint}; to resume from it:\n  {self.resume}")
 
     def teardown(self, trainer, module, stage) -> None:
         """Restores the previous signal handlers."""
-        for number, handler in getattr(self, "handlers", {}).items():
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
 

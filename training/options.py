@@ -1,6 +1,7 @@
 """The command line of train.py: a table of its options. Imports no PyTorch, so that --help answers at once."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ AVERAGE = "validate and save the mean of recent weights instead of the last ones
 WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
 CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
 PRECISION = "Lightning's: 32-true, bf16-mixed ...; auto: bf16-mixed if the hardware supports it, else 32-true"
+MINUTES = "save last.ckpt this often within an epoch, in minutes; a killed run loses no more than that"
 CHECKPOINT = "resume from this .ckpt file, with its options unless given; or fine-tune a .safetensors file"
 
 OPTIONS = {  # (title, description) of a group: its options
@@ -109,6 +111,7 @@ OPTIONS = {  # (title, description) of a group: its options
     ("run", "what to start from, and where to save"): (
         option("--log_dir", "each run gets a folder version_<n> in it", type=Path, default=Path("runs")),
         option("--checkpoint", CHECKPOINT, type=Path),
+        option("--checkpoint_minutes", MINUTES, type=float, default=10),
         option(
             "--fast_dev_run", "one batch of training and validation; saves nothing", trainer=True, action="store_true"
         ),
@@ -151,6 +154,12 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     # parse, with the defaults of the checkpoint if there is one
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if "SLURM_RESTART_COUNT" in os.environ:  # a job that was started again goes on
+        from training.slurm import earlier_checkpoint  # imports PyTorch
+
+        if earlier := earlier_checkpoint(options.log_dir, arguments):
+            arguments = [*arguments, "--checkpoint", str(earlier)]
+            options = parser.parse_args(arguments)
     from_checkpoint = {}
     if options.checkpoint:
         try:
@@ -172,6 +181,8 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
     if options.schedule == "cosine" and options.max_epochs < 1:
         parser.error(f"--schedule cosine ends at --max_epochs, which is {options.max_epochs}; give a number, or paper")
+    if not options.checkpoint_minutes > 0:
+        parser.error(f"--checkpoint_minutes {options.checkpoint_minutes}: expected a number above 0")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
         parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
     return options

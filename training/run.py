@@ -1,6 +1,7 @@
 """A training run: from the options to the last checkpoint."""
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -8,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -18,13 +20,17 @@ from files import InputError
 from frames.cache import FrameCache
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
-from training.callbacks import AveragedWeights, FramesPerSecond, StopOnBrokenSteps, StopOnSignal, TimeIsUp
+from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpochs, StopOnBrokenSteps, TimeIsUp
 from training.checkpoints import check_resumable, load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
+from training.record import record_of
 from training.resolve import resolve
+from training.saving import WholeCheckpoints
 from training.tensorboard import RunRecord, ValidationPictures
 from training.weights import SUFFIX
+
+LOST_PROCESS = "another process of this run has ended, and its messages say why; resume from the last checkpoint"
 
 
 def train(options: argparse.Namespace, command: list[str]) -> Path | None:
@@ -37,12 +43,15 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     pl.seed_everything(options.seed, workers=True, verbose=False)
 
     # find the frames, and check their headers
-    saved = None
-    if options.checkpoint:
-        checkpoint = load_checkpoint(options.checkpoint)
-        saved = checkpoint["hyper_parameters"]["denoiser"]
-        if options.checkpoint.suffix != SUFFIX:
-            check_resumable(checkpoint, options.checkpoint)
+    checkpoint = load_checkpoint(options.checkpoint) if options.checkpoint else None
+    if checkpoint and options.checkpoint.suffix != SUFFIX:
+        check_resumable(checkpoint, options.checkpoint)
+    begun = checkpoint.get("epoch") if checkpoint else None  # epochs that it has completed or is in, less one
+    if isinstance(begun, int) and 0 <= options.max_epochs <= begun:
+        raise InputError(
+            f"--max_epochs {options.max_epochs}: {options.checkpoint} is in epoch {begun + 1}; give {begun + 1} or more"
+        )
+    saved = checkpoint["hyper_parameters"]["denoiser"] if checkpoint else None
     needed = ALBEDO_INPUTS if saved and saved.get("demodulate") else PLAIN_INPUTS
     split = split_dataset(options.dataset, options.sequence_length, options.crop_size, needed)
 
@@ -53,14 +62,35 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
 
     # train
     module = make_module(settings, saved_options(options))
-    trainer, last = build_trainer(settings, command)
+    record = record_of(settings, command, (entry.source for entry in data.entries))
+    trainer, last = build_trainer(settings, record)
     resumed = options.checkpoint
     if resumed and resumed.suffix == SUFFIX:  # fine-tunes released weights: a new run
         module.denoiser.load_state_dict(load_denoiser(resumed).state_dict())
         resumed = None
-    with suppress(TimeIsUp):
-        trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
+    try:
+        with suppress(TimeIsUp):
+            trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
+    except RuntimeError as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            raise ConnectionError(LOST_PROCESS) from error
+        raise
+    except (OSError, ValueError) as error:
+        raise log_error(error, trainer.log_dir) or error from error
     return last
+
+
+def log_error(error: Exception, folder: str) -> OSError | None:
+    """The clear form of an error of TensorBoard's writing thread; None if `error` is another one.
+
+    That thread's errors appear at the next value that is logged: bare, or in a ValueError of Lightning's.
+    """
+    found = error.__cause__ if isinstance(error, ValueError) else error
+    if not isinstance(found, OSError) or (found.filename and "tfevents" not in str(found.filename)) or not found.errno:
+        return None
+    return OSError(
+        f"{folder}: the log cannot be written ({found.strerror}); mend that, then resume the last checkpoint"
+    )
 
 
 def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
@@ -97,27 +127,28 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
     )
 
 
-def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.Trainer, Path | None]:
+def build_trainer(settings: argparse.Namespace, record: dict) -> tuple[pl.Trainer, Path | None]:
     """Lightning's trainer, and the path of the last checkpoint to come, None under --fast_dev_run.
 
-    settings: from resolve. command: as in train. Raises InputError if Lightning rejects the options on this machine.
+    settings: from resolve. record: from record_of. Raises InputError if Lightning rejects the options on this machine.
     """
     logger = run_folder(settings.log_dir, settings.checkpoint)
     folder = Path(logger.log_dir) / "checkpoints"
     last = None if settings.fast_dev_run else folder / "last.ckpt"
     shared = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    resume = resume_command(record["command"], last) if last else ""
     try:
         timer = [Timer(settings.max_time, verbose=False)] if settings.max_time else []
         callbacks = [
             *([AveragedWeights()] if settings.average == "on" else []),  # before the callbacks that save them
             StopOnBrokenSteps(),
             FramesPerSecond(),
-            *timer,  # before StopOnSignal, which saves
+            *timer,  # before SaveWithinEpochs, which saves
             ValidationPictures(),
-            RunRecord(settings, command),
+            RunRecord(settings, record),
             LearningRateMonitor("step"),
             TQDMProgressBar(),  # the default would depend on whether `rich` happens to be installed
-            StopOnSignal(last, resume_command(command, last) if last else ""),
+            SaveWithinEpochs(last, settings.checkpoint_minutes, resume),
             ModelCheckpoint(filename="best", monitor="val/loss", auto_insert_metric_name=False, **shared),
             ModelCheckpoint(filename="last", **shared),
         ]
@@ -128,7 +159,9 @@ def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.
             use_distributed_sampler=False,  # the samplers of dataset.py already give each rank its share
             log_every_n_steps=1,
             logger=logger,
+            default_root_dir=logger.log_dir,  # where Lightning looks for checkpoints of SLURM jobs; slurm.py finds ours
             callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
         )
     except (ValueError, MisconfigurationException) as error:
         raise InputError(str(error)) from error
@@ -139,12 +172,21 @@ def build_trainer(settings: argparse.Namespace, command: list[str]) -> tuple[pl.
 
 
 def run_folder(log_dir: Path, checkpoint: Path | None) -> TensorBoardLogger:
-    """The logger of a run: in the folder of the checkpoint's run if that is in `log_dir`, else in a new one."""
+    """The logger of a run: in the folder of the checkpoint's run if that is in `log_dir`, else in a new one.
+
+    Raises InputError if nothing can be written to `log_dir`.
+    """
     version = None
     if checkpoint:
         run = checkpoint.resolve().parent.parent
         if run.parent == log_dir.resolve() and re.fullmatch(r"version_\d+", run.name):
             version = int(run.name.removeprefix("version_"))
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--log_dir {log_dir}: {error.strerror}; choose another folder") from error
+    if not os.access(log_dir, os.W_OK):
+        raise InputError(f"--log_dir {log_dir}: not writable; choose another folder")
     return TensorBoardLogger(log_dir, name="", version=version, default_hp_metric=False)
 
 
@@ -169,7 +211,10 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     ):
         frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})
         lines.append(f"{name}: {scenes} scenes, {len(sequences)} sequences, {frames} frames, {len(windows)} windows")
-    albedo = "divided out" if settings.albedo else "not used"
+    if settings.kernels == "on":
+        albedo = "divided out where frames have it"
+    else:
+        albedo = "divided out" if settings.albedo else "not used"
     if split.without_albedo:
         albedo += f" (not in {', '.join(split.without_albedo)})"
     lines.append(f"an epoch: {data.samples_per_epoch} samples; albedo: {albedo}")

@@ -4,8 +4,8 @@ Shapes: T frames, H rows, W columns.
 """
 
 import argparse
+import json
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from files import whole_file
 from frames.radiance import exposure_of, tone_map
 from losses import PICTURE_WEIGHTS
 from networks.filtering import FilteringDenoiser
 from networks.history import MAX_WEIGHT
 from networks.inspection import inspect
 from scoring.pictures import side_by_side, to_bytes
-from version import VERSION
+from training.record import FILE, hyperparameters, with_escapes
 
 LARGEST_ERROR = 0.25  # white in an error map: mean absolute difference of a pixel's sRGB values
 WIDEST_KERNEL = 32.0  # pixels, white in a map of kernels
@@ -84,11 +85,11 @@ def middle(picture: torch.Tensor) -> torch.Tensor:
 class RunRecord(pl.Callback):
     """Logs how a run was started, charts that group the loss terms, and hyperparameters with the metrics so far.
 
-    settings: every option as it was resolved. command: the command line.
+    settings: every option as it was resolved. record: from record_of; it is also written to the run's folder.
     """
 
-    def __init__(self, settings: argparse.Namespace, command: list[str]):
-        self.settings, self.command = settings, command
+    def __init__(self, settings: argparse.Namespace, record: dict):
+        self.settings, self.record = settings, record
         self.listed = False
 
     @rank_zero_only
@@ -97,8 +98,12 @@ class RunRecord(pl.Callback):
         if not isinstance(trainer.logger, TensorBoardLogger):
             return
         writer, step = trainer.logger.experiment, trainer.global_step
-        text = f"    {with_escapes(shlex.join(['train.py', *self.command]))}\n\nversion {VERSION}, commit {commit()}"
-        writer.add_text("run/command", text, step)
+        with whole_file(Path(trainer.logger.log_dir) / FILE) as temporary:
+            temporary.write_text(json.dumps(self.record, indent=2) + "\n")
+        versions = ", ".join(f"{name} {number}" for name, number in self.record["versions"].items())
+        rest = f"commit {self.record['commit']}, seed {self.record['seed']}, dataset {self.record['dataset']}"
+        command = with_escapes(shlex.join(["train.py", *self.record["command"]]))
+        writer.add_text("run/command", f"    {command}\n\n{versions}; {rest}", step)
         writer.add_text("run/network", f"    {module.denoiser.options}", step)
         terms = {term: ["Multiline", [f"train/{term}", f"val/{term}"]] for term in LOSS_TERMS}
         writer.add_custom_scalars({"losses, training and validation": terms})
@@ -115,27 +120,3 @@ class RunRecord(pl.Callback):
         else:
             trainer.logger.log_hyperparams(hyperparameters(self.settings), found, trainer.global_step)
             self.listed = True
-
-
-def hyperparameters(settings: argparse.Namespace) -> dict[str, str | int | float | bool]:
-    """Options as TensorBoard's HParams page lists them: lists and paths as text, None as `none`."""
-    found = {}
-    for name, value in sorted(vars(settings).items()):
-        if isinstance(value, list | tuple):
-            value = " ".join(map(str, value))
-        found[name] = value if isinstance(value, int | float) else with_escapes(str(value or "none"))
-    return found
-
-
-def with_escapes(text: str) -> str:
-    """Text as TensorBoard takes it: file names that are not UTF-8 with escapes."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def commit() -> str:
-    """The commit of this copy of the repository, with `-dirty` after changes; `unknown` where there is none."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from files import InputError, whole_file
 
@@ -42,7 +42,7 @@ def write_weights(checkpoint: dict, path: Path) -> None:
     contents = {name: weight.contiguous() for name, weight in weights.items()}
     metadata = {"denoiser": json.dumps(checkpoint["hyper_parameters"]["denoiser"])}
     with whole_file(path) as temporary:
-        save_file(contents, temporary, metadata)
+        temporary.write_bytes(save(contents, metadata))  # save_file would make a file that only its owner can read
 
 
 def average(checkpoints: list[dict]) -> dict:

@@ -14,7 +14,7 @@ import torch
 from support import QUICK, ROOT, run_script
 from train_runs import assert_same_weights, hear_ctrl_c, run_training
 
-from training.callbacks import AveragedWeights, StopOnSignal
+from training.callbacks import AveragedWeights, SaveWithinEpochs
 from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
@@ -72,7 +72,7 @@ def test_a_signal_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equ
 
 
 def test_a_second_ctrl_c_stops_at_once():
-    stop = StopOnSignal(None, "")
+    stop = SaveWithinEpochs(None, 10, "")
     stop.request_stop(signal.SIGINT, None)
     assert stop.requested
     with pytest.raises(KeyboardInterrupt):
@@ -92,7 +92,7 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
     module, saved = DenoisingModule({"channels": [4, 4]}, 1e-3), []
     trainer = SimpleNamespace(is_last_batch=False, should_stop=False, save_checkpoint=lambda p, **_: saved.append(p))
     trainer.strategy = SimpleNamespace(reduce_boolean_decision=lambda value, all: value)
-    stop = StopOnSignal(tmp_path / "last.ckpt", "")
+    stop = SaveWithinEpochs(tmp_path / "last.ckpt", 10, "")
     stop.requested = True
     for count in (1, 1):
         with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from networks.filtering import FilteringDenoiser
-from training.tensorboard import CROP, ENLARGED, LARGEST_ERROR, frame_pictures, hyperparameters, map_pictures, middle
+from training.record import hyperparameters
+from training.tensorboard import CROP, ENLARGED, LARGEST_ERROR, frame_pictures, map_pictures, middle
 from version import VERSION
 
 

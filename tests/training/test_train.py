@@ -50,6 +50,12 @@ def test_a_scene_without_albedo_is_named(small_dataset, tmp_path, caplog):
     assert "albedo: not used (not in Plain)" in caplog.text and not load_denoiser(last).options["demodulate"]
 
 
+def test_the_filtering_network_is_said_to_use_albedo(small_dataset, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        run_training(small_dataset, tmp_path / "runs", "--fast_dev_run", "--kernels", "on", "--patch", 2)
+    assert "albedo: divided out where frames have it" in caplog.text
+
+
 def test_albedo_can_be_left_out(small_dataset, tmp_path):
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, "--albedo", "off")
     assert not load_denoiser(last).options["demodulate"]
@@ -74,13 +80,6 @@ def test_a_seed_repeats_and_workers_do_not_matter_and_another_seed_differs(small
 def test_fast_dev_run_leaves_nothing(small_dataset, tmp_path):
     assert run_training(small_dataset, tmp_path / "runs", "--fast_dev_run") is None
     assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def test_two_processes_share_an_epoch(small_dataset, tmp_path):
-    arguments = [small_dataset, *QUICK, "--devices", 2, "--strategy", "ddp", "--samples_per_epoch", 8]
-    run_script("train.py", *arguments, "--max_epochs", 1, "--log_dir", tmp_path / "runs")
-    checkpoint = torch.load(tmp_path / "runs/version_0/checkpoints/last.ckpt", weights_only=True)
-    assert checkpoint["global_step"] == 2  # 8 samples, 2 a step, 2 processes
 
 
 def test_nan_in_targets_does_not_reach_the_weights(small_dataset, tmp_path):
