@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frames.cache import HALF_MAX
+from frames.channels import HALF_MAX
 from frames.radiance import LUMINANCE
 
 FIREFLY = 10  # times the luminance of every neighbour, and times what 99 percent of the pixels stay below

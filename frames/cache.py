@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count
+from frames.channels import HALF_MAX, MOTION_INPUTS, QUANTITIES, channel_count
 from frames.exr import load_noisy, load_target, report_invalid
 from frames.sequences import Split
 from machine import leave_signals_to_the_main_process
@@ -35,7 +35,6 @@ MAPPED_FILES = 1024  # per process; a mapping costs only address space
 ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
 TARGET = ("color",)  # the quantities read from targets
 TABLE = f"{zlib.crc32(repr(QUANTITIES).encode()):08x}"  # changes with an alias, which may change what is read
-HALF_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
