@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?=
 INSTALLED = $(VENV)/installed
 
 # make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS); then the
@@ -23,10 +24,10 @@ help:
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
 	@echo "make lint                      check style and the direction of imports"
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(CONSTRAINTS:%=-c %)
 	@touch $@
 
 setup: $(INSTALLED)
