@@ -76,9 +76,8 @@ def gradients(name: str, loss: str) -> dict[str, float]:
 
 def rendered(folder: Path) -> torch.Tensor:
     """8x8 pixels, (2, 3, 8, 8), of a noisy rendering and of a target by Mitsuba's scalar variant. Needs Mitsuba."""
-    from small_scene import NAME, job, write_scene
-
     from rendering.renderer import render_frame
+    from tests.rendering.small_scene import NAME, job, write_scene
 
     render_frame(job(write_scene(folder / NAME), folder / "out"))
     files = (folder / "out" / "frame-0001" / f"{name}.exr" for name in ("noisy-0", "target"))
@@ -92,12 +91,10 @@ def expected() -> tuple[dict[str, torch.Tensor], dict]:
 
 def main() -> None:
     """Makes everything anew."""
-    import sys
     import tempfile
 
     from benchmarks.steadiness import SCENES, make_frames
 
-    sys.path[:0] = [str(ROOT / "tests" / "rendering")]
     # dataset and weights, unless they are there
     if not SCENE.is_dir():
         for number, (noisy, target) in enumerate(make_frames(3, SCENES["moving"], channel_count(MOTION_INPUTS))):

@@ -1,17 +1,17 @@
 """Pins golden values, so that no change of the code or of a library passes unseen: see golden.py.
 
-Tolerances: float32 sums are taken in another order on another processor (AVX2, AVX-512, ARM) and in another version of
-PyTorch, and a recurrence of kernels enlarges that. They are ten times what was seen between the vector instructions of
-one processor, oneDNN and PyTorch's own convolutions, and the lowest and newest versions; a change that anyone could
-see is ten times more again.
+Tolerances: float32 sums are taken in another order by other vector instructions (AVX2, AVX-512, ARM) and by another
+version of PyTorch, and exponents and a recurrence enlarge that. Seen between AVX-512 and none, with and without oneDNN:
+1e-6 of an image's largest value, 6e-6 of a number. The tolerances are far above that, and still far below what
+anyone could see.
 """
 
 import golden
 import pytest
 import torch
 
-IMAGES = 1e-3  # relative to the image's mean
-NUMBERS = 1e-3  # relative
+IMAGES = 1e-4  # of the largest value
+NUMBERS = 2e-4  # relative
 IMAGES_OF, VALUES = golden.expected()
 
 
@@ -22,7 +22,7 @@ def reconstruction(request):
 
 def test_images_of_every_network(reconstruction):
     name, images = reconstruction
-    assert (images[-1] - IMAGES_OF[name]).abs().max() < IMAGES * IMAGES_OF[name].mean()
+    assert (images[-1] - IMAGES_OF[name]).abs().max() < IMAGES * IMAGES_OF[name].max()
 
 
 def test_losses_and_metrics(reconstruction):
