@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Versions: make test CONSTRAINTS=constraints/lowest.txt VENV=.venv-lowest
+CONSTRAINTS ?=
 INSTALLED = $(VENV)/installed
 
 # make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS); then the
@@ -12,7 +14,7 @@ DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_si
 	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
-.PHONY: help setup browser demo test soak train lint
+.PHONY: help setup browser demo test soak train lint audit
 
 help:
 	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
@@ -22,11 +24,12 @@ help:
 	@echo "make setup                     set up only"
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
 	@echo "make lint                      check style and the direction of imports"
+	@echo "make audit                     look for known vulnerabilities in the lowest and the newest supported versions"
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt $(CONSTRAINTS:%=-c %)
 	@touch $@
 
 setup: $(INSTALLED)
@@ -64,3 +67,10 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+
+# Fails, too, where the list of vulnerabilities cannot be reached.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7"
+	@for versions in constraints/*.txt; do echo $$versions; \
+		.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $$versions || failed=1; done; test -z "$$failed"

@@ -1,9 +1,9 @@
 """Windows of frames as training samples, and their loaders.
 
 Shapes: B samples, T frames, C input channels (in the order of `inputs`), H rows, W columns. A sample is {"noisy":
-(T, H, W, C), "target": (T, H, W, 3)} in half floats, as the cache stores them, plus what draw_transform drew, and with
-the augmentation "history" a `start` (H, W, 7), see WindowReader.read_start. The rest is done to whole batches on the
-device, by augment_batch. Target pixels may be NaN: the loss masks them.
+(T, H, W, C), "target": (T, H, W, 3)} in half floats, as the cache stores them, plus what draw_transform drew, its `key`
+(3,), and with the augmentation "history" a `start` (H, W, 7), see WindowReader.read_start. The rest is done to whole
+batches on the device, by augment_batch. Target pixels may be NaN: the loss masks them.
 
 Randomness: every training sample has its own generator, seeded with (seed, epoch, position in the epoch). So samples
 differ between workers and ranks but do not depend on their number, and a resumed run continues exactly as if it had
@@ -12,6 +12,8 @@ not been interrupted.
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -33,9 +35,22 @@ from frames.augmentation import (
 )
 from frames.cache import FrameCache, cache_entries
 from frames.channels import QUANTITIES, first_channel
-from frames.sequences import Sequence, Split
-from frames.windows import WindowReader
+from frames.sequences import Frame, Sequence, Split
+from frames.windows import WindowReader, averaged, other_renderings
 from machine import leave_signals_to_the_main_process, usable_cores
+
+
+class Drawn(NamedTuple):
+    """What is random about a training sample."""
+
+    frames: list[Frame]  # as they are shown, which may be in reverse, or one of them again and again
+    order: list[int]  # their places in the window
+    choice: list[int]  # which noisy rendering of each
+    box: tuple[slice, slice]
+    transform: dict
+    average: int
+    dropped: list[str]
+    earlier: tuple[int, float, float]
 
 
 class TrainingWindows(Dataset):
@@ -79,34 +94,48 @@ class TrainingWindows(Dataset):
             crops += renderings * self._crops(sequence)
         return crops
 
-    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
-        """The sample of (epoch, position in the epoch, draw)."""
+    def draw(self, key: tuple[int, int, int]) -> Drawn:
+        """What is random about the sample of (epoch, position in the epoch, draw)."""
         epoch, position, draw = key
         sequence, start = self.windows[self.draws[draw]]
         frames = sequence.frames[start : start + self.length]
-        # draw everything, in an order that must not change: it decides what a seed gives
+        # in an order that must not change: it decides what a seed gives
         rng = np.random.default_rng((self.seed, epoch, position))
-        has_motion = "motion" in self.reader.inputs
-        order = draw_order(rng, self.length, self.augment, REVERSE_WITH_MOTION if has_motion else REVERSE_PROBABILITY)
+        reverse = REVERSE_WITH_MOTION if "motion" in self.reader.inputs else REVERSE_PROBABILITY
+        order = draw_order(rng, self.length, self.augment, reverse)
         choice = draw_noisy(rng, order, [len(f.noisy) for f in frames])
         top, left = (int(rng.integers(extent - self.crop_size + 1)) for extent in sequence.size)
         box = slice(top, top + self.crop_size), slice(left, left + self.crop_size)
-        drawn = draw_transform(rng, self.augment)
+        transform = draw_transform(rng, self.augment)
         average, dropped = draw_average(rng, self.augment), draw_dropped(rng, self.augment)
         earlier = draw_history(rng, self.augment, order)
+        shown = [frames[i] for i in order]
+        return Drawn(shown, order, choice, box, transform, average, dropped, earlier)
+
+    def files(self, key: tuple[int, int, int]) -> list[Path]:
+        """The files that the sample of (epoch, position in the epoch, draw) is read from."""
+        drawn = self.draw(key)
+        files = other_renderings(drawn.frames[0].noisy, drawn.choice[0], drawn.earlier[0])
+        for frame, chosen in zip(drawn.frames, drawn.choice, strict=True):
+            files += [*averaged(frame.noisy, chosen, drawn.average), frame.target]
+        return sorted(set(files))
+
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+        """The sample of (epoch, position in the epoch, draw)."""
+        drawn = self.draw(key)
         # read the crop; flips, turns and gains are left to the device
-        sample = self.reader.read([frames[i] for i in order], choice, box, average)
-        if has_motion:
+        sample = self.reader.read(drawn.frames, drawn.choice, drawn.box, drawn.average)
+        if "motion" in self.reader.inputs:
             first = first_channel(self.reader.inputs, "motion")
-            change_motion(sample["noisy"].numpy()[..., first : first + 2], order)
-        if has_motion and "history" in self.augment:
-            sample["start"] = self.reader.read_start(frames[order[0]], choice[0], box, *earlier)
-            if earlier[0]:
-                sample["noisy"][0, ..., first : first + 2] = 0  # seen from the same camera
-        for name in set(dropped) & set(self.reader.inputs):
+            change_motion(sample["noisy"].numpy()[..., first : first + 2], drawn.order)
+            if "history" in self.augment:
+                sample["start"] = self.reader.read_start(drawn.frames[0], drawn.choice[0], drawn.box, *drawn.earlier)
+                if drawn.earlier[0]:
+                    sample["noisy"][0, ..., first : first + 2] = 0  # seen from the same camera
+        for name in set(drawn.dropped) & set(self.reader.inputs):
             first = first_channel(self.reader.inputs, name)
             sample["noisy"][..., first : first + QUANTITIES[name].count] = QUANTITIES[name].missing
-        return sample | drawn
+        return sample | drawn.transform | {"key": np.asarray(key)}
 
 
 class ValidationWindows(Dataset):

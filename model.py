@@ -14,6 +14,7 @@ from torch import nn
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import decode_radiance, encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
+from networks.features import within_limits
 from networks.filtering import FilteringDenoiser
 
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
@@ -107,7 +108,7 @@ class Denoiser(nn.Module):
         """forward_encoded of T consecutive frames, (T, B, C, H, W) to (T, B, 3, H, W): faster, T times the memory."""
         # normalize all frames at once
         length, batch = frames.shape[:2]
-        padded, (height, width) = self.pad(frames.flatten(0, 1))  # (T B, C, H', W')
+        padded, (height, width) = self.fit(frames.flatten(0, 1))  # (T B, C, H', W')
         features, encoded_albedo, base = self.preprocess(padded)
         # check the state
         expected = self.initial_state(padded[:batch]) if state is None else state
@@ -123,13 +124,14 @@ class Denoiser(nn.Module):
         return encoded[..., :height, :width].unflatten(0, (length, batch)), state
 
     def initial_state(self, padded: torch.Tensor) -> State:
-        """The state before the first frame, for a frame that `pad` returned."""
+        """The state before the first frame, for a frame that `fit` returned."""
         return self.network.initial_state(padded.to(self.dtype))
 
-    def pad(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Repeats the last rows and columns until H and W are multiples of `multiple`; returns that and (H, W) before.
+    def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
+        """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
 
-        The result is contiguous: preprocessing takes several times as long if channels are innermost in memory.
+        For that, the last rows and columns are repeated. The result is contiguous: preprocessing takes several times as
+        long if channels are innermost in memory.
         Raises ValueError if the frame does not have this network's channels.
         """
         channels = channel_count(self.inputs)
@@ -137,7 +139,8 @@ class Denoiser(nn.Module):
             raise ValueError(
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channels}, H, W), {', '.join(self.inputs)}"
             )
-        return pad_to_multiple(frame.contiguous(), self.multiple), tuple(frame.shape[-2:])
+        frame = within_limits(frame.contiguous(), self.inputs)
+        return pad_to_multiple(frame, self.multiple), tuple(frame.shape[-2:])
 
     def complete_frame(self, frame: torch.Tensor, _state: State) -> torch.Tensor:
         """The frame: this network needs nothing that a frame may lack."""
@@ -162,7 +165,7 @@ class Denoiser(nn.Module):
         radiance = color / divisor
         # assemble the features
         means = [encode_radiance(local_mean(radiance, size)) for size in self.means]
-        auxiliary = torch.log1p(depth.clamp(min=0)), normal, *flags
+        auxiliary = torch.log1p(depth), normal, *flags
         features = torch.cat((encode_radiance(radiance), *auxiliary, *means), 1)
         return features, encode_radiance(divisor), means[-1] if means else 0.0
 

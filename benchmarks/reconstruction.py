@@ -75,7 +75,7 @@ def openvino_step(denoiser: torch.nn.Module, precision: str, frame: torch.Tensor
             image, state = denoiser(frame, list(state))
             return image, *state
 
-    state = denoiser.initial_state(denoiser.pad(frame)[0])
+    state = denoiser.initial_state(denoiser.fit(frame)[0])
     converted = openvino.convert_model(Flat(), example_input=(frame, *state))
     hints = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from frames.channels import HALF_MAX
 from frames.radiance import LUMINANCE
-from frames.repairs import HALF_MAX
 
 FIREFLY = 10  # times the luminance of every neighbour, and times what 99 percent of the pixels stay below
 SLACK = 1.01  # above which an albedo or the length of a normal is no rounding error

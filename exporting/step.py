@@ -58,7 +58,7 @@ class NamedStep(nn.Module):
         return dict(zip(self.output_names, (image, *state), strict=True))
 
     def padded(self, frame: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """The (1, C, H, W) frame, padded as by Denoiser.pad to (1, C, H', W'), for a state with this first part.
+        """The (1, C, H, W) frame, padded as by Denoiser.fit to (1, C, H', W'), for a state with this first part.
 
         Its size is written as a multiple of the state's, with which an exporter reckons much faster than with a
         remainder. The two reshapes change nothing, but fail where the state is of another size.
@@ -71,7 +71,7 @@ class NamedStep(nn.Module):
     def first_state(self, height: int, width: int) -> Named:
         """The state before a sequence of frames of this size: zeros."""
         planes = torch.zeros(1, sum(self.frame_channels.values()), height, width)
-        state = self.denoiser.initial_state(self.denoiser.pad(planes)[0])
+        state = self.denoiser.initial_state(self.denoiser.fit(planes)[0])
         return {name: torch.zeros_like(part) for name, part in zip(self.state_names, state, strict=True)}
 
 

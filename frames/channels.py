@@ -3,13 +3,15 @@
 To read the files of another renderer, add its channel names to QUANTITIES. To add an input, add a Quantity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from files import InputError
+
+HALF_MAX = 65504.0  # the largest half float, of which the cache of decoded frames is made
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Quantity:
     bare: accepted names without a layer, the names of all channels in one string.
     loose: (text, parts), tried last: any layer whose name contains the text, because Mitsuba 3 lets users name layers.
     missing: the value that stands for the quantity where a file lacks it; None if every noisy file must have it.
+    limits: what the networks see of values beyond: the nearest of these.
 
     Earlier names win. This project writes the first ones.
     """
@@ -36,6 +39,7 @@ class Quantity:
     bare: tuple[str, ...] = ()
     loose: tuple[tuple[str, str], ...] = ()
     missing: float | None = None
+    limits: tuple[float, float] = field(default=(-HALF_MAX, HALF_MAX), repr=False)  # the cache's key: frames/cache.py
 
     @property
     def stored(self) -> list[str]:
@@ -72,6 +76,7 @@ QUANTITIES = {
             parts=("Z", "V", "T"),
             bare=("Z", "Z_noice", "Pz", "depth"),
             loose=(("", "T"),),
+            limits=(0.0, HALF_MAX),
         ),
         Quantity(
             name="normal",
@@ -81,6 +86,7 @@ QUANTITIES = {
             parts=("R G B", "X Y Z"),
             bare=("Nsx Nsy Nsz", "Nx Ny Nz"),
             loose=(("norm", "X Y Z"), ("norm", "R G B"), ("", "X Y Z")),
+            limits=(-1.0, 1.0),
         ),
         Quantity(
             name="albedo",
@@ -90,6 +96,7 @@ QUANTITIES = {
             parts=("R G B",),
             loose=(("alb", "R G B"),),
             missing=0.0,
+            limits=(0.0, 1.0),
         ),
         Quantity(
             name="motion",
@@ -97,7 +104,7 @@ QUANTITIES = {
             unit="pixels from here to where the surface point was in the previous frame, x right, y down",
             layers=("motion", "Vector"),
             parts=("X Y",),
-            missing=65504.0,  # the largest half float, beyond any motion
+            missing=HALF_MAX,  # beyond any motion
         ),
     )
 }

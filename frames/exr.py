@@ -15,9 +15,9 @@ import OpenEXR
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import QUANTITIES, channel_count, find_channels, require_channels, split_planes
+from frames.channels import HALF_MAX, QUANTITIES, channel_count, find_channels, require_channels, split_planes
 from frames.exr_header import Contents, full_name, read_contents
-from frames.repairs import HALF_MAX, Repairs, repair
+from frames.repairs import Repairs, repair
 
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from frames.channels import QUANTITIES
-
-HALF_MAX = float(np.finfo(np.float16).max)  # 65504
+from frames.channels import HALF_MAX, QUANTITIES
 
 
 @dataclass(frozen=True)

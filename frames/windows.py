@@ -14,6 +14,16 @@ from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence
 
 
+def averaged(renderings: tuple[Path, ...], first: int, count: int) -> list[Path]:
+    """`count` of the renderings, from number `first` on, round and round, each at most once."""
+    return [renderings[(first + k) % len(renderings)] for k in range(min(count, len(renderings)))]
+
+
+def other_renderings(renderings: tuple[Path, ...], chosen: int, count: int) -> list[Path]:
+    """The first `count` of the renderings without number `chosen`."""
+    return [path for index, path in enumerate(renderings) if index != chosen][:count]
+
+
 class WindowReader:
     """Reads windows of frames from `cache`, or without one by decoding the files each time.
 
@@ -47,7 +57,7 @@ class WindowReader:
         `samples` of them; the previous image is closer still, by `closeness`. All zeros if there is no other rendering.
         """
         start = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start, 7), np.float16)
-        others = [path for index, path in enumerate(frame.noisy) if index != choice][:count]
+        others = other_renderings(frame.noisy, choice, count)
         if others:
             target = self._pixels(frame.target, TARGET, box).astype(np.float32)  # (h, w, 3)
             mean = np.mean([self._pixels(path, ("color",), box) for path in others], 0, dtype=np.float32)
@@ -60,10 +70,10 @@ class WindowReader:
 
     def _average(self, renderings: tuple[Path, ...], first: int, count: int, box: tuple[slice, slice]) -> np.ndarray:
         """One rendering's pixels, (h, w, C), its radiance averaged with that of the following ones, `count` in all."""
-        pixels = self._pixels(renderings[first], self.inputs, box)
-        chosen = [renderings[(first + k) % len(renderings)] for k in range(1, min(count, len(renderings)))]
-        if chosen:
-            colors = [self._pixels(path, ("color",), box) for path in chosen]
+        chosen, *further = averaged(renderings, first, count)
+        pixels = self._pixels(chosen, self.inputs, box)
+        if further:
+            colors = [self._pixels(path, ("color",), box) for path in further]
             pixels = pixels.copy()
             pixels[..., :3] = np.mean([pixels[..., :3], *colors], 0, dtype=np.float32)
         return pixels

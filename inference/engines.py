@@ -112,7 +112,7 @@ class GraphedStep:
         # buffers that the graph reads from and writes to
         self.graph = None  # frees the memory of the last frame size
         self.frame = frame.clone()
-        self.start = self.denoiser.initial_state(self.denoiser.pad(self.frame)[0])
+        self.start = self.denoiser.initial_state(self.denoiser.fit(self.frame)[0])
         self.state = [hidden.clone() for hidden in self.start]
 
         # warm-up on a side stream: libraries set themselves up in the first calls, which must not be captured

@@ -41,7 +41,7 @@ def denoise_in_tiles(
     346 pixels for the paper's network, so small tiles cost much more time than they save memory.
     """
     # tile size and margin in whole pixels of the coarsest level
-    padded, size = denoiser.pad(frame)  # (B, C, H', W')
+    padded, size = denoiser.fit(frame)  # (B, C, H', W')
     state = denoiser.initial_state(padded) if state is None else state
     padded = denoiser.complete_frame(padded, state)  # from the whole frame, not from each tile
     tile, margin = (-(-pixels // denoiser.multiple) * denoiser.multiple for pixels in (tile, denoiser.reach(padded)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from frames.channels import MOTION_INPUTS, channel_count, first_channel
+from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
 from networks.history import PREVIOUS, SUMS, WEIGHT
 
@@ -32,6 +32,20 @@ class Seen(NamedTuple):
     has_albedo: torch.Tensor  # (B, 1, H, W) booleans
     past: torch.Tensor  # (B, 10, H, W), and its validity, (B, 1, H, W), from networks/history.py
     validity: torch.Tensor
+
+
+def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
+    """A (B, C, H, W) frame of the quantities `names`, and perhaps further colors, with nothing that breaks a network.
+
+    NaN and Inf become 0, and what is beyond a quantity's limits (frames/channels.py) the nearest of them. Every network
+    begins with this, so that one broken pixel stays one broken pixel, whoever gives the frame.
+    """
+    quantities = [QUANTITIES[name] for name in names]
+    counts = [quantity.count for quantity in quantities]
+    if frame.shape[1] > sum(counts):
+        quantities, counts = [*quantities, QUANTITIES["color"]], [*counts, frame.shape[1] - sum(counts)]
+    parts = zip(frame.split(counts, 1), quantities, strict=True)
+    return torch.cat([planes.nan_to_num(0.0, 0.0, 0.0).clamp(*q.limits) for planes, q in parts], 1)
 
 
 def color_count(frame: torch.Tensor) -> int:

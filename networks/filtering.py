@@ -30,6 +30,7 @@ from networks.features import (
     further_colors,
     rough_shading,
     with_motion,
+    within_limits,
 )
 from networks.history import (
     HISTORY,
@@ -117,17 +118,18 @@ class FilteringDenoiser(nn.Module):
         return self.network.finest.weight.dtype
 
     def initial_state(self, padded: torch.Tensor) -> State:
-        """The state before the first frame, for a frame that `pad` returned: hidden states of 0, an empty history."""
+        """The state before the first frame, for a frame that `fit` returned: hidden states of 0, an empty history."""
         hidden = self.network.initial_state(padded.to(self.dtype))
         channels = HISTORY + PER_COLOR * (color_count(padded) - 1)
         history = padded.new_zeros(padded.shape[0], channels, *padded.shape[2:])
         history[:, SURFACE.start] = NEVER
         return [*hidden, history]
 
-    def pad(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Repeats the last rows and columns until H and W are multiples of `multiple`; returns that and (H, W) before.
+    def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
+        """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
 
-        Raises ValueError if the frame does not have this network's channels.
+        For that, the last rows and columns are repeated. Raises ValueError if the frame does not have this network's
+        channels.
         """
         further = frame.shape[1] - MOTION.stop if frame.ndim == 4 else -1
         if further < 0 or further % 3:
@@ -135,10 +137,10 @@ class FilteringDenoiser(nn.Module):
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channel_count(self.inputs)}, H, W), "
                 f"{', '.join(self.inputs)}"
             )
-        return pad_to_multiple(frame, self.multiple), tuple(frame.shape[-2:])
+        return pad_to_multiple(within_limits(frame, self.inputs), self.multiple), tuple(frame.shape[-2:])
 
     def complete_frame(self, frame: torch.Tensor, state: State) -> torch.Tensor:
-        """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after pad."""
+        """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after fit."""
         motion = frame[:, MOTION]
         known = motion_is_known(motion)
         may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
@@ -153,7 +155,7 @@ class FilteringDenoiser(nn.Module):
         With further colors, (B, 9 + 3 L, H, W) becomes (B, 3 L, H, W). Raises ValueError if the frame's channels or the
         state's size do not fit.
         """
-        frame, (height, width) = self.pad(frame.contiguous())
+        frame, (height, width) = self.fit(frame.contiguous())
         state = self.initial_state(frame) if state is None else state
         *hidden, history = state
         if history.shape[-2:] != frame.shape[-2:]:
@@ -206,10 +208,8 @@ class FilteringDenoiser(nn.Module):
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
-        """Color, depth (not below 0), normal, albedo and motion of a (B, 12, H, W) frame."""
-        sizes = [channel_count((name,)) for name in self.inputs]
-        color, depth, *rest = frame[:, : MOTION.stop].split(sizes, 1)
-        return [color, depth.clamp(min=0), *rest]
+        """Color, depth, normal, albedo and motion of a (B, 12, H, W) frame."""
+        return list(frame[:, : MOTION.stop].split([channel_count((name,)) for name in self.inputs], 1))
 
     def state_with_history(self, frame: torch.Tensor, start: torch.Tensor) -> State:
         """The state of a sequence of which frames before this one are known, for training.
@@ -217,7 +217,7 @@ class FilteringDenoiser(nn.Module):
         frame: (B, 12, H, W). start: (B, 7, H, W), seen from this frame's camera: mean radiance of earlier samples, the
         previous image, and how many samples the mean stands for; where that is 0, the history is empty.
         """
-        frame, start = (pad_to_multiple(planes, self.multiple) for planes in (frame, start))
+        frame, start = self.fit(frame)[0], pad_to_multiple(start, self.multiple)
         mean, previous, weight = start.split([3, 3, 1], 1)
         _, depth, normal, albedo, _ = self.split(frame)
         _, divisor = albedo_divisor(albedo)

@@ -15,9 +15,10 @@ from dataset import (
     TrainingWindows,
     ValidationWindows,
 )
-from frames.augmentation import DIRECT_AUGMENTATIONS, augment_batch, draw_noisy, draw_order
+from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS, augment_batch, draw_noisy, draw_order
 from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
 from frames.sequences import find_sequences, split_dataset
+from frames.windows import WindowReader
 
 
 def coordinates_scene(folder, frames=3, size=(10, 12), noisy=2):
@@ -54,6 +55,20 @@ def test_one_crop_for_all_frames_of_input_and_target_reaching_every_offset(coord
         assert torch.equal(sample["noisy"][0, 1:3], sample["noisy"][2, 1:3])
         corners.add(tuple(sample["noisy"][0, 1:3, 0, 0].int().tolist()))
     assert corners == {(y, x) for y in range(3) for x in range(5)}
+
+
+def test_a_sample_names_the_files_that_it_is_read_from(tmp_path, monkeypatch):
+    coordinates_scene(tmp_path / "A", frames=4, size=(8, 8), noisy=5)
+    windows = TrainingWindows(
+        find_sequences(tmp_path, need_target=True)[0], MOTION_INPUTS, length=3, crop_size=8, augment=AUGMENTATIONS
+    )
+    read = set()
+    monkeypatch.setattr(windows.reader, "_pixels", lambda path, *rest: read.add(path) or pixels(path, *rest))
+    pixels = WindowReader(windows.sequences, MOTION_INPUTS)._pixels
+    for position in range(40):
+        read.clear()
+        sample = windows[1, position, position % 2]
+        assert windows.files(tuple(sample["key"])) == sorted(read)
 
 
 def test_a_crop_as_large_as_the_frame_works(tmp_path):

@@ -1,6 +1,7 @@
 """Lightning callbacks: averaged weights, frames per second, saving within epochs, stopping where gradients break."""
 
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -8,8 +9,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from tqdm import tqdm
 
 from training import slurm
+
+REMEDY = (
+    "earlier checkpoints are kept: resume from one with a lower --learning_rate or with --precision 32-true, and see "
+    "whether check.py finds fault with the dataset"
+)
 
 
 class AveragedWeights(WeightAveraging):
@@ -143,19 +150,65 @@ class SaveWithinEpochs(pl.Callback):
 
 
 class StopOnBrokenSteps(pl.Callback):
-    """Stops with an error, before a checkpoint is saved, if many steps of an epoch had no finite gradient.
+    """Stops with an error if many steps had no finite loss or gradient: IN_A_ROW, or a share of MOST of an epoch's.
 
-    module.py skips such steps; a few in a long run do no harm.
+    module.py skips such steps; a few in a long run do no harm. The files of a batch without a finite loss are named on
+    stderr, those of NAMED batches an epoch at most.
     """
 
+    IN_A_ROW = 20  # steps
+    LOOK = 10  # steps from one look to the next: a GPU has to be waited for
     MOST = 0.05  # share of the steps
+    NAMED = 3
+
+    def __init__(self):
+        self.recent: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # see look
+        self.in_a_row = self.skipped = self.named = 0  # the last two: in this epoch
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        """Notes the step, and looks at the noted ones once in a while. Raises FloatingPointError."""
+        self.recent.append((module.skipped, module.loss_is_finite, batch["key"]))
+        if len(self.recent) == self.LOOK:
+            self.look(trainer)
+
+    def look(self, trainer) -> None:
+        """Counts the skipped ones of the noted steps: (skipped, whether the loss is finite, keys of its samples).
+
+        Raises FloatingPointError after too many in a row. They are skipped in all processes, so all of them stop.
+        """
+        flags = torch.stack([torch.stack(step[:2]) for step in self.recent]).tolist() if self.recent else []
+        for (skipped, loss_is_finite), (_, _, keys) in zip(flags, self.recent, strict=True):
+            self.skipped += skipped
+            self.in_a_row = self.in_a_row + 1 if skipped else 0
+            if skipped and not loss_is_finite and self.named < self.NAMED:
+                self.named += 1
+                tqdm.write(
+                    f"a step without a finite loss is skipped; its files:\n{files_of(trainer, keys)}", sys.stderr
+                )
+            if self.in_a_row == self.IN_A_ROW:
+                raise FloatingPointError(
+                    f"{self.in_a_row} steps in a row had no finite loss or gradient; {REMEDY}. The files of the last:\n"
+                    + files_of(trainer, keys)
+                )
+        self.recent = []
 
     def on_train_epoch_end(self, trainer, module) -> None:
-        """Looks once per epoch, so that no step has to wait for its gradient. Raises FloatingPointError."""
-        skipped, steps, module.skipped_steps = int(module.skipped_steps), trainer.num_training_batches, 0
+        """Before a checkpoint is saved. Raises FloatingPointError."""
+        self.look(trainer)
+        skipped, steps = self.skipped, trainer.num_training_batches
+        self.skipped = self.named = 0
         module.log("train/skipped_steps", float(skipped), rank_zero_only=True)
-        if skipped > max(1, self.MOST * steps):  # of the gradient of all processes, so all of them stop
+        if skipped > max(1, self.MOST * steps):
             raise FloatingPointError(
-                f"{skipped} of {steps} steps of epoch {trainer.current_epoch} had no finite loss or gradient; earlier "
-                "checkpoints are kept: resume from one with a lower --learning_rate or with --precision 32-true"
+                f"{skipped} of {steps} steps of epoch {trainer.current_epoch} had no finite loss or gradient; {REMEDY}"
             )
+
+
+def files_of(trainer: pl.Trainer, keys: torch.Tensor) -> str:
+    """The files of the samples with these (B, 3) keys, a line for each sample: its scene's folder, then its files."""
+    lines = []
+    for key in keys.tolist():
+        files = trainer.datamodule.training.files(tuple(key))
+        scene = files[0].parent.parent
+        lines.append(f"  {scene}: {' '.join(str(file.relative_to(scene)) for file in files)}")
+    return "\n".join(lines)

@@ -75,7 +75,7 @@ class DenoisingModule(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
         self.speed, self.loss, self.schedule = speed, loss, schedule
-        self.skipped_steps: int | torch.Tensor = 0  # since the epoch began; training/callbacks.py reads it
+        self.loss_is_finite, self.skipped = None, None  # of the last step, boolean tensors; training/callbacks.py reads
         self.denoiser = make_denoiser(denoiser)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
@@ -157,11 +157,14 @@ class DenoisingModule(pl.LightningModule):
         return {name: means[name] for name in ("psnr", "ssim") if means[name] is not None}
 
     def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
-        """The loss of a training batch; logs all losses."""
+        """The loss of a training batch; logs all losses.
+
+        A loss that is not finite gets a gradient that is not: then all processes skip the step, not only this one.
+        """
         losses = self.losses(self(batch["noisy"], batch.get("start")), batch["target"])
         self._log("train", losses, len(batch["noisy"]))
-        self.step_loss = losses["loss"].detach()
-        return losses["loss"]
+        self.loss_is_finite = torch.isfinite(losses["loss"].detach())
+        return losses["loss"] * torch.where(self.loss_is_finite, 1.0, math.nan)
 
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (1, T, 3, H, W) linear radiance."""
@@ -199,7 +202,7 @@ class DenoisingModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        """Limits the norm of the gradient, and makes it 0 where it or the loss is not finite: such a step is skipped.
+        """Limits the norm of the gradient, and makes it 0 where it is not finite: such a step is skipped.
 
         Lightning's own method refuses a fused optimiser under every mixed precision, although only 16-mixed scales the
         gradients, and training/resolve.py never combines that with a fused one.
@@ -209,10 +212,9 @@ class DenoisingModule(pl.LightningModule):
         if gradient_clip_val:
             torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
         # One window with a gradient that is not finite must not cost a run of days. No branch: a GPU would wait for it.
-        skipped = ~(torch.isfinite(norm) & torch.isfinite(self.step_loss))
+        self.skipped = ~torch.isfinite(norm)
         for gradient in gradients:
-            gradient.masked_fill_(skipped, 0)
-        self.skipped_steps = self.skipped_steps + skipped
+            gradient.masked_fill_(self.skipped, 0)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one.

@@ -102,7 +102,7 @@ class RunRecord(pl.Callback):
             temporary.write_text(json.dumps(self.record, indent=2) + "\n")
         versions = ", ".join(f"{name} {number}" for name, number in self.record["versions"].items())
         rest = f"commit {self.record['commit']}, seed {self.record['seed']}, dataset {self.record['dataset']}"
-        command = with_escapes(shlex.join(["train.py", *self.record["command"]]))
+        command = with_escapes(shlex.join(self.record["command"]))
         writer.add_text("run/command", f"    {command}\n\n{versions}; {rest}", step)
         writer.add_text("run/network", f"    {module.denoiser.options}", step)
         terms = {term: ["Multiline", [f"train/{term}", f"val/{term}"]] for term in LOSS_TERMS}

@@ -1,5 +1,6 @@
 """Pins how a run stops and goes on: resuming, signals, --max_time, averaged weights, steps that break."""
 
+import itertools
 import math
 import os
 import re
@@ -12,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from support import QUICK, ROOT, run_script
-from train_runs import assert_same_weights, hear_ctrl_c, run_training
+from train_runs import assert_same_weights, hear_ctrl_c, run_training, weights
 
-from training.callbacks import AveragedWeights, SaveWithinEpochs
+from training.callbacks import AveragedWeights, SaveWithinEpochs, StopOnBrokenSteps
 from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
@@ -101,17 +102,49 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
         next(module.parameters()).data[0] = math.nan
 
 
-@pytest.mark.parametrize("broken", ["gradient", "loss"])
-def test_a_step_without_a_finite_gradient_or_loss_changes_nothing_and_is_counted(broken):
+def test_a_step_without_a_finite_gradient_changes_nothing():
     module = DenoisingModule({"channels": [4, 4]}, 1e-3)
-    bad = torch.tensor(math.nan)
-    for loss, gradient, skipped in ((1.0, 1.0, 0), (bad, 1.0, 1) if broken == "loss" else (1.0, bad, 1)):
-        module.step_loss = torch.as_tensor(loss)
+    for gradient, skipped in ((1.0, False), (math.nan, True), (math.inf, True)):
         for parameter in module.parameters():
             parameter.grad = torch.ones_like(parameter) * gradient
         module.configure_gradient_clipping(None, 0.5)
         norm = torch.nn.utils.get_total_norm([p.grad for p in module.parameters()])
-        assert module.skipped_steps == skipped and norm == pytest.approx(0 if skipped else 0.5, rel=1e-4)
+        assert module.skipped == skipped and norm == pytest.approx(0 if skipped else 0.5, rel=1e-4)
+
+
+@pytest.fixture
+def break_losses(monkeypatch):
+    """break_losses(steps): makes the losses of these steps of a training infinite, with a gradient that is finite."""
+
+    def replace(steps):
+        whole, counter = DenoisingModule.losses, itertools.count()
+
+        def losses(module, prediction, target):
+            found = whole(module, prediction, target)
+            broken = module.training and next(counter) in steps
+            return found | {"loss": found["loss"] + math.inf} if broken else found
+
+        monkeypatch.setattr(DenoisingModule, "losses", losses)
+
+    return replace
+
+
+def test_a_step_without_a_finite_loss_is_skipped_and_its_files_are_named(small_dataset, tmp_path, break_losses, capsys):
+    break_losses({3})
+    last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, "--samples_per_epoch", 50)
+    assert all(torch.isfinite(weight).all() for weight in weights(last).values())
+    said = capsys.readouterr().err
+    assert said.count("a step without a finite loss is skipped") == 1
+    assert (
+        len(re.findall(rf"  {small_dataset}/train/[AB]: frame-000\d/noisy-\d.exr .*frame-000\d/target.exr", said)) == 2
+    )
+
+
+def test_many_steps_in_a_row_without_a_finite_loss_end_the_run(small_dataset, tmp_path, break_losses, capsys):
+    break_losses(range(5, 1000))
+    with pytest.raises(FloatingPointError, match=r"(?s)20 steps in a row.*--learning_rate.*noisy-\d.exr"):
+        run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, "--samples_per_epoch", 200)
+    assert capsys.readouterr().err.count("a step without a finite loss is skipped") == StopOnBrokenSteps.NAMED
 
 
 def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_without(small_dataset, tmp_path):
