@@ -6,7 +6,7 @@ A folder of numbered EXR frames, `python test.py CHECKPOINT FOLDER`, is denoised
 import sys
 
 from files import InputError
-from inference.options import build_parser, refuse_frame_options
+from inference.options import build_parser, refuse_dataset_options, refuse_frame_options
 from machine import keep_freed_memory, let_idle_threads_sleep, show_every_name
 
 
@@ -26,6 +26,7 @@ def main() -> None:
         from training.checkpoints import load_denoiser
 
         if holds_shots(options.path):
+            refuse_dataset_options(options)
             count = denoise_shots(load_denoiser(options.checkpoint), options)
             print(f"{count} frames: {options.output_dir}")
             return

@@ -115,6 +115,14 @@ def add_frame_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def refuse_dataset_options(options: argparse.Namespace) -> None:
+    """Raises InputError if options are given that numbered frames, written as EXR and not scored, have no use for."""
+    given = {"--write": options.write != list(OUTPUTS), "--score": options.score != "on"}
+    given |= {"--report": options.report, "--compare": options.compare}
+    for name in (name for name, value in given.items() if value):
+        raise InputError(f"{options.path}: {name} is for datasets, and here are numbered EXR frames; leave it out")
+
+
 def refuse_frame_options(options: argparse.Namespace) -> None:
     """Raises InputError if options are given that a dataset, whose channels have one meaning, has no use for."""
     given = {"--layer": options.layer, "--also": options.also, "--motion": options.motion != "auto"}

@@ -10,24 +10,35 @@ import torch
 from frames.exr import write_exr
 from frames.radiance import exposure_of, tone_map
 from scoring.metrics import WARM_UP, SequenceScore, mean_scores
-from scoring.pictures import save_png, side_by_side, to_bytes
+from scoring.pictures import letterbox, save_png, side_by_side, to_bytes
 from scoring.video import Video
 
 Images = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]  # noisy, reconstruction, target
 SceneFrames = dict[str, list[list[dict[str, float | None]]]]  # metrics by kind, sequence and frame
 KINDS = ("noisy", "denoised")
+STRIP, VIDEO = "strip.png", "animation.mp4"  # in the folder of a scene
 
 
 class SceneOutput:
-    """Writes the files of a scene frame by frame: EXR, PNG, video, and at the end a strip of one frame.
+    """Writes the files of a scene frame by frame: EXR, PNG, video, and with PNG at the end a strip of one frame.
 
     folder: for the files. kinds: which of options.OUTPUTS to write. video: the open video, or None.
     columns: images side by side in the video; 3 shows the target, which every frame must then have.
+    size: (H, W) of such an image; smaller frames get black bars.
     exposure: for tone mapping the whole scene, or None to choose it for the first reconstruction.
     """
 
-    def __init__(self, folder: Path, kinds: list[str], video: Video | None, columns: int, exposure: float | None):
-        self.folder, self.kinds, self.video, self.columns, self.exposure = folder, kinds, video, columns, exposure
+    def __init__(
+        self,
+        folder: Path,
+        kinds: list[str],
+        video: Video | None,
+        columns: int,
+        size: tuple[int, int],
+        exposure: float | None,
+    ):
+        self.folder, self.kinds, self.exposure = folder, kinds, exposure
+        self.video, self.columns, self.size = video, columns, size
         self.strip: Images | None = None
 
     def add(self, name: str, radiance: Images) -> Images:
@@ -52,7 +63,8 @@ class SceneOutput:
         if "png" in self.kinds:
             save_png(self.folder / f"{name}.png", pictures[1])
         if self.video:
-            self.video.add(side_by_side(pictures[: self.columns]))  # (3, H, W')
+            shown = [letterbox(picture, self.size) for picture in pictures[: self.columns]]
+            self.video.add(side_by_side(shown))  # (3, H, W')
 
         # frame of the strip: the last with a target, else the last
         if target is not None or self.strip is None or self.strip[2] is None:
@@ -60,9 +72,11 @@ class SceneOutput:
         return srgb
 
     def finish(self) -> None:
-        """Writes strip.png: the last frame with a target, or the last frame if none has one."""
+        """Writes strip.png if PNG is wanted: the last frame with a target, or the last frame if none has one."""
+        if "png" not in self.kinds:
+            return
         pictures = [to_bytes(tone_map(image, self.exposure)) for image in self.strip if image is not None]
-        save_png(self.folder / "strip.png", side_by_side(pictures))
+        save_png(self.folder / STRIP, side_by_side(pictures))
 
 
 class SceneScores:

@@ -23,7 +23,8 @@ from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
 from inference.later import is_wanted, later_estimates, turned_around
-from inference.output import Images, SceneFrames, SceneOutput, SceneScores, all_metrics
+from inference.leftovers import find_leftovers
+from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
 from inference.report import check_report, write_report
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser, denoise
@@ -91,20 +92,21 @@ def reconstruct_scene(
     This thread creates all of them before the others start and reads `output` and `scores` after they have ended.
     Tensors change hands with their frame; no thread changes one that it has passed on.
     """
-    # what to compare with, and at which exposure
+    # what to compare with, at which size and exposure
     with_targets = options.score == "on"
     columns = 3 if with_targets and all(f.target for s in sequences for f in s.frames) else 2
+    size = tuple(max(extents) for extents in zip(*(s.size for s in sequences), strict=True))  # (H, W)
     exposure = scene_exposure(sequences, progress) if with_targets else None
 
     folder = options.output_dir / sequences[0].scene
     folder.mkdir(parents=True, exist_ok=True)
     step = fast_step(denoiser, options.tile)
     scores = SceneScores()
-    video_file = open_video(folder / "animation.mp4") if "video" in options.write else nullcontext()
+    video_file = open_video(folder / VIDEO) if "video" in options.write else nullcontext()
 
     # On leaving: writing ends first, since it calls scoring; the video closes last.
     with video_file as video, BackgroundCalls() as scoring, BackgroundCalls() as writing:
-        output = SceneOutput(folder, options.write, video, columns, exposure)
+        output = SceneOutput(folder, options.write, video, columns, size, exposure)
 
         def write_then_score(name: str, radiance: Images) -> None:  # on the writing thread
             scoring.call(scores.add, radiance, output.add(name, radiance))
@@ -150,6 +152,8 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     check_report(options, sequences)
     frames = [f for s in sequences for f in s.frames]
     options.output_dir.mkdir(parents=True, exist_ok=True)
+    for note in find_leftovers(options, sequences):
+        print(note, file=sys.stderr)
 
     # scene by scene; steps: each direction of a frame, and its target, since the exposure needs that before
     scores, exposures = {}, {}

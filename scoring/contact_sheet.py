@@ -15,6 +15,7 @@ from files import InputError
 from frames.exr import load_target
 from frames.radiance import exposure_of, tone_map
 from frames.sequences import find_sequences
+from machine import positive
 from scoring.pictures import save_png, to_bytes
 
 
@@ -43,8 +44,10 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="a folder of scenes, such as DATASET/train")
     parser.add_argument("picture", type=Path, help="the .png to write")
-    parser.add_argument("--columns", type=int, default=6, help="scenes per row; default: %(default)s")
-    parser.add_argument("--most", type=int, default=24, help="largest number of scenes, by name; default: %(default)s")
+    parser.add_argument("--columns", type=positive, default=6, help="scenes per row; default: %(default)s")
+    parser.add_argument(
+        "--most", type=positive, default=24, help="largest number of scenes, by name; default: %(default)s"
+    )
     options = parser.parse_args()
     try:
         save_png(options.picture, contact_sheet(options.folder, options.columns, options.most))

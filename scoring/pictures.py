@@ -6,6 +6,7 @@ Shapes: images are (3, H, W), uint8 sRGB except for the input of `to_bytes`.
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torchvision.io import encode_png
 from torchvision.utils import make_grid
 
@@ -18,6 +19,12 @@ GAP = 4  # pixels between images side by side
 def to_bytes(srgb: torch.Tensor) -> torch.Tensor:
     """Converts (3, H, W) sRGB in [0, 1] to uint8 on the CPU. NaN becomes black."""
     return srgb.float().nan_to_num(0.0).clamp_(0, 1).mul_(255).round_().to(torch.uint8).cpu()
+
+
+def letterbox(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The image in the middle of a black one of `size` (H, W), which must be at least its own."""
+    below, beside = (wanted - extent for wanted, extent in zip(size, image.shape[1:], strict=True))
+    return F.pad(image, (beside // 2, beside - beside // 2, below // 2, below - below // 2))  # (3, H, W)
 
 
 def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:

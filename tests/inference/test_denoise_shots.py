@@ -4,7 +4,9 @@ tests/data/frames holds frames of Blender and Mitsuba, and the scripts that made
 OpenEXR module itself.
 """
 
+import runpy
 import shutil
+import sys
 
 import numpy as np
 import OpenEXR
@@ -16,7 +18,7 @@ from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy
 from inference.meaning import find_meaning
-from inference.options import build_parser, refuse_frame_options
+from inference.options import build_parser, refuse_dataset_options, refuse_frame_options
 from inference.shot_frames import read_frames
 from inference.shots import check_headers, denoise_shots, find_shots
 from model import Denoiser, denoise
@@ -270,3 +272,19 @@ def test_options_for_frames_are_refused_for_a_dataset(small_dataset):
         with pytest.raises(InputError, match=rf"dataset: {given[0]} is for folders of numbered EXR frames"):
             refuse_frame_options(options)
     refuse_frame_options(build_parser().parse_args(["none.ckpt", str(small_dataset)]))
+
+
+def test_options_of_datasets_are_refused(tmp_path, monkeypatch):
+    folder = copy_frames(tmp_path / "in", "mitsuba*.exr")
+    cases = (["--write", "exr"], ["--write"], ["--score", "off"], ["--report"], ["--compare", "a=b"])
+    for given in cases:
+        options = build_parser().parse_args(["none.ckpt", str(folder), *given])
+        with pytest.raises(InputError, match=rf"in: {given[0]} is for datasets, and here are numbered EXR frames"):
+            refuse_dataset_options(options)
+    refuse_dataset_options(build_parser().parse_args(["none.ckpt", str(folder)]))
+    # the script does refuse, before it looks at the checkpoint
+    for name in ("keep_freed_memory", "let_idle_threads_sleep"):  # they would change this process
+        monkeypatch.setattr(f"machine.{name}", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["test.py", "none.ckpt", str(folder), "--score", "off"])
+    with pytest.raises(SystemExit, match=r"test.py: .*in: --score is for datasets"):
+        runpy.run_path(str(ROOT / "test.py"), run_name="__main__")

@@ -1,8 +1,13 @@
 """Pins the contact sheet: a tile for each scene, and one size for all."""
 
+import sys
+
+import pytest
 import torch
 from support import make_scene, run_script
 from torchvision.io import read_image
+
+from scoring import contact_sheet
 
 
 def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
@@ -15,8 +20,20 @@ def test_a_contact_sheet_has_a_tile_for_each_scene(tmp_path):
     assert torch.equal(sheet[:, :24, :32], sheet[:, :24, 32:])
 
 
-def test_a_contact_sheet_of_different_sizes_is_refused(tmp_path):
+def test_a_contact_sheet_of_different_sizes_is_refused(tmp_path, monkeypatch):
     make_scene(tmp_path / "A", frames=1)
     make_scene(tmp_path / "B", frames=1, size=(16, 16))
-    done = run_script("-m", "scoring.contact_sheet", tmp_path, tmp_path / "sheet.png", check=False)
-    assert done.returncode == 1 and "differ in size" in done.stderr and not (tmp_path / "sheet.png").exists()
+    monkeypatch.setattr(sys, "argv", ["contact_sheet", str(tmp_path), str(tmp_path / "sheet.png")])
+    with pytest.raises(SystemExit, match=r"^contact_sheet: .*differ in size"):
+        contact_sheet.main()
+    assert not (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.parametrize("option", ["--most", "--columns"])
+def test_a_contact_sheet_of_no_scenes_is_refused(tmp_path, monkeypatch, capsys, option):
+    make_scene(tmp_path / "A", frames=1, size=(8, 8))
+    monkeypatch.setattr(sys, "argv", ["contact_sheet", str(tmp_path), str(tmp_path / "sheet.png"), option, "0"])
+    with pytest.raises(SystemExit) as stopped:
+        contact_sheet.main()
+    assert stopped.value.code == 2 and not (tmp_path / "sheet.png").exists()
+    assert f"argument {option}: '0' is not a whole number from 1 up" in capsys.readouterr().err
