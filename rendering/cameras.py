@@ -80,11 +80,11 @@ def read_key_frames(path: Path) -> list[Camera]:
     frames = content.get("keyframes") if isinstance(content, dict) else content
     if not isinstance(frames, list) or not frames:
         raise InputError(f'{path}: no key frames; expected {{"keyframes": [{{"origin", "target", "up", "fov"}}, ...]}}')
-    return [_key_frame(frame, f"{path}: key frame {number}") for number, frame in enumerate(frames)]
+    return [key_frame(frame, f"{path}: key frame {number}") for number, frame in enumerate(frames)]
 
 
-def _key_frame(values: dict, label: str) -> Camera:
-    """One key frame, checked; label: what messages call it."""
+def key_frame(values: dict, label: str) -> Camera:
+    """One key frame of a camera file; label: what messages call it. Raises InputError where it is none."""
     if not isinstance(values, dict) or not {"origin", "target", "fov"} <= values.keys():
         raise InputError(f"{label}: expected origin, target, up and fov, found {values}")
     vectors = {}

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from files import InputError, whole_file
-from rendering.cameras import Camera, as_json
+from rendering.cameras import Camera, as_json, key_frame
 
+SHOWN = 3  # changed files that a message names
 ABANDONED = 24 * 3600  # seconds, after which another machine's temporary folder is taken for a leftover
 
 
@@ -60,6 +61,15 @@ class RoomSource:
 
 
 Source = FileSource | RoomSource
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sequence shows. content: see rendering.content.content; planning: rendering.content.planning_key."""
+
+    content: dict[str, str]
+    planning: str
+    cameras: list[Camera]
 
 
 @dataclass(frozen=True)
@@ -144,28 +154,32 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def read_record(folder: Path) -> dict | None:
-    """The `sequence.json` of a folder, None where there is none. Raises InputError where it is damaged."""
+    """The `sequence.json` of a folder, None where there is none, with a Camera for each of its cameras.
+
+    Raises InputError where it is damaged.
+    """
     path = folder / "sequence.json"
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text())
-        if not isinstance(record["cameras"], list):
-            raise TypeError("cameras is no list")
-        return record
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        kept = {"variant": str(record["variant"]), "source": list(record["source"])}
+        kept |= {"content": dict(record.get("content", {}))}
+        return record | kept | {"cameras": [key_frame(values, "a camera") for values in record["cameras"]]}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error!r}); delete {folder} to render it again") from error
 
 
-def open_sequence(folder: Path, source: Source, cameras: list[Camera], settings: Settings) -> list[Job]:
+def open_sequence(folder: Path, source: Source, planned: Plan, settings: Settings) -> list[Job]:
     """The frames of a sequence that are missing. Writes `sequence.json`; more frames than before extend the sequence.
 
     Raises InputError where the folder was rendered with other parameters, naming them, or holds frames of unknown
     origin; OSError where it cannot be written.
     """
     # what is asked for and what is there
-    record = {"scene": folder.name, "source": source.as_list(), **asdict(settings), "frames": len(cameras)}
-    record = json.loads(json.dumps(record | {"cameras": [as_json(camera) for camera in cameras]}))
+    cameras = planned.cameras
+    record = {"scene": folder.name, "source": source.as_list(), **asdict(settings)}
+    record |= {"content": planned.content, "planning": planned.planning, "frames": len(cameras), "cameras": cameras}
     found = read_record(folder)
     if found is None and folder.is_dir() and any(folder.glob("frame-*")):
         raise InputError(f"{folder}: has frames that render.py did not make (no sequence.json); choose another folder")
@@ -176,7 +190,7 @@ def open_sequence(folder: Path, source: Source, cameras: list[Camera], settings:
     if found != record:
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / "sequence.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n")
+            temporary.write_text(json.dumps(record | {"cameras": [as_json(c) for c in cameras]}, indent=1) + "\n")
 
     # missing frames
     remove_leftovers(folder)
@@ -189,7 +203,12 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
     """Raises InputError, naming what differs, unless the sequence asked for is the one found, or extends it."""
     kept = min(len(found["cameras"]), len(asked["cameras"]))
     differing = []
-    for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames"}):
+    if found["content"]:  # older versions recorded none; it tells what a path cannot, and a scene may have moved
+        changed = sorted(dict(found["content"].items() ^ asked["content"].items()))
+        differing += [f"{name} has changed since" for name in changed[:SHOWN]]
+        differing += [f"{len(changed) - SHOWN} more files as well"] if len(changed) > SHOWN else []
+        found, asked = without_paths(found), without_paths(asked)
+    for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames", "content", "planning"}):
         if found.get(name) != asked.get(name):
             differing.append(f"{name} {json.dumps(found.get(name))} there, {json.dumps(asked.get(name))} asked for")
     if len(found["cameras"]) > len(asked["cameras"]):
@@ -201,3 +220,9 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
             f"{folder}: rendered with other parameters ({'; '.join(differing)}); "
             "use the same, choose another folder, or delete this one"
         )
+
+
+def without_paths(record: dict) -> dict:
+    """A record without the paths of its scene file and camera file."""
+    kind, *values = record["source"]
+    return record | {"source": [kind, *values[2:]]} if kind == "file" else record

@@ -46,10 +46,9 @@ def add_sequence_options(group) -> None:
     add(
         "--speed",
         type=float,
-        default=1.0,
-        help="key frames per frame; without --camera, turns of the loop per 240 frames; default: %(default)s",
+        help="key frames per frame; without --camera, turns of the loop per 240 frames; default: 1",
     )
-    add("--start", type=float, default=0.0, help="key frame to begin at, counted from 0; default: %(default)s")
+    add("--start", type=float, help="key frame of --camera to begin at, counted from 0; default: 0")
     # names, splits, seeds
     add("--name", help="name of the sequence; default: the scene's folder, or its file if that is not scene.xml")
     add(
@@ -113,21 +112,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             raise InputError(f"--{name} {value}: expected 1 or more")
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: expected 0 or more")
-    if not (math.isfinite(options.speed) and options.speed > 0):
+    if options.speed is not None and not (math.isfinite(options.speed) and options.speed > 0):
         raise InputError(f"--speed {options.speed}: expected a number above 0")
-    if not (math.isfinite(options.start) and options.start >= 0):
+    if options.start is not None and not (math.isfinite(options.start) and options.start >= 0):
         raise InputError(f"--start {options.start}: expected 0 or more")
+
+    # options that go together
+    if options.scheduler and options.workers is not None:
+        raise InputError("--workers is for this machine; with --scheduler, the cluster's own workers render")
+    if options.scene and options.start is not None and options.camera is None:
+        raise InputError("--start goes with --camera; the loop around the scene's own camera has no key frames")
 
     # what to render
     if options.procedural:
-        for name in ("camera", "name"):
+        for name in ("camera", "name", "speed", "start"):
             if getattr(options, name) is not None:
                 raise InputError(f"--{name} goes with --scene; procedural rooms have their own names and camera paths")
         return options
     if not options.scene.is_file():
         raise InputError(f"{options.scene}: no such file; expected a Mitsuba 3 scene (.xml)")
     scene = options.scene = options.scene.resolve()
-    options.name = options.name or (scene.parent.name if scene.stem == "scene" else scene.stem)
+    options.speed, options.start = options.speed or 1.0, options.start or 0.0
+    folder = scene.parent.name if scene.stem == "scene" else ""
+    options.name = options.name or folder or scene.stem  # the root of a disk has no name
     if Path(options.name).name != options.name or options.name.startswith("."):
         raise InputError(f"--name {options.name}: expected a plain folder name")
     return options

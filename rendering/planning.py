@@ -11,7 +11,8 @@ import numpy as np
 
 from files import InputError
 from rendering.cameras import Camera, along, around, keeps_clear, read_key_frames
-from rendering.jobs import FileSource, RoomSource, Source
+from rendering.content import content, planning_key
+from rendering.jobs import FileSource, Plan, RoomSource, Source
 from rendering.scene import load_scene, scene_size
 from rooms.floor import Room
 from rooms.room import generator, make_room
@@ -22,6 +23,19 @@ SHOTS = 60  # candidates for the path through a room
 MOVES = ("pan", "dolly", "truck", "orbit", "crane")
 SPEEDS = (-2.7, -0.85)  # logarithm of metres per frame: from 2 mm to 14 cm, up to some ten pixels of 256
 CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
+
+
+def plan_or_recall(source: Source, frames: int, found: dict | None) -> Plan:
+    """The plan of a sequence; its cameras from its record where that was made in the same way, which saves seconds.
+
+    found: the record (see jobs.read_record), None if there is none. Raises as `plan` and rendering.content.content.
+    """
+    key = planning_key(source)
+    if not found or found.get("planning") != key or len(found["cameras"]) < frames:
+        cameras = plan(source, frames)  # first: it names what is wrong with a scene
+        return Plan(content(source), key, cameras)
+    recalled = isinstance(source, RoomSource) and source.as_list() == found["source"]
+    return Plan(found["content"] if recalled else content(source), key, found["cameras"][:frames])
 
 
 def plan(source: Source, frames: int) -> list[Camera]:
@@ -75,6 +89,9 @@ def plan_scene(source: FileSource, frames: int) -> list[Camera]:
     if not scene.sensors():
         raise InputError(f"{source.path}: the scene has no camera of its own; give --camera camera.json")
     sensor = mi.traverse(scene.sensors()[0])
+    if "x_fov" not in sensor or "to_world" not in sensor:
+        kind = str(scene.sensors()[0]).partition("[")[0]
+        raise InputError(f"{source.path}: the scene's own camera is no pinhole but {kind}; give --camera camera.json")
     matrix = np.array(sensor["to_world"].matrix)
     origin, up = matrix[:3, 3], matrix[:3, 1]
     forward = matrix[:3, 2] / np.linalg.norm(matrix[:3, 2])

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from files import InputError
 from rendering.cluster import default_workers, join_cluster, run_jobs, start_processes
 from rendering.jobs import FileSource, Job, RoomSource, Settings, Source, open_sequence, read_record, remove_leftovers
-from rendering.planning import plan
+from rendering.planning import plan_or_recall
 from rendering.renderer import render_frame
 from rendering.variants import FASTER, find_variant
 
@@ -81,6 +81,6 @@ def missing_frames(found: list[tuple], frames: int, settings: Settings, progress
     """Plans one sequence after the other, as its frames are asked for; counts in `progress` what is already there."""
     for folder, source in found:
         progress.set_description(folder.name)
-        missing = open_sequence(folder, source, plan(source, frames), settings)
+        missing = open_sequence(folder, source, plan_or_recall(source, frames, read_record(folder)), settings)
         progress.update(frames - len(missing))
         yield from missing

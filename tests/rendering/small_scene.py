@@ -10,6 +10,8 @@ mi = pytest.importorskip("mitsuba")
 
 from rendering.cameras import Camera  # noqa: E402
 from rendering.jobs import FileSource, Job, Settings  # noqa: E402
+from rendering.options import parse  # noqa: E402
+from rendering.run import run  # noqa: E402
 
 EVERYTHING = ("color", "depth", "normal", "albedo", "motion")
 
@@ -49,6 +51,11 @@ def write_scene(folder: Path) -> Path:
 def command(scene: Path, dataset: Path, *more) -> list:
     """A command line of render.py for that scene."""
     return ["render.py", dataset, "--scene", scene, "--camera", scene.with_name("camera.json"), *SMALL, *more]
+
+
+def render(scene: Path, dataset: Path, *more) -> None:
+    """Runs that command line within this process."""
+    run(parse([str(argument) for argument in command(scene, dataset, *more)[1:]]))
 
 
 def settings(**changes) -> Settings:

@@ -20,7 +20,7 @@ from support import ROOT, run_script
 from files import InputError
 from rendering import renderer, run, variants
 from rendering.cameras import Camera
-from rendering.jobs import FileSource, RoomSource, open_sequence, remove_leftovers
+from rendering.jobs import FileSource, Plan, RoomSource, open_sequence, remove_leftovers
 from rendering.options import parse
 from rendering.renderer import render_frame
 
@@ -105,10 +105,12 @@ def test_sources_are_recorded_as_they_always_were(tmp_path):
     file = FileSource("/a/scene.xml", "/a/camera.json", 0.5, 2.0)
     assert file.as_list() == ["file", "/a/scene.xml", "/a/camera.json", 0.5, 2.0]
     assert RoomSource(5, "test", 3).as_list() == ["room", 5, "test", 3]
-    open_sequence(tmp_path / "room-5-0003", RoomSource(5, "test", 3), [Camera((0, 0, 0), (0, 0, -1))], settings())
+    plan = Plan({"the room": "ab"}, "cd", [Camera((0, 0, 0), (0, 0, -1))])
+    open_sequence(tmp_path / "room-5-0003", RoomSource(5, "test", 3), plan, settings())
     record = json.loads((tmp_path / "room-5-0003" / "sequence.json").read_text())
     names = "scene source width height spp target_spp aux_spp noisy max_depth denoise_target seed variant mitsuba"
-    assert list(record) == [*names.split(), "frames", "cameras"] and record["source"] == ["room", 5, "test", 3]
+    assert list(record) == [*names.split(), "content", "planning", "frames", "cameras"]
+    assert record["source"] == ["room", 5, "test", 3]
 
 
 def test_a_deleted_file_is_made_again(scene, tmp_path):
@@ -159,6 +161,10 @@ def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
         (["--procedural", "1", "--camera", "c.json"], "--camera goes with --scene"),
         (["--procedural", "1", "--seed", "-3"], "--seed -3: expected 0 or more"),
         (["--scene", "nowhere.xml"], "nowhere.xml: no such file"),
+        (["--procedural", "1", "--speed", "2"], "--speed goes with --scene"),
+        (["--procedural", "1", "--start", "0"], "--start goes with --scene"),
+        (["--scene", "scene.xml", "--start", "1"], "--start goes with --camera"),
+        (["--procedural", "1", "--scheduler", "tcp://x:1", "--workers", "2"], "--workers is for this machine"),
     ],
 )
 def test_wrong_options_are_named(arguments, said, tmp_path):
