@@ -1,18 +1,22 @@
 """Renders frames in this process, in local processes, or on a dask.distributed cluster."""
 
 import logging
+import math
 import signal
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from files import InputError
 from machine import usable_cores
 
+LOOK = 5  # seconds after which to look whether there are workers
 ROOT = Path(__file__).resolve().parent.parent
 # What workers of a cluster need of this project: modules and whole folders.
 NEEDED = ("files.py", "machine.py", "frames/__init__.py", "frames/channels.py", "frames/exr.py", "rendering", "rooms")
@@ -36,6 +40,7 @@ def import_distributed():
 def start_processes(stack: ExitStack, workers: int):
     """A dask client for this many processes on this machine; they end with `stack`. Raises as import_distributed."""
     distributed = import_distributed()
+    stack.enter_context(clear_errors())
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the main process alone handles Ctrl-C
     try:
         options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
@@ -45,18 +50,51 @@ def start_processes(stack: ExitStack, workers: int):
     return stack.enter_context(distributed.Client(stack.enter_context(cluster)))
 
 
-def join_cluster(stack: ExitStack, scheduler: str):
+def join_cluster(stack: ExitStack, scheduler: str, minutes: float):
     """A dask client for the cluster at `scheduler`, closed with `stack`; its workers get this project's modules.
 
-    Raises as import_distributed, or InputError where the scheduler does not answer.
+    Raises as import_distributed, or InputError where the scheduler does not answer within 30 seconds, no worker joins
+    it within `minutes`, or a worker lacks Mitsuba.
     """
     distributed = import_distributed()
+    stack.enter_context(clear_errors())
     try:
         client = stack.enter_context(distributed.Client(scheduler, timeout=30))
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
+    if not client.nthreads():
+        print(f"waiting up to {minutes:g} minutes for a worker of the cluster")
+        try:
+            client.wait_for_workers(1, timeout=60 * minutes)
+        except distributed.TimeoutError as error:
+            raise without_workers(minutes) from error
     send_modules(client)
+    check_workers(client)
     return client
+
+
+def without_workers(minutes: float) -> InputError:
+    """The error for a cluster without workers."""
+    return InputError(
+        f"the cluster has had no worker for {minutes:g} minutes; start some with `dask worker`, or wait longer with "
+        "--wait_minutes; the finished frames are complete"
+    )
+
+
+def check_workers(client) -> None:
+    """Raises InputError naming a worker of the cluster on which Mitsuba cannot be imported."""
+
+    def missing() -> str:
+        """What is missing on a worker; empty if nothing is."""
+        try:
+            import mitsuba  # noqa: F401
+        except ImportError as error:
+            return str(error)
+        return ""
+
+    for worker, error in client.run(missing).items():
+        if error:
+            raise InputError(f"worker {worker}: {error}; install Mitsuba there, as in requirements.txt")
 
 
 def send_modules(client) -> None:
@@ -79,27 +117,62 @@ def send_modules(client) -> None:
         client.upload_file(str(archive))
 
 
-def run_jobs(work: Callable, jobs: Iterable, client=None) -> Iterator:
-    """The results of work(job) for every job: in this process, in order; with a dask client, as workers finish them.
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turns what goes wrong with a cluster into an InputError that says what to do."""
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
 
-    `jobs` is drawn from as workers become free, so it may plan while they work. If a worker dies, another one does its
-    job again. What the work raises is raised here; InputError where a job kills one worker after another.
-    """
-    if client is None:
-        yield from map(work, jobs)
-        return
-    from distributed import KilledWorker, as_completed
-
-    # a few jobs per worker in advance
-    pending = as_completed()
     try:
-        for job in jobs:
-            pending.add(client.submit(work, job, pure=False))
-            while pending.has_ready() or pending.count() > 2 + 3 * len(client.nthreads()):
-                yield next(pending).result()
-        for future in pending:
-            yield future.result()
+        yield
     except KilledWorker as error:
         raise InputError(
             f"rendering a frame killed several worker processes ({error}); render it with --workers 1 to see why"
         ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise InputError(
+            "the scheduler is gone, or out of reach; start one, and continue with the same command and its address; "
+            "the finished frames are complete"
+        ) from error
+
+
+def run_jobs(work: Callable, jobs: Iterable, client=None, minutes: float = math.inf) -> Iterator:
+    """The results of work(job) for every job: in this process, in order; with a dask client, as workers finish them.
+
+    `jobs` is drawn from as workers become free, so it may plan while they work. If a worker dies, another one does its
+    job again. What the work raises is raised here; InputError where a job kills one worker after another, the
+    scheduler is gone, or there has been no worker for `minutes`.
+    """
+    if client is None:
+        yield from map(work, jobs)
+        return
+
+    # a few jobs per worker in advance
+    pending = set()
+    for job in jobs:
+        pending.add(client.submit(work, job, pure=False))
+        while len(pending) > 2 + 3 * len(client.nthreads()):
+            yield from ended(pending, client, minutes)
+    while pending:
+        yield from ended(pending, client, minutes)
+
+
+def ended(pending: set, client, minutes: float) -> list:
+    """Waits until one of the futures `pending` has ended, removes those that have, and returns their results.
+
+    Raises as run_jobs.
+    """
+    from distributed import TimeoutError as NotYet
+    from distributed import wait
+
+    last_worker = time.monotonic()
+    while True:
+        try:
+            done = wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED").done
+            pending -= done
+            return [future.result() for future in done]
+        except NotYet as error:
+            if client.nthreads():
+                last_worker = time.monotonic()
+            elif time.monotonic() - last_worker > 60 * minutes:
+                raise without_workers(minutes) from error

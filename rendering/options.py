@@ -98,6 +98,13 @@ def add_machine_options(group) -> None:
         metavar="tcp://HOST:PORT",
         help="render on this dask.distributed cluster; DATASET must be a shared folder",
     )
+    add(
+        "--wait_minutes",
+        type=float,
+        default=10,
+        metavar="M",
+        help="give up when the cluster has had no worker for this long; default: %(default)s",
+    )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -116,6 +123,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         raise InputError(f"--speed {options.speed}: expected a number above 0")
     if options.start is not None and not (math.isfinite(options.start) and options.start >= 0):
         raise InputError(f"--start {options.start}: expected 0 or more")
+
+    if not options.wait_minutes > 0:
+        raise InputError(f"--wait_minutes {options.wait_minutes}: expected a number above 0")
 
     # options that go together
     if options.scheduler and options.workers is not None:

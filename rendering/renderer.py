@@ -4,6 +4,7 @@ Letters: H rows, W columns, C channels, g samples across a pixel. Mitsuba's pict
 """
 
 import math
+import os
 import socket
 
 import mitsuba as mi
@@ -17,6 +18,7 @@ from rendering.scene import load_scene, scene_size
 
 PASS_SAMPLES = 2**23  # at most, in one call of Mitsuba, which keeps some hundred bytes for each
 AUXILIARY = "depth:depth,normal:sh_normal,albedo:albedo"  # for Mitsuba's aov integrator
+DENOISER_THREADS = "OIDN_NUM_THREADS"  # environment variable; by default, every process would take all cores
 MOTION_GRID = 4  # motion is averaged over at most 4x4 samples of each pixel
 
 
@@ -89,6 +91,7 @@ def render_auxiliary(scene, job: Job) -> dict[str, np.ndarray]:
 
 def denoise(color: np.ndarray, auxiliary: dict[str, np.ndarray]) -> np.ndarray:
     """(3, H, W) radiance through Open Image Denoise, with albedo and normal as its clean auxiliary images."""
+    os.environ.setdefault(DENOISER_THREADS, "1")  # read when it starts; a worker of a cluster has one core
     import pyoidn
 
     planes = (color, auxiliary["albedo"], auxiliary["normal"])

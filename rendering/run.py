@@ -1,6 +1,7 @@
 """Renders what the options of render.py ask for: plans every sequence, then renders the frames that are missing."""
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +13,11 @@ import mitsuba as mi
 from tqdm import tqdm
 
 from files import InputError
+from machine import usable_cores
 from rendering.cluster import default_workers, join_cluster, run_jobs, start_processes
 from rendering.jobs import FileSource, Job, RoomSource, Settings, Source, open_sequence, read_record, remove_leftovers
 from rendering.planning import plan_or_recall
-from rendering.renderer import render_frame
+from rendering.renderer import DENOISER_THREADS, render_frame
 from rendering.variants import FASTER, find_variant
 
 
@@ -45,15 +47,17 @@ def run(options: argparse.Namespace) -> None:
     found = sources(options)
     with ExitStack() as stack:
         # variant, which must be the same for all machines and all frames
-        client = join_cluster(stack, options.scheduler) if options.scheduler else None
+        client = join_cluster(stack, options.scheduler, options.wait_minutes) if options.scheduler else None
         records = [read_record(folder) for folder, _ in found]
         variant = find_variant(options.variant, {record["variant"] for record in records if record}, client)
         print(f"Mitsuba {mi.__version__}, variant {variant}")
         if variant == "scalar_rgb":
             print(f"  {FASTER}")
 
-        # processes
+        # processes, between which the cores are shared out
         workers = options.workers or (1 if variant.startswith("cuda") else default_workers())
+        if client is None:
+            os.environ.setdefault(DENOISER_THREADS, str(max(1, usable_cores() // workers)))  # which they inherit
         if client is None and workers > 1:
             client = start_processes(stack, workers)
 
@@ -61,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         progress = stack.enter_context(tqdm(total=len(found) * options.frames, unit="frame", smoothing=0.05))
         jobs = missing_frames(found, options.frames, settings_for(options, variant), progress)
         samples, start = 0, time.monotonic()
-        for traced in run_jobs(render_frame, jobs, client):
+        for traced in run_jobs(render_frame, jobs, client, options.wait_minutes):
             samples += traced
             progress.set_postfix_str(f"{samples / 1e6 / (time.monotonic() - start):.2f} M samples/s", refresh=False)
             progress.update()
