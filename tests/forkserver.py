@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def serve() -> None:
         process = os.fork()  # waits for the script, so that this one can go on
         if process == 0:
             wait_for_script(request, ended)
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def wait_for_script(request: dict, ended: Path) -> None:

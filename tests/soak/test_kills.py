@@ -49,7 +49,10 @@ class Killer:
                 if hit := script.poll() is None:
                     script.kill(self.random.choice(SIGNALS))
             ended = script.wait() == 0
-            assert "Traceback" not in script.text() and (ended or hit), script.text()
+            said = script.text()
+            # Python drops a Ctrl-C that comes just while it forks, with such a trace; the script goes on
+            assert "Traceback" not in said or ("Exception ignored in" in said and ended), said
+            assert ended or hit, said
             self.ends, self.kills = self.ends + ended, self.kills + (not ended)
             self.look(ended)
 

@@ -15,7 +15,7 @@ from training.options import parse_options
 
 JOB = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}
 JOB |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NNODES": "1"}
-LONG = ("--samples_per_epoch", 300, "--max_epochs", 1)
+LONG = ("--samples_per_epoch", 120, "--max_epochs", 1)
 
 
 def test_a_warned_job_saves_is_requeued_and_goes_on(server, small_dataset, tmp_path):
@@ -29,14 +29,14 @@ def test_a_warned_job_saves_is_requeued_and_goes_on(server, small_dataset, tmp_p
 
     # warned in the middle of an epoch
     run = server.start(tmp_path / "log", "train.py", *training, env=env)
-    while "| 10/150" not in run.text():
+    while "| 5/60" not in run.text():
         assert run.poll() is None, run.text()
         time.sleep(0.02)
     run.kill(signal.SIGUSR1)
     assert run.wait() != 0 and "Traceback" not in run.text()
     assert (tmp_path / "asked").read_text() == "requeue 4711\n" and "job 4711 is requeued" in run.text()
     last = tmp_path / "runs/version_0/checkpoints/last.ckpt"
-    assert 10 <= torch.load(last, weights_only=True)["global_step"] < 150
+    assert 5 <= torch.load(last, weights_only=True)["global_step"] < 60
 
     # SLURM starts the same command again
     run = server.start(tmp_path / "log", "train.py", *training, env=env | {"SLURM_RESTART_COUNT": "1"})
