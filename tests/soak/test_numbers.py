@@ -75,7 +75,7 @@ def break_frames(frames, rng):
 def test_images_and_states_are_finite_whatever_frames_hold(name, precision, cases, record):
     denoiser = network(name, precision)
     rng = np.random.default_rng([3, NETWORKS.index(name), PRECISIONS.index(precision)])
-    count = cases(8, 1000)
+    count = cases(8, 300)
     for _ in range(count):
         size = SIZES[int(rng.integers(len(SIZES)))]
         frames = good_frames(4, size, int(rng.integers(1000)))
@@ -104,7 +104,7 @@ def test_losses_and_gradients_are_finite_whatever_a_batch_holds(kernels, loss, a
     monkeypatch.setattr(module, "_log", lambda *_: None)  # there is no trainer
     inputs = module.denoiser.inputs
     rng = np.random.default_rng([5, kernels, loss == "paper", autocast is None])
-    count = cases(4, 500)
+    count = cases(4, 200)
     for _ in range(count):
         # a batch as the loader gives it: half floats, NaN in targets only
         batch = {"noisy": [], "target": [], "start": [], "flip": [], "turns": [], "gains": []}
