@@ -65,12 +65,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder to write to; then renames it to `folder`, or on an error deletes it.
 
     If `folder` exists (for instance with some of its files deleted), the new files are moved into it and replace files
-    of the same name; its other files stay.
+    of the same name; its other files stay. Raises FileNotFoundError where the folder above it does not exist.
     """
     # a fresh temporary folder next to it
     temporary = folder.parent / f".{folder.name}-{socket.gethostname()}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
 
     # in place only if the caller succeeds
     try:

@@ -6,6 +6,7 @@ Letters: H rows, W columns, C channels, g samples across a pixel. Mitsuba's pict
 import math
 import os
 import socket
+from pathlib import Path
 
 import mitsuba as mi
 import numpy as np
@@ -103,16 +104,23 @@ def denoise(color: np.ndarray, auxiliary: dict[str, np.ndarray]) -> np.ndarray:
 def render_frame(job: Job) -> int:
     """Renders one frame into its folder, whole or not at all; returns the number of paths traced.
 
-    Raises InputError where the scene cannot be loaded or Mitsuba's version is not the run's, OSError where the frame
-    cannot be written.
+    Raises InputError where the scene cannot be loaded, Mitsuba's version is not the run's or the sequence's folder is
+    not there, OSError where the frame cannot be written.
     """
-    # scene
-    settings, size = job.settings, (job.settings.height, job.settings.width)
+    # the same disk and Mitsuba as where the run began
+    host, settings, size = socket.gethostname(), job.settings, (job.settings.height, job.settings.width)
+    gone = InputError(
+        f"{host}: {job.folder} is not there; if it was not deleted, let all machines see the dataset under one path"
+    )
+    if not Path(job.folder).is_dir():
+        raise gone
     if mi.__version__ != settings.mitsuba:
         raise InputError(
-            f"{socket.gethostname()}: Mitsuba {mi.__version__}, but {settings.mitsuba} where the run began; "
+            f"{host}: Mitsuba {mi.__version__}, but {settings.mitsuba} where the run began; "
             f"pip install mitsuba=={settings.mitsuba} there"
         )
+
+    # scene
     scene, integrator = load_scene(job.source, settings.variant, settings.max_depth)
 
     def color(spp: int, rendering: str) -> np.ndarray:
@@ -123,10 +131,13 @@ def render_frame(job: Job) -> int:
     auxiliary = render_auxiliary(scene, job)
 
     # noisy renderings and target
-    with whole_folder(job.frame_folder) as folder:
-        for k in range(settings.noisy):
-            write_exr(folder / f"noisy-{k}.exr", {"color": color(settings.spp, f"noisy-{k}"), **auxiliary})
-        target = color(settings.target_spp, "target")
-        target = denoise(target, auxiliary) if settings.denoise_target else target
-        write_exr(folder / "target.exr", {"color": target, **auxiliary})
+    try:
+        with whole_folder(job.frame_folder) as folder:
+            for k in range(settings.noisy):
+                write_exr(folder / f"noisy-{k}.exr", {"color": color(settings.spp, f"noisy-{k}"), **auxiliary})
+            target = color(settings.target_spp, "target")
+            target = denoise(target, auxiliary) if settings.denoise_target else target
+            write_exr(folder / "target.exr", {"color": target, **auxiliary})
+    except FileNotFoundError as error:
+        raise gone from error
     return settings.samples

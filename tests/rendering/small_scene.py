@@ -65,7 +65,8 @@ def settings(**changes) -> Settings:
 
 
 def job(scene: Path, folder: Path, frame: int = 1, **changes) -> Job:
-    """One frame of the scene; changes: settings that differ."""
+    """One frame of the scene, and the sequence's folder for it; changes: settings that differ."""
+    folder.mkdir(parents=True, exist_ok=True)
     cameras = [Camera(**key) for key in KEYS]
     before = cameras[frame - 1] if frame else None
     return Job(str(folder), FileSource(str(scene)), frame, cameras[frame], before, settings(**changes))

@@ -175,6 +175,7 @@ def test_the_same_conventions_as_a_published_dataset(tmp_path):
     path = along(read_key_frames(folder / "camera.json"), 2, 0.25, start=8)
     source = FileSource(str(folder / "scene.xml"))
     small = settings(width=256, height=144, aux_spp=16, target_spp=8, noisy=1)
+    (tmp_path / "s").mkdir()
     render_frame(Job(str(tmp_path / "s"), source, 1, path[1], path[0], small))
     ours = read_exr(tmp_path / "s" / "frame-0001" / "target.exr", EVERYTHING)
     theirs = read_exr(REAL_DATASET / "test" / "dining-room" / "frame-0001" / "target.exr", EVERYTHING)

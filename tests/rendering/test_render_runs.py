@@ -34,13 +34,13 @@ def test_frames_do_not_depend_on_order_or_process(scene, tmp_path):
     assert backwards == {name: content for name, content in forwards.items() if name != "sequence.json"}
 
 
-def test_seeds_are_apart_and_only_theirs():
-    base = job(Path("x"), Path(f"d/{NAME}"))
+def test_seeds_are_apart_and_only_theirs(tmp_path):
+    base = job(Path("x"), tmp_path / "d" / NAME)
     renderings = [(name, part) for name in ("noisy-0", "noisy-1", "target") for part in (0, 1)]
     seeds = {replace(base, frame=f).seed(*r) for f in range(50) for r in renderings}
     assert len(seeds) == 300 and all(0 <= s < 2**32 for s in seeds)
-    assert base.seed("target") == job(Path("y"), Path(f"elsewhere/{NAME}"), spp=7).seed("target")
-    assert base.seed("target") != job(Path("x"), Path("d/other")).seed("target")
+    assert base.seed("target") == job(Path("y"), tmp_path / "elsewhere" / NAME, spp=7).seed("target")
+    assert base.seed("target") != job(Path("x"), tmp_path / "d" / "other").seed("target")
     assert base.seed("target") != replace(base, settings=settings(seed=1)).seed("target")
 
 
@@ -142,6 +142,18 @@ def test_frames_that_went_to_another_disk_are_missed(scene, tmp_path, monkeypatc
     monkeypatch.setattr(run, "run_jobs", elsewhere)
     with pytest.raises(InputError, match=r"frames that workers rendered are not there \(3, such as 0\)"):
         run.run(parse([str(a) for a in command(scene, tmp_path / "data")[1:]]))
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_named(scene, tmp_path, monkeypatch):
+    made = job(scene, tmp_path / "s")
+    shutil.rmtree(tmp_path / "s")
+    with pytest.raises(InputError, match=r"s is not there; if it was not deleted, let all machines see the dataset"):
+        render_frame(made)
+    made = job(scene, tmp_path / "s")
+    monkeypatch.setattr(renderer, "render_auxiliary", lambda *_: shutil.rmtree(tmp_path / "s"))
+    with pytest.raises(InputError, match=r"s is not there"):
+        render_frame(made)
+    assert not (tmp_path / "s").exists(), "frames without sequence.json could not be continued"
 
 
 def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
