@@ -23,10 +23,17 @@ ROOT = Path(__file__).resolve().parent.parent
 class ForkServer:
     """A process that has imported what the scripts import; `start` forks it. A context manager."""
 
+    def __init__(self, imported: tuple[str, ...] = IMPORTED):
+        self.imported = imported
+
     def __enter__(self) -> "ForkServer":
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, __file__, *self.imported],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         assert self.process.stdout.readline() == "ready\n"
         return self
@@ -80,7 +87,7 @@ class Script:
 
 def serve() -> None:
     """Reads a request a line; answers with the id of the process that runs it."""
-    for module in IMPORTED:
+    for module in sys.argv[1:]:
         import_module(module)
     gc.freeze()
     print("ready", flush=True)

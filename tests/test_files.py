@@ -74,6 +74,7 @@ def test_released_weights_can_be_read_by_whom_the_umask_allows(tmp_path):
 
 def test_a_written_folder_appears_under_its_name_only_when_it_is_whole(tmp_path):
     folder = tmp_path / "scene" / "frame"
+    folder.parent.mkdir()
     with whole_folder(folder) as temporary:
         (temporary / "a.txt").write_text("a")
         assert temporary.parent == folder.parent and not folder.exists()

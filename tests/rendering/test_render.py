@@ -5,6 +5,7 @@ Tiny pictures, in the scalar variant; in the LLVM variant too where it works.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import OpenEXR
@@ -266,6 +267,25 @@ def test_mesh_lamps_have_the_same_noise_in_every_process():
     """Merging meshes would order the lamps by chance, differently at each load."""
     digests = {run_script("-c", MESH_LAMPS).stdout for _ in range(6)}
     assert len(digests) == 1
+
+
+# Prints how many threads a denoising leaves behind.
+DENOISING = """
+import os
+import numpy as np
+from rendering.renderer import denoise
+planes = np.ones((3, 64, 64), np.float32)
+before = len(os.listdir("/proc/self/task"))
+denoise(planes, {"albedo": planes, "normal": planes})
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in Linux's /proc")
+def test_a_worker_denoises_in_one_thread():
+    """By default, Open Image Denoise takes all cores in every worker."""
+    pytest.importorskip("pyoidn")
+    assert int(run_script("-c", DENOISING).stdout) <= 1
 
 
 SKY = """

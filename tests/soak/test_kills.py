@@ -1,19 +1,16 @@
 """Pins that the scripts survive being killed at any moment: started again, they end with the same bytes."""
 
-import random
 import shutil
-import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from forkserver import Script
+from killing import Killer, contents, temporary_files
 from support import QUICK, make_scene
 from train_runs import assert_same_weights
 
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TRAINING = (*QUICK, "--samples_per_epoch", 60, "--max_epochs", 2, "--checkpoint_minutes", 0.001)
 
 
@@ -27,44 +24,6 @@ def trained(server, tmp_path_factory) -> tuple[Path, Path, float]:
     run = server.start(folder / "log", "train.py", folder / "data", *TRAINING, "--log_dir", folder / "runs")
     assert run.wait() == 0, run.text()
     return folder / "data", folder / "runs/version_0/checkpoints/last.ckpt", time.monotonic() - start
-
-
-class Killer:
-    """Starts a script and kills it at a random moment, again and again.
-
-    start: starts it. seconds: how long it takes uninterrupted. look: called after each kill, and after each end.
-    """
-
-    def __init__(self, start: Callable[[], Script], seconds: float, look: Callable[[bool], None], seed: int = 0):
-        self.start, self.seconds, self.look, self.random = start, seconds, look, random.Random(seed)
-        self.kills = self.ends = 0
-
-    def run(self, kills: int) -> None:
-        """Until so many kills have hit, and the script has then come to its end."""
-        ended = False
-        while self.kills < kills or not ended:
-            script, hit = self.start(), False
-            if self.kills < kills:
-                time.sleep(self.random.uniform(0, self.seconds))
-                if hit := script.poll() is None:
-                    script.kill(self.random.choice(SIGNALS))
-            ended = script.wait() == 0
-            said = script.text()
-            # Python drops a Ctrl-C that comes just while it forks, with such a trace; the script goes on
-            assert "Traceback" not in said or ("Exception ignored in" in said and ended), said
-            assert ended or hit, said
-            self.ends, self.kills = self.ends + ended, self.kills + (not ended)
-            self.look(ended)
-
-
-def temporary_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*-*") if path.is_file()]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """What is in a folder, without temporary files."""
-    hidden = temporary_files(folder)
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p not in hidden}
 
 
 def test_training_ends_in_the_same_weights(server, trained, tmp_path, cases, record):
