@@ -39,7 +39,7 @@ def read(inputs: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """The dataset's noisy frames, (T, C, H, W), and targets, (T, 3, H, W)."""
     (sequence,), _ = find_test_sequences(FOLDER, inputs)
     noisy = [load_noisy(frame.noisy[0], inputs)[0] for frame in sequence.frames]
-    targets = [load_target(frame.target) for frame in sequence.frames]
+    targets = [load_target(frame.target)[0] for frame in sequence.frames]
     return torch.from_numpy(np.stack(noisy)), torch.from_numpy(np.stack(targets))
 
 
