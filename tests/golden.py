@@ -77,7 +77,7 @@ def gradients(name: str, loss: str) -> dict[str, float]:
 def rendered(folder: Path) -> torch.Tensor:
     """8x8 pixels, (2, 3, 8, 8), of a noisy rendering and of a target by Mitsuba's scalar variant. Needs Mitsuba."""
     from rendering.renderer import render_frame
-    from tests.rendering.small_scene import NAME, job, write_scene
+    from tests.small_scene import NAME, job, write_scene
 
     render_frame(job(write_scene(folder / NAME), folder / "out"))
     files = (folder / "out" / "frame-0001" / f"{name}.exr" for name in ("noisy-0", "target"))
