@@ -1,16 +1,25 @@
-"""Pins that memory and open files do not grow with the frames of a dataset, nor with samples that are read."""
+"""Pins that memory and open files do not grow with a dataset's frames, samples that are read, frames reconstructed."""
 
-import os
 import tracemalloc
+from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
 
-from support import make_scene
+import pytest
+from support import ROOT, make_scene
 
+from benchmarks.steadiness import open_files, resident
 from dataset import SequenceData
 from frames.augmentation import AUGMENTATIONS
 from frames.cache import FrameCache
 from frames.channels import MOTION_INPUTS
-from frames.sequences import Frame, Sequence, Split, split_dataset
+from frames.sequences import Frame, Sequence, Split, find_test_sequences, split_dataset
+from inference.options import build_parser
+from inference.run import reconstruct_scene
+from training.checkpoints import load_denoiser
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
 
 FRAME_BYTES = 8000  # of the index, for a frame with four noisy renderings: paths, windows, what is cached
 
@@ -42,7 +51,6 @@ def test_a_dataset_costs_its_index_only(cases, record):
     finally:
         tracemalloc.stop()
     assert len(order) == data.samples_per_epoch
-    print(taken / (scenes * 500), "bytes a frame")
     assert taken < FRAME_BYTES * scenes * 500
     record(f"bytes of index a frame: {taken // (scenes * 500)}", scenes * 500)
 
@@ -60,7 +68,7 @@ def test_reading_samples_keeps_neither_memory_nor_files(tmp_path, cases, record)
             data.training[0, position, position % len(data.training)]
 
     read(range(100))  # every file is mapped, every module loaded
-    files = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    files = open_files()
     tracemalloc.start()
     try:
         read(range(100, 100 + count // 10))
@@ -70,5 +78,22 @@ def test_reading_samples_keeps_neither_memory_nor_files(tmp_path, cases, record)
     finally:
         tracemalloc.stop()
     assert after - before < 100_000
-    assert not files or len(os.listdir("/proc/self/fd")) == files
+    assert open_files() == files
     record("samples read from the cache", count)
+
+
+def test_reconstructing_keeps_neither_memory_nor_files(tmp_path, cases, record):
+    """All that test.py does with a scene: reading, network, EXR, PNG, video, scores."""
+    (sequence,), _ = find_test_sequences(make_scene(tmp_path / "C"), ())
+    count = cases(60, 10000)
+    sequence = replace(sequence, frames=tuple(islice(cycle(sequence.frames), count)))
+    weights = ROOT / "weights" / "fast.safetensors"
+    options = build_parser().parse_args([str(weights), str(tmp_path), "--output_dir", str(tmp_path / "out")])
+    seen = []
+    progress = SimpleNamespace(update=lambda: seen.append((open_files(), resident())))
+    reconstruct_scene(load_denoiser(weights), [sequence], options, progress)
+    early, late = seen[count + count // 4 : count + count // 2], seen[-count // 4 :]  # the first `count` are targets
+    assert max(files for files, _ in late) <= max(files for files, _ in early)
+    # what remains of a frame is its metrics
+    assert late[-1][1] - early[-1][1] < 20 + 3e-3 * count / 2
+    record("frames reconstructed by way of files", count)
