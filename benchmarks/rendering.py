@@ -22,7 +22,7 @@ from files import InputError
 from machine import usable_cores
 from rendering.jobs import Job, open_sequence
 from rendering.options import parse
-from rendering.planning import plan
+from rendering.planning import plan_or_recall
 from rendering.renderer import AUXILIARY, make_sensor, render_frame
 from rendering.run import settings_for, sources
 from rendering.scene import load_scene
@@ -61,7 +61,7 @@ def sequence_jobs(folder: Path, given: list[str]) -> list[Job]:
         raise InputError(f"--frames {options.frames}: expected 2 or more; the first one warms up")
     settings = settings_for(options, choose_variant(options.variant))
     target, source = sources(options)[0]
-    return open_sequence(target, source, plan(source, options.frames), settings)
+    return open_sequence(target, source, plan_or_recall(source, options.frames, None), settings)
 
 
 def main() -> None:

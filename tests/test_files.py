@@ -53,9 +53,9 @@ def test_what_killed_processes_left_is_deleted_and_what_others_write_is_not(tmp_
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host = socket.gethostname()
-    left = tmp_path / f".{host}-{ended.pid}-a.txt"
-    others = {f".{host}-{os.getppid()}-a.txt", f".elsewhere-{ended.pid}-a.txt", f".{host}-{ended.pid}-b.txt"}
-    for name in (left.name, *others):
+    left = [f".{host}-{ended.pid}-{name}.txt" for name in "ab"]
+    others = {f".{host}-{os.getppid()}-a.txt", f".elsewhere-{ended.pid}-a.txt"}
+    for name in (*left, *others):
         (tmp_path / name).touch()
     with whole_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
