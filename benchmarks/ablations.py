@@ -28,6 +28,7 @@ from frames.sequences import find_test_sequences
 from networks.filtering import blend
 from networks.history import PREVIOUS, reproject
 from scoring.metrics import NAMES, SequenceScore, mean_scores
+from training.networks import NETWORKS
 from training.options import parse_options
 from training.run import train
 
@@ -71,6 +72,11 @@ class Change:
     values: dict = field(default_factory=dict)
 
 
+def levels(*channels: int) -> dict:
+    """A change of values: the default network with these widths."""
+    return {"training.options.NETWORKS": NETWORKS | {"default": NETWORKS["default"] | {"channels": channels}}}
+
+
 FILTERING = "networks.filtering"
 
 
@@ -82,8 +88,8 @@ def without(name: str) -> tuple[str, ...]:
 CHANGES = {
     "baseline": Change(),
     "3x3 kernels": Change(("--radius", "1")),
-    "four levels": Change(("--channels", "32", "48", "64", "96")),
-    "six levels": Change(("--channels", "32", "48", "64", "96", "128", "128")),
+    "four levels": Change(values=levels(32, 48, 64, 96)),
+    "six levels": Change(values=levels(32, 48, 64, 96, 128, 128)),
     "no history": Change(values={f"{FILTERING}.reproject": nothing_found}),
     "only this frame's samples": Change(values={f"{FILTERING}.reproject": previous_image_only}),
     "no blend with the previous image": Change(values={f"{FILTERING}.blend": never_kept}),

@@ -108,7 +108,8 @@ def test_the_networks_benchmark_trains_once_and_tests_each_dataset_once(small_da
 
 
 def test_the_ablations_change_what_they_name_and_are_trained_once(small_dataset, tmp_path):
-    code = "from benchmarks.ablations import CHANGES, apply\nfor change in CHANGES.values(): apply(change.values)"
+    code = "from benchmarks.ablations import *\nfor change in CHANGES.values():\n    apply(change.values)\n"
+    code += "    parse_options(['DATASET', '--network', 'default', *change.options])"
     run_script("-c", code)
     options = ["--output_dir", tmp_path, "--only", "baseline", "no history", "--steps", 1, "--sequence_length", 3]
     for _ in range(2):
