@@ -16,6 +16,7 @@ from pathlib import Path
 from files import InputError
 from machine import usable_cores
 
+DEATHS = 10  # of workers, in one frame, after which the frame is at fault; the system kills some for want of memory
 LOOK = 5  # seconds after which to look whether there are workers
 ROOT = Path(__file__).resolve().parent.parent
 # What workers of a cluster need of this project: modules and whole folders.
@@ -41,7 +42,10 @@ def import_distributed():
 def start_processes(stack: ExitStack, workers: int):
     """A dask client for this many processes on this machine; they end with `stack`. Raises as import_distributed."""
     distributed = import_distributed()
+    import dask  # comes with it
+
     stack.enter_context(clear_errors())
+    stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the main process alone handles Ctrl-C
     try:
         options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
