@@ -54,6 +54,11 @@ def any_surface(then, now):
     return torch.ones_like(now[:, 0], dtype=torch.bool)
 
 
+def as_if_first(self, frame, state):
+    """Instead of FilteringDenoiser.second_look: the second time, nothing is known of the first."""
+    return frame, self.initial_state(self.fit(frame)[0])
+
+
 def unwarped(hidden, motion, validity, stride):
     """Instead of networks.history.warp_hidden: the hidden state stays where it is, as in the paper."""
     return hidden
@@ -66,7 +71,7 @@ def forgotten(hidden, motion, validity, stride):
 
 @dataclass(frozen=True)
 class Change:
-    """options: more of train.py's. values: what replaces an attribute, by module.attribute; None deletes it."""
+    """options: more of train.py's. values: what replaces an attribute, by module.attribute."""
 
     options: tuple[str, ...] = ()
     values: dict = field(default_factory=dict)
@@ -105,7 +110,7 @@ CHANGES = {
     "no shading guide": Change(values={"networks.kernels.BANDWIDTH_SCALES": (50.0, 4.0, 4.0, 0.0)}),
     "no gain": Change(values={f"{FILTERING}.GAIN_LIMIT": 0.0}),
     "coarse pixels as squares": Change(values={"networks.kernels.COARSE_SHARES": (0.5, 0.5)}),
-    "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": None}),
+    "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": as_if_first}),
     "no windows that begin with history": Change(without("history")),
     "no windows of averaged renderings": Change(without("average")),
     "all buffers in every window": Change(without("drop")),
@@ -126,7 +131,7 @@ def apply(values: dict) -> None:
             module, owner = place.rsplit(".", 1)
             owner = getattr(importlib.import_module(module), owner)
         getattr(owner, attribute)
-        delattr(owner, attribute) if value is None else setattr(owner, attribute, value)
+        setattr(owner, attribute, value)
 
 
 def train_and_test(name: str, dataset: Path, tests: list[Path], folder: Path, given: list[str]) -> dict[str, float]:
