@@ -35,6 +35,7 @@ PERIOD = 64  # frames until the wall is where it was
 SHOWN = (8, 64, 1000, 10000)  # frames, in the table
 LIT = 0.25  # probability that a sample meets light; it then is as much brighter
 EVERY = 10  # frames from one measurement to the next
+SMOOTH = 13  # measurements, two periods: a point of the plot
 RECENT = 8  # frames whose mean PSNR is measured
 COLORS = {"default": "tab:blue", "fast": "tab:orange"}
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -137,7 +138,7 @@ def drift(found: dict[str, list], name: str, after: int = 100) -> float:
 
 
 def plot(runs: dict[str, dict[str, list]], path: Path) -> None:
-    """Draws every run's measurements over the frames."""
+    """Draws every run's measurements over the frames, each point the mean of SMOOTH measurements."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -149,12 +150,16 @@ def plot(runs: dict[str, dict[str, list]], path: Path) -> None:
         for run, found in runs.items():
             scene, _, network = run.partition(", ")
             style = {"linestyle": "-" if scene == "still" else ":", "color": COLORS.get(network), "linewidth": 0.8}
-            axis.plot(found["frame"], found[name], label=run, **style)
+            starts = range(0, len(found[name]) - SMOOTH + 1, SMOOTH)
+            parts = [found[name][start : start + SMOOTH] for start in starts]
+            frames = [found["frame"][start] for start in starts]
+            axis.plot(frames, [sum(part) / len(part) for part in parts], label=run, **style)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-    axes[0].legend(ncols=2)
+    for axis in axes[1:]:
+        axis.set_ylim(0)  # where a leak would be a slope
+    axes[0].legend(ncols=len(runs), loc="upper center", bbox_to_anchor=(0.5, 1.25), frameon=False)
     axes[-1].set_xlabel("frame")
-    axes[-1].set_ylim(0)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
 

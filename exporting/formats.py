@@ -1,5 +1,6 @@
 """Writes a NamedStep to a file, and reads the file again as a function of arrays."""
 
+import inspect
 import io
 import json
 import logging
@@ -12,10 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from exporting.options import ONNX
+from exporting.options import ONNX, PT2
 from exporting.step import SECOND_LOOK, Named, NamedStep
+from files import InputError
 
 OPSET = 17  # of ONNX: the first with all that is needed is 16
+OPEN_SIZES = "prefer_deferred_runtime_asserts_over_guards"  # of torch.export: sizes that the example does not fix
 EXAMPLE_SIZE = 37, 50  # (H, W) while recording: no multiple of anything, so that padding is recorded
 
 Arrays = dict[str, np.ndarray]
@@ -82,7 +85,14 @@ def write_onnx(step: NamedStep, path: Path, about: dict[str, str]) -> None:
 
 
 def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
-    """write_step for torch.export. `about` goes into the archive's extra file `about`, as JSON."""
+    """write_step for torch.export. `about` goes into the archive's extra file `about`, as JSON.
+
+    Raises InputError if this PyTorch is too old for sizes that are left open.
+    """
+    if OPEN_SIZES not in inspect.signature(torch.export.export).parameters:
+        raise InputError(
+            f"{path}: PyTorch {torch.__version__} is too old for {PT2}; install a newer one, or write {ONNX}"
+        )
     inputs, free = example_inputs(step), torch.export.Dim.DYNAMIC
     rows, columns = (torch.export.Dim(side, min=2) for side in ("rows", "columns"))  # 1 would be special
     sizes = {name: {2: free, 3: free} if planes.ndim else {} for name, planes in inputs.items()}
@@ -90,9 +100,7 @@ def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
         count = step.denoiser.multiple // stride
         sizes[name] = {2: count * rows, 3: count * columns}
     with quiet():
-        program = torch.export.export(
-            step, (inputs,), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
-        )
+        program = torch.export.export(step, (inputs,), dynamic_shapes=(sizes,), **{OPEN_SIZES: True})
         # its assertions are about the example's memory layout, which other sizes do not share
         for node in [n for n in program.graph.nodes if n.target == torch.ops.aten._assert_scalar.default]:
             program.graph.erase_node(node)

@@ -44,7 +44,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):
     [
         (signal.SIGINT, r"Epoch 0: .* [1-9]\d*/100"),
         (signal.SIGTERM, r"Epoch 0: .* [1-9]\d*/100"),
-        (signal.SIGTERM, r"Epoch 0: .* 100/100(.|\s)*Validation DataLoader"),
+        (signal.SIGTERM, r"(?s)Epoch 0: [^\n]* 100/100.*Validation DataLoader"),
     ],
 )
 def test_a_signal_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equals_an_uninterrupted_one(
