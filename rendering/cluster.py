@@ -19,7 +19,7 @@ from machine import usable_cores
 LOOK = 5  # seconds after which to look whether there are workers
 ROOT = Path(__file__).resolve().parent.parent
 # What workers of a cluster need of this project: modules and whole folders.
-NEEDED = ("files.py", "machine.py", "frames/__init__.py", "frames/channels.py", "frames/exr.py", "rendering", "rooms")
+NEEDED = ("files.py", "machine.py", "frames", "rendering", "rooms")
 
 
 def default_workers() -> int:
@@ -33,7 +33,8 @@ def import_distributed():
         import distributed
     except ImportError as error:
         raise InputError(f"several workers need dask.distributed ({error}); pip install distributed") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each has a level of its own
     return distributed
 
 
@@ -128,6 +129,13 @@ def clear_errors() -> Iterator[None]:
     except KilledWorker as error:
         raise InputError(
             f"rendering a frame killed several worker processes ({error}); render it with --workers 1 to see why"
+        ) from error
+    except RuntimeError as error:
+        if "deserialization" not in str(error):
+            raise
+        raise InputError(
+            f"a worker cannot load this project's modules ({error.__cause__}); install there what requirements.txt "
+            "lists for rendering, in the same versions"
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise InputError(

@@ -50,7 +50,8 @@ def write_scene(folder: Path) -> Path:
 
 def command(scene: Path, dataset: Path, *more) -> list:
     """A command line of render.py for that scene."""
-    return ["render.py", dataset, "--scene", scene, "--camera", scene.with_name("camera.json"), *SMALL, *more]
+    small = SMALL[:-2] if "--scheduler" in more else SMALL
+    return ["render.py", dataset, "--scene", scene, "--camera", scene.with_name("camera.json"), *small, *more]
 
 
 def render(scene: Path, dataset: Path, *more) -> None:

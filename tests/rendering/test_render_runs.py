@@ -1,5 +1,5 @@
-"""Pins how render.py runs: the same files whoever renders them, also after a kill and on a cluster that loses a worker;
-other parameters are refused; errors are one clear line.
+"""Pins how render.py runs: the same files whoever renders them, also after a kill; other parameters are refused; errors
+are one clear line.
 """
 
 import json
@@ -8,14 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from render_runs import start, wait_for
 from small_scene import NAME, SCENE, command, job, pixels, settings
-from support import ROOT, run_script
+from support import run_script
 
 from files import InputError
 from rendering import renderer, run, variants
@@ -42,25 +41,6 @@ def test_seeds_are_apart_and_only_theirs(tmp_path):
     assert base.seed("target") == job(Path("y"), tmp_path / "elsewhere" / NAME, spp=7).seed("target")
     assert base.seed("target") != job(Path("x"), tmp_path / "d" / "other").seed("target")
     assert base.seed("target") != replace(base, settings=settings(seed=1)).seed("target")
-
-
-def start(arguments: list) -> subprocess.Popen:
-    """Starts a script in the background, in its own process group."""
-    arguments = [sys.executable, ROOT / arguments[0], *arguments[1:]]
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
-    return subprocess.Popen([str(a) for a in arguments], preexec_fn=heed_interrupt, **quiet)
-
-
-def heed_interrupt() -> None:
-    """Restores Ctrl-C. A shell's background jobs ignore it, and so do their children, such as this suite's."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
-    """Waits until a file of this pattern exists; fails if the process ends first."""
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None, process.stdout.read().decode()
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
@@ -136,7 +116,7 @@ def test_temporary_folders_go_when_their_process_is_gone(tmp_path):
 
 
 def test_frames_that_went_to_another_disk_are_missed(scene, tmp_path, monkeypatch):
-    def elsewhere(work, jobs, client):
+    def elsewhere(work, jobs, client, minutes):
         return [1 for _ in jobs]  # as workers do whose dataset is another disk
 
     monkeypatch.setattr(run, "run_jobs", elsewhere)
@@ -256,61 +236,7 @@ def test_variants_are_probed_in_a_child(monkeypatch):
         variants.choose_variant("llvm_ad_rgb")
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """The address of a scheduler and two worker processes, by dask's command line.
-
-    They run elsewhere, without this project's modules on their path.
-    """
-    pytest.importorskip("distributed")
-    file = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", file, "--port", 0]
-    dask_worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", 1]
-    commands = [[*dask, "--dashboard-address", ":0"]] + [[*dask_worker, "--no-dashboard", "--no-nanny"]] * 2
-    processes = []
-    try:
-        for arguments in commands:
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-            processes.append(subprocess.Popen([str(a) for a in arguments], **quiet))
-        while not file.is_file():
-            time.sleep(0.05)
-        yield json.loads(file.read_text())["address"], processes[1:]
-    finally:
-        for process in processes:
-            process.kill()
-
-
-def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, cluster):
-    address, workers = cluster
-    more = ("--frames", "8", "--target_spp", "64")
-    run_script(*command(scene, tmp_path / "one", *more))
-    process = start(command(scene, tmp_path / "many", *more, "--scheduler", address))
-    wait_for(f"train/{NAME}/.frame-*-{workers[0].pid}", tmp_path / "many", process)
-    workers[0].kill()
-    workers[0].wait()  # until then, it counts as running
-    said = process.communicate(timeout=300)[0].decode()
-    assert process.returncode == 0, said
-    assert pixels(tmp_path / "many") == pixels(tmp_path / "one")
-
-
-def test_a_cluster_serves_one_run_after_another(scene, tmp_path, cluster):
-    """Workers import the modules again, so that errors have this run's classes and stay one clear line."""
-    run_script(*command(scene, tmp_path / "a", "--scheduler", cluster[0], "--frames", 1))
-    refused = run_script(
-        *command(scene, tmp_path / "b", "--scheduler", cluster[0], "--variant", "cuda_ad_rgb"), check=False
-    )
-    assert refused.returncode == 1 and "Traceback" not in refused.stderr
-    assert "--variant cuda_ad_rgb does not work here" in refused.stderr
-    run_script(*command(scene, tmp_path / "c", "--scheduler", cluster[0], "--frames", 1))
-    assert pixels(tmp_path / "c") == pixels(tmp_path / "a")
-
-
 def test_two_local_processes_make_the_same_files(scene, tmp_path):
     run_script(*command(scene, tmp_path / "one"))
     run_script(*command(scene, tmp_path / "two", "--workers", "2"))
     assert pixels(tmp_path / "two") == pixels(tmp_path / "one")
-
-
-def test_no_cluster_at_that_address_is_one_line(scene, tmp_path):
-    done = run_script(*command(scene, tmp_path / "x", "--scheduler", "nonsense://here"), check=False)
-    assert done.returncode == 1 and "no dask scheduler answers" in done.stderr and "Traceback" not in done.stderr
