@@ -16,7 +16,7 @@ from pathlib import Path
 from files import InputError
 from machine import usable_cores
 
-DEATHS = 10  # of workers, in one frame, after which the frame is at fault; the system kills some for want of memory
+AGAIN = 3  # times that a job is given out again after dask has given it up, which it does after four dead workers
 LOOK = 5  # seconds after which to look whether there are workers
 ROOT = Path(__file__).resolve().parent.parent
 # What workers of a cluster need of this project: modules and whole folders.
@@ -42,10 +42,7 @@ def import_distributed():
 def start_processes(stack: ExitStack, workers: int):
     """A dask client for this many processes on this machine; they end with `stack`. Raises as import_distributed."""
     distributed = import_distributed()
-    import dask  # comes with it
-
     stack.enter_context(clear_errors())
-    stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the main process alone handles Ctrl-C
     try:
         options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": ":0"}
@@ -159,30 +156,42 @@ def run_jobs(work: Callable, jobs: Iterable, client=None, minutes: float = math.
         yield from map(work, jobs)
         return
 
+    from distributed import KilledWorker
+
+    pending: dict = {}  # the futures, each with its job, and how often that may be given out again
+
+    def give_out(job, again: int) -> None:
+        pending[client.submit(work, job, pure=False)] = job, again
+
+    def collect() -> Iterator:
+        """The results of those that have ended, at least one; a job that is given out again counts as one."""
+        for future in ended(pending, client, minutes):
+            job, again = pending.pop(future)
+            try:
+                yield future.result()
+            except KilledWorker:
+                if not again:
+                    raise
+                give_out(job, again - 1)
+
     # a few jobs per worker in advance
-    pending = set()
     for job in jobs:
-        pending.add(client.submit(work, job, pure=False))
+        give_out(job, AGAIN)
         while len(pending) > 2 + 3 * len(client.nthreads()):
-            yield from ended(pending, client, minutes)
+            yield from collect()
     while pending:
-        yield from ended(pending, client, minutes)
+        yield from collect()
 
 
-def ended(pending: set, client, minutes: float) -> list:
-    """Waits until one of the futures `pending` has ended, removes those that have, and returns their results.
-
-    Raises as run_jobs.
-    """
+def ended(pending: Iterable, client, minutes: float) -> set:
+    """Waits until one of the futures `pending` has ended; returns those that have. Raises as run_jobs."""
     from distributed import TimeoutError as NotYet
     from distributed import wait
 
     last_worker = time.monotonic()
     while True:
         try:
-            done = wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED").done
-            pending -= done
-            return [future.result() for future in done]
+            return wait(list(pending), timeout=LOOK, return_when="FIRST_COMPLETED").done
         except NotYet as error:
             if client.nthreads():
                 last_worker = time.monotonic()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from render_runs import start, wait_for
@@ -112,6 +113,22 @@ def test_a_worker_without_mitsuba_is_named(cluster_and_client, monkeypatch):
     monkeypatch.setitem(sys.modules, "mitsuba", None)
     with pytest.raises(InputError, match=r"worker tcp://.*mitsuba.*; install Mitsuba there"):
         check_workers(cluster_and_client[1])
+
+
+def test_a_job_that_dask_gives_up_is_given_out_again_but_not_for_ever(cluster_and_client, tmp_path):
+    """Where machines are taken away often, four workers may die under one job that is not to blame."""
+    deaths = tmp_path / "deaths"
+
+    def die(times):
+        deaths.open("a").write("x")
+        if len(deaths.read_text()) <= times:
+            raise distributed.KilledWorker("the job", SimpleNamespace(address="one"), 3)
+        return "done"
+
+    assert list(run_jobs(die, [3], cluster_and_client[1])) == ["done"]
+    deaths.unlink()
+    with pytest.raises(InputError, match="killed several worker processes"), clear_errors():
+        list(run_jobs(die, [4], cluster_and_client[1]))
 
 
 def test_a_worker_that_cannot_load_the_modules_is_one_line():
