@@ -11,6 +11,7 @@ import pytest
 from support import ROOT, make_scene, run_script, write_channels
 
 from frames.exr import load_noisy, load_target, read_exr
+from inference import report as report_files
 from inference import run
 from inference.options import build_parser
 from scoring import flip
@@ -85,6 +86,21 @@ def test_the_report_leaves_the_other_numbers_as_they_are(tmp_path):
         assert values == {name: with_report["after_warm_up"]["mean"][kind][name] for name in values}
     assert "flip" not in plain["mean"]["denoised"] and "frames" not in plain
     assert not (tmp_path / "plain" / "report").exists()
+
+
+def test_names_are_data_and_never_part_of_the_page(tmp_path):
+    """Where there is a browser, test_report_page.py pins that the page shows them as text."""
+    hostile = "<img src=x onerror=alert(1)> \"'`${1}`\u2028\n;&"
+    make_scene(tmp_path / "test" / hostile, frames=1, size=(8, 8), noisy=1)
+    report(tmp_path, tmp_path / "out")
+    folder = tmp_path / "out" / "report"
+    assert page_data(tmp_path / "out")[1][0]["name"] == hostile
+    own = {path.relative_to(report_files.PAGE) for path in report_files.PAGE.rglob("*") if path.is_file()}
+    written = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    assert all(path.parts[0] == "data" for path in written - own)
+    assert all((folder / path).read_bytes() == (report_files.PAGE / path).read_bytes() for path in own)
+    scripts = [path.read_text() for path in report_files.PAGE.glob("*.*")]
+    assert not any(word in text for text in scripts for word in ("innerHTML", "insertAdjacentHTML", "document.write"))
 
 
 def test_frames_without_targets_and_without_flip(tmp_path, monkeypatch, capsys):
