@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -82,9 +82,14 @@ def one_process(workers: int):
 @pytest.fixture
 def cluster_and_client():
     """A cluster with one worker, a thread of this process, and a client of it."""
-    quick = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
-    with quick, one_process(1) as cluster, distributed.Client(cluster.scheduler_address) as client:
-        yield cluster, client
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        cluster = one_process(1)
+        try:
+            with distributed.Client(cluster.scheduler_address) as client:
+                yield cluster, client
+        finally:
+            with suppress(distributed.TimeoutError):  # now and then, one whose scheduler has died never closes
+                cluster.close(timeout=20)
 
 
 def test_no_worker_within_the_time_is_one_line():
