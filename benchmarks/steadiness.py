@@ -103,6 +103,7 @@ def measure(denoiser: Denoiser | FilteringDenoiser, frames: Iterator[Frame], eve
     psnr: dB, the mean of the RECENT frames up to that one, tone-mapped at the exposure of the first target. state:
     state_norm. image: mean of the reconstruction, of the target's. mib, files: of this process.
     """
+    # what passes by while denoise works: the target of the frame, and the state after it
     targets, states = [], []
 
     def inputs() -> Iterator[torch.Tensor]:
@@ -115,6 +116,7 @@ def measure(denoiser: Denoiser | FilteringDenoiser, frames: Iterator[Frame], eve
         states[:] = state
         return image, state
 
+    # frame by frame: quality, and from time to time everything
     found: dict[str, list] = {name: [] for name in ("frame", "psnr", "state", "image", "mib", "files")}
     recent: list[float] = []
     exposure = None

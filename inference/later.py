@@ -42,14 +42,23 @@ def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple
 
 @contextmanager
 def later_estimates(
-    denoiser: Denoiser, frames: Iterator[torch.Tensor], step: Step, options: argparse.Namespace, progress: tqdm
-) -> Iterator[Iterator[Estimate]]:
+    denoiser: Denoiser,
+    frames: Iterator[torch.Tensor],
+    number: int,
+    step: Step,
+    options: argparse.Namespace,
+    progress: tqdm,
+) -> Iterator[Iterator[Estimate] | None]:
     """What the network says of each frame if it sees the sequence in reverse: an iterator, first frame first.
 
-    frames: (C, H, W), the last one first, with motion to the frame after it or with none; read in a thread. Until the
-    context ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of
-    them stays, even if the process is killed. Raises OSError if they do not fit there.
+    None if that is not wanted. frames: `number` of (C, H, W), the last one first, with motion to the frame after it or
+    with none; read in a thread, if at all. Until the context ends, the estimates take 4 + 12 L bytes for each pixel of
+    each frame within options.output_dir. Nothing of them stays, even if the process is killed. Raises OSError if they
+    do not fit there.
     """
+    if not is_wanted(options.direction, number):
+        yield None
+        return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count = 0
         for _, (image, samples) in estimates(denoiser, prefetch(frames), step):

@@ -116,11 +116,8 @@ def reconstruct_scene(
             writing.call(scoring.call, scores.start_sequence)
 
             # first the sequence in reverse, if wanted
-            backward = nullcontext()
-            if is_wanted(options.direction, len(sequence.frames)):
-                reversed_frames = read_in_reverse(sequence, denoiser.inputs)
-                backward = later_estimates(denoiser, reversed_frames, step, options, progress)
-            with backward as later:
+            backward = read_in_reverse(sequence, denoiser.inputs)
+            with later_estimates(denoiser, backward, len(sequence.frames), step, options, progress) as later:
                 # reading thread -> network
                 passed: deque[LoadedFrame] = deque()
                 frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)

@@ -6,7 +6,6 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 import argparse
 import sys
 from collections import deque
-from contextlib import nullcontext
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -103,11 +102,8 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
             layout, passed = layouts[shot.name], deque()
             read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
             # first the shot in reverse, if wanted
-            backward = nullcontext()
-            if is_wanted(options.direction, len(shot.files)):
-                reversed_frames = (frame.planes for frame in read(backward=True))
-                backward = later_estimates(denoiser, reversed_frames, step, options, progress)
-            with backward as later:
+            backward = (frame.planes for frame in read(backward=True))
+            with later_estimates(denoiser, backward, len(shot.files), step, options, progress) as later:
                 frames = record_passing(prefetch(read()), passed)
                 images = denoise(denoiser, (frame.planes for frame in frames), step, later)
                 for path, (_, image) in zip(shot.files, images, strict=True):

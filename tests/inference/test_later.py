@@ -33,8 +33,8 @@ def network():
 
 def later(denoiser, frames, folder, step=None):
     """later_estimates as test.py calls it."""
-    options = argparse.Namespace(output_dir=folder)
-    return later_estimates(denoiser, iter(frames), step or denoiser, options, tqdm(disable=True))
+    options = argparse.Namespace(output_dir=folder, direction="both")
+    return later_estimates(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
 
 
 @pytest.mark.parametrize("make", [network, lambda: Denoiser((8, 10)).eval()], ids=["history", "direct"])
@@ -96,6 +96,14 @@ def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
         OSError, match=rf"No space left on device: '{tmp_path} \(--direction forward needs less room\)'"
     ):
         later(network(), sequence(), tmp_path).__enter__()
+
+
+@pytest.mark.parametrize(("direction", "number"), [("forward", 4), ("both", 1)])
+def test_frames_are_not_read_in_reverse_where_that_tells_nothing(direction, number, tmp_path):
+    options = argparse.Namespace(output_dir=tmp_path, direction=direction)
+    frames = iter(sequence(number))
+    with later_estimates(network(), frames, number, network(), options, tqdm(disable=True)) as found:
+        assert found is None and len(list(frames)) == number
 
 
 def test_an_error_in_a_frame_is_raised(tmp_path):
