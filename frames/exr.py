@@ -5,6 +5,7 @@ Shapes: C channels, H rows, W columns. Arrays are channels first. Radiance is li
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from frames.repairs import Repairs, repair
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color
 HEADERS = 256  # that a thread reads in one go
+SLOW = 2e-4  # seconds for a header, above which files come slowly
 LEAST_BOUND = 2**26  # bytes; what any file may decode to
 REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding and encoding again changes pixels
 
@@ -46,10 +48,10 @@ class Header:
 
 def _contents(path: Path) -> Contents:
     """What the header of an EXR file says. Raises FileNotFoundError, OSError or InputError."""
-    if not os.path.isfile(path):  # quicker than Path.is_file, and there are many
-        raise FileNotFoundError(f"{path}: no such file")
     try:
         return read_contents(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise FileNotFoundError(f"{path}: no such file") from error
     except ValueError as error:
         raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
 
@@ -110,15 +112,25 @@ def read_header(path: Path) -> Header:
 
     Raises FileNotFoundError, OSError, or InputError if it is not an EXR file.
     """
-    contents = _contents(Path(path))
-    return Header(Path(path), contents.names, contents.parts[0].window)
+    contents = _contents(path)
+    return Header(path, contents.names, contents.parts[0].window)
 
 
 def read_headers(paths: list[Path]) -> list[Header]:
-    """The headers of many files, read in parallel. Raises as read_header does, for the first file that is at fault."""
-    runs = [paths[start : start + HEADERS] for start in range(0, len(paths), HEADERS)]
-    headers = []
-    with ThreadPoolExecutor() as pool, tqdm(total=len(paths), desc="reading headers", delay=2, leave=False) as progress:
+    """The headers of many files. Raises as read_header does, for the first file that is at fault.
+
+    In parallel where files come slowly, as from a network: threads then wait together. Where they come quickly, several
+    threads would only get in each other's way.
+    """
+    start = time.perf_counter()
+    headers = [read_header(path) for path in paths[:HEADERS]]
+    slow = time.perf_counter() - start > SLOW * len(headers)
+    rest = range(HEADERS, len(paths), HEADERS)
+    runs = [paths[start : start + HEADERS] for start in rest]
+    with (
+        ThreadPoolExecutor(None if slow else 1) as pool,
+        tqdm(total=len(paths), desc="reading headers", delay=2, leave=False) as progress,
+    ):
         try:
             for run in pool.map(lambda run: [read_header(path) for path in run], runs):
                 headers += run

@@ -66,7 +66,8 @@ known: deque[tuple[bytes, Contents]] = deque(maxlen=16)  # the last headers: tho
 
 def read_contents(path: Path) -> Contents:
     """The contents of a file's header. Raises OSError, or ValueError if it is no header of an EXR file."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # in half the time that `open` takes
+    # in half the time that `open` takes; not waiting for what may never be written to a pipe
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         data = os.read(file, FIRST_BYTES)
         for header, contents in tuple(known):

@@ -103,8 +103,8 @@ def is_scene(folder: Path) -> bool:
 def frame_folders(scene: Path) -> list[Path]:
     """The frame folders of a scene, in order of their numbers."""
     with os.scandir(scene) as children:  # quicker than Path.iterdir, and there are many
-        names = [child.name for child in children if FRAME_NAME.fullmatch(child.name) and child.is_dir()]
-    return sorted((scene / name for name in names), key=lambda folder: (frame_number(folder), folder.name))
+        matches = [match for child in children if (match := FRAME_NAME.fullmatch(child.name)) and child.is_dir()]
+    return [scene / name for _, name in sorted((int(match[1]), match[0]) for match in matches)]
 
 
 def frame_number(folder: Path) -> int:
@@ -119,15 +119,16 @@ def scene_sequences(scene: Path, need_target: bool) -> tuple[list[Sequence], lis
     """
     # one folder per number
     folders = frame_folders(scene)
-    for before, after in pairwise(folders):
-        if frame_number(before) == frame_number(after):
-            raise InputError(f"{before} and {after.name} are both frame {frame_number(after)}; keep one of them")
+    numbers = [frame_number(folder) for folder in folders]
+    for (one, before), (other, after) in pairwise(zip(numbers, folders, strict=True)):
+        if one == other:
+            raise InputError(f"{before} and {after.name} are both frame {one}; keep one of them")
 
     # usable frames
     frames, notes = [], []
     for folder in folders:
-        names = sorted(os.listdir(folder))
-        noisy = sorted(filter(NOISY_NAME.fullmatch, names), key=lambda n: int(NOISY_NAME.fullmatch(n).group(1)))
+        names = os.listdir(folder)
+        noisy = [name for _, name in sorted((int(m[1]), m[0]) for m in map(NOISY_NAME.fullmatch, names) if m)]
         target = folder / "target.exr" if "target.exr" in names else None
         if not noisy:
             notes.append(f"{folder}: skipped, it has no noisy-0.exr (nor any other noisy-*.exr)")
