@@ -14,7 +14,7 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
 from inference.later import turned_around
-from model import denoise, estimates
+from model import Brightness, Later, denoise, estimates
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
@@ -117,7 +117,10 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
         if direction == "both":
             pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
             turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
-            later = iter([found for _, found in estimates(denoiser, turned)][::-1])
+            found, brightness = list(estimates(denoiser, turned)), Brightness()
+            for frame, estimate in found:
+                brightness.add(frame, estimate.image)
+            later = Later(iter([estimate for _, estimate in found[::-1]]), brightness.factor)
         for _, image in denoise(denoiser, planes, later=later):
             yield image
 

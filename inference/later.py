@@ -16,7 +16,7 @@ from tqdm import tqdm
 from frames.channels import channel_count, first_channel
 from inference.conventions import MISSING, turned_back
 from inference.threads import prefetch
-from model import Denoiser, Estimate, Step, estimates
+from model import Brightness, Denoiser, Estimate, Later, Step, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
@@ -48,8 +48,8 @@ def later_estimates(
     step: Step,
     options: argparse.Namespace,
     progress: tqdm,
-) -> Iterator[Iterator[Estimate] | None]:
-    """What the network says of each frame if it sees the sequence in reverse: an iterator, first frame first.
+) -> Iterator[Later | None]:
+    """What the network says of each frame if it sees the sequence in reverse.
 
     None if that is not wanted. frames: `number` of (C, H, W), the last one first, with motion to the frame after it or
     with none; read in a thread, if at all. Until the context ends, the estimates take 4 + 12 L bytes for each pixel of
@@ -60,17 +60,18 @@ def later_estimates(
         yield None
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
-        count = 0
-        for _, (image, samples) in estimates(denoiser, prefetch(frames), step):
+        count, brightness = 0, Brightness()
+        for frame, (image, samples) in estimates(denoiser, prefetch(frames), step):
             planes = torch.cat((image, samples.expand(1, *image.shape[1:])))  # (3 L + 1, H, W)
             try:
                 file.write(planes.contiguous().numpy().data)
             except OSError as error:
                 error.filename = f"{options.output_dir} (--direction forward needs less room)"
                 raise
+            brightness.add(frame, image)
             shape, count = planes.shape, count + 1
             progress.update()
-        yield (read_estimate(file, shape, number) for number in reversed(range(count)))
+        yield Later((read_estimate(file, shape, number) for number in reversed(range(count))), brightness.factor)
 
 
 def read_estimate(file: BinaryIO, shape: torch.Size, number: int) -> Estimate:

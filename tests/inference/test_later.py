@@ -12,7 +12,7 @@ from tqdm import tqdm
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
 from inference.conventions import MISSING
 from inference.later import later_estimates, turned_around
-from model import Denoiser, Estimate, combined, denoise, estimates, make_denoiser
+from model import Brightness, Denoiser, Estimate, combined, denoise, estimates, make_denoiser
 
 DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
 
@@ -55,7 +55,7 @@ def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
     denoiser, frames = network(), list(sequence())
     expected = [found for _, found in estimates(denoiser, frames[::-1])][::-1]
     with later(denoiser, frames[::-1], tmp_path) as found:
-        found = list(found)
+        found = list(found.estimates)
         assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
     for (image, samples), (wanted_image, wanted_samples) in zip(found, expected, strict=True):
         assert torch.equal(image, wanted_image) and torch.equal(samples, wanted_samples)
@@ -68,6 +68,36 @@ def test_each_estimate_counts_by_its_samples():
     image = combined(Estimate(one, torch.tensor([[[1.0, 0.0]]])), Estimate(other, torch.tensor([[[3.0, 0.0]]])))
     assert image[:, 0, 0].tolist() == [4.0] * 3
     assert torch.isfinite(image).all(), "pixels of which no sample is trusted"
+
+
+class Dimmer(torch.nn.Module):
+    """Instead of a network: gives the frame's radiance times a factor."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+    def forward(self, frame, state):
+        return self.factor * frame[:, :3], frame
+
+
+@pytest.mark.parametrize(("dimmed", "expected"), [(0.97, 1.0), (1.03, 1.0), (0.5, 0.525), (2.0, 2 / 1.05), (0.0, 0.0)])
+def test_a_sequence_is_as_bright_as_its_samples(dimmed, expected, tmp_path):
+    denoiser, frames = Dimmer(dimmed), list(sequence())
+    with later(denoiser, frames[::-1], tmp_path) as found:
+        images = [image for _, image in denoise(denoiser, frames, later=found)]
+    for frame, image in zip(frames, images, strict=True):
+        assert torch.allclose(image, expected * frame[:3], rtol=1e-5)
+
+
+def test_brightness_is_of_the_sequence_and_not_of_a_frame():
+    brightness, light = Brightness(), torch.ones(3, 2, 2)
+    assert brightness.factor == 1.0, "nothing is known"
+    brightness.add(3 * light, light)
+    brightness.add(0 * light, 2 * light)
+    assert brightness.factor == pytest.approx(1.0)
+    brightness.add(torch.full((3, 2, 2), torch.inf), light)
+    assert brightness.factor == 1.0, "no sum is known"
 
 
 def test_motion_of_the_frame_after_is_turned_around():
