@@ -23,12 +23,12 @@ def main() -> None:
             save_json(options.json, report)
         if options.sheet:
             save_sheet(options.sheet, report.scenes)
+        sys.exit(1 if report.errors else 0)
     except (InputError, OSError) as error:
         sys.exit(f"check.py: {error}")
     except KeyboardInterrupt:
         print("\ncheck.py: interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)
-    sys.exit(1 if report.errors else 0)
 
 
 if __name__ == "__main__":

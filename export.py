@@ -18,13 +18,13 @@ def main() -> None:
         from training.checkpoints import load_denoiser
 
         difference = run(load_denoiser(options.checkpoint), options)
+        print(f"{options.output}: its images differ from PyTorch's by at most {difference:.1e} (relative)")
     except (InputError, OSError) as error:
         sys.exit(f"export.py: {error}")
     except ImportError as missing:
         sys.exit(f"export.py: {missing}; pip install onnx onnxruntime")
     except KeyboardInterrupt:
-        sys.exit("\nexport.py: interrupted; nothing was written")
-    print(f"{options.output}: its images differ from PyTorch's by at most {difference:.1e} (relative)")
+        sys.exit("\nexport.py: interrupted; nothing is half-written")
 
 
 if __name__ == "__main__":

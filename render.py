@@ -19,6 +19,7 @@ def main() -> None:
         from rendering.run import run  # not at the top: options and --help do not wait for Mitsuba
 
         run(options)
+        print(f"{options.dataset / options.split}: all {options.frames} frames of every sequence are there")
     except (InputError, OSError) as error:
         sys.exit(f"render.py: {error}")
     except ImportError as missing:
@@ -29,7 +30,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(130)
-    print(f"{options.dataset / options.split}: all {options.frames} frames of every sequence are there")
 
 
 if __name__ == "__main__":

@@ -32,14 +32,16 @@ def main() -> None:
             return
         refuse_frame_options(options)
         metrics = run(load_denoiser(options.checkpoint), options)
+        print(
+            table(metrics) if metrics["scenes"] else "nothing was scored: no frame has a target.exr, or --score is off"
+        )
+        print(f"images, videos and metrics.json: {options.output_dir}")
+        if options.report:
+            print(f"to look at in a browser: {options.output_dir / 'report' / 'index.html'}")
     except (InputError, OSError) as error:
         sys.exit(f"test.py: {error}")
     except KeyboardInterrupt:
         sys.exit(f"\ntest.py: interrupted; the finished frames are complete: {options.output_dir}")
-    print(table(metrics) if metrics["scenes"] else "nothing was scored: no frame has a target.exr, or --score is off")
-    print(f"images, videos and metrics.json: {options.output_dir}")
-    if options.report:
-        print(f"to look at in a browser: {options.output_dir / 'report' / 'index.html'}")
 
 
 if __name__ == "__main__":

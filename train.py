@@ -19,13 +19,13 @@ def main() -> None:
         from training.run import train
 
         last = train(options, [sys.executable, *sys.argv])
+        if last:
+            best = last.with_name("best.ckpt")  # there is none before the first validation
+            rank_zero_info(f"checkpoints: {', '.join(str(path) for path in (best, last) if path.is_file())}")
     except (InputError, FloatingPointError, OSError) as error:
         sys.exit(f"train.py: {message_of(error)}")
     except KeyboardInterrupt:
-        sys.exit("\ntrain.py: interrupted before training began; decoded frames are kept")
-    if last:
-        best = last.with_name("best.ckpt")  # there is none before the first validation
-        rank_zero_info(f"checkpoints: {', '.join(str(path) for path in (best, last) if path.is_file())}")
+        sys.exit("\ntrain.py: interrupted; decoded frames and checkpoints are kept")
 
 
 def leave_errors_of_files_to_the_main_thread(thread: threading.ExceptHookArgs) -> None:
