@@ -172,7 +172,7 @@ class FilteringDenoiser(nn.Module):
         radiance = torch.cat([planes for c in colors for planes in (c / divisor, c)], 1)  # (B, 6 L, H, W)
 
         # fetch history and hidden states
-        surface = torch.cat((depth, normal, albedo), 1)  # (B, 7, H, W)
+        surface = frame[:, SURFACES]  # (B, 7, H, W)
         past, validity = reproject(history, motion, surface)  # (B, 9 L + 1, H, W)
         previous, earlier = split_past(past, len(colors))
         hidden = [
@@ -190,13 +190,16 @@ class FilteringDenoiser(nn.Module):
         gate, mix, confidence, gain = F.pixel_shuffle(extras, self.network.patch).float().split(1, 1)
         heads.append(kernels)  # still in patches: it becomes float32 a few rows at a time, for memory
 
-        # add this frame to the history, and filter
+        # add this frame to the history
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
         samples = earlier + confidence * F.pad(radiance, (0,) * 5 + (1,), value=1.0)  # (B, 6 L + 1, H, W)
-        filtered = self.filter(Level(samples, self.guides(seen)), heads)  # (B, 6 L, H, W)
+        finest_level = Level(samples, self.guides(seen))
 
-        # blend; most memory is in use here, so what is no longer needed goes first
-        del seen, past, earlier, radiance, decoded, heads, kernels, finest, extras
+        # filter and blend; most memory is in use here, so what is no longer needed goes first
+        previous = previous.clone()  # of `past`, which goes
+        del seen, past, earlier, radiance, decoded, kernels, finest, extras
+        filtered = self.filter(finest_level, heads)  # (B, 6 L, H, W)
+        del finest_level, heads
         parts = filtered, divisor, previous, validity, gate, mix, gain
         rows = [blend(*(planes[:, :, top:end] for planes in parts)) for top, end in row_blocks(filtered)]
         image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3 L, H, W)
