@@ -3,6 +3,7 @@
 Shapes: B frames, h rows and w columns of one level, whose pixels are averages of squares of the frame's.
 """
 
+import math
 from itertools import product
 from typing import NamedTuple
 
@@ -77,9 +78,10 @@ def coarse_logits(logits: torch.Tensor) -> torch.Tensor:
     taps = logits.unflatten(1, (3, 3))
     # of three along an axis, an even pixel's nearest are the first two, an odd one's the last two
     corners = [taps[:, y : y + 2, x : x + 2, y::2, x::2] for y, x in product((0, 1), repeat=2)]
-    # together they count as much as all nine would
-    even = (3 * logits.new_tensor(COARSE_SHARES)).log()
-    axis = torch.stack((even, even.flip(0)), 1)  # (2 taps, 2 parities)
+    # together they count as much as all nine would; no constants from the CPU, which a CUDA graph could not fetch
+    farther, nearer = (math.log(3 * share) for share in COARSE_SHARES)
+    place = torch.arange(2, device=logits.device)
+    axis = torch.where(place[:, None] == place, farther, nearer).to(logits.dtype)  # (2 taps, 2 parities)
     shares = (axis[:, None, :, None] + axis[None, :, None, :]).reshape(2, 2, 4, 1, 1)
     nearest = torch.stack(corners, 3) + shares  # (B, 2, 2, 4, h/2, w/2)
     return F.pixel_shuffle(nearest.flatten(1, 3), 2)  # (B, 4, h, w)
@@ -195,7 +197,8 @@ def filter_rows(
         logits = torch.cat((logits, coarse_logits(*coarse)), 1)
         taps += shifted(above[1], 2, *size, step=2)
     # how well each tap's guides fit
-    bandwidths = bandwidths.clamp(-6, 6).exp() * head.new_tensor(BANDWIDTH_SCALES)[:, None, None]
+    scaled = zip(bandwidths.clamp(-6, 6).exp().split(1, 1), BANDWIDTH_SCALES, strict=True)
+    bandwidths = torch.cat([planes * scale for planes, scale in scaled], 1)
     weights = (logits - misfit(bandwidths, guides, taps)).softmax(1)  # (B, taps, h, w)
     # the mean of their samples
     mine, coarse = weights.tensor_split([count**2], 1)

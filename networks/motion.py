@@ -16,7 +16,7 @@ ITERATIONS = 2  # at each level
 WINDOW, SPREAD = 4, 8  # pixels to each side: of the window, and over which sure motion spreads to its surroundings
 STEADINESS = 3e-3  # squared gradient of the features, below which a pixel tells little
 LARGEST_DIFFERENCE = 0.2  # of a feature; larger ones are occlusions, and should not pull harder
-FEATURE_SCALES = (0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)  # log depth, normal, albedo
+DEPTH_SCALE, ALBEDO_SCALE = 0.5, 2.0  # of log depth and albedo among the features; that of normals is 1
 
 
 def estimate_motion(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
@@ -34,8 +34,8 @@ def estimate_motion(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
 
 def features_of(surface: torch.Tensor) -> torch.Tensor:
     """What is matched, (B, 7, H, W): log depth, normal, albedo, scaled by how much they tell."""
-    features = torch.cat((torch.log(surface[:, :1].clamp(min=1e-3)), surface[:, 1:]), 1)
-    return features * features.new_tensor(FEATURE_SCALES)[:, None, None]
+    depth, normal, albedo = surface.split([1, 3, 3], 1)
+    return torch.cat((DEPTH_SCALE * torch.log(depth.clamp(min=1e-3)), normal, ALBEDO_SCALE * albedo), 1)
 
 
 def enlarge(motion: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,14 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from files import InputError
+from frames.channels import QUANTITIES
 from inference import engines
 from inference.engines import FittingStep, choose_device, choose_dtype, fast_step, prepare
 from model import Denoiser, denoise
+from networks.filtering import FilteringDenoiser
 
 CPU = torch.device("cpu")
 
@@ -65,13 +68,46 @@ def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch,
         images(denoiser, step)
 
 
+class Operations(TorchDispatchMode):
+    """Collects the names of the operations that PyTorch runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.names.add(operation.name())
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["direct", "filtering", "filtering, no motion"])
+def test_a_step_has_no_constants_from_the_cpu(denoiser, kind):
+    """A CUDA graph cannot be recorded where a list of numbers is copied to the GPU."""
+    if kind != "direct":
+        denoiser = FilteringDenoiser((16, 24)).eval().requires_grad_(False)
+    frame = torch.rand(1, 10 if kind == "direct" else 12, 37, 50)
+    if kind == "filtering, no motion":
+        frame[:, 10:] = QUANTITIES["motion"].missing
+    _, state = denoiser(frame)
+    with Operations() as done:
+        denoiser(frame, state)
+    assert "aten::convolution" in done.names and "aten::lift_fresh" not in done.names
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_cuda_graph_gives_the_same(denoiser):
-    plain = images(copy.deepcopy(denoiser))
+@pytest.mark.parametrize("filtering", [False, True])
+def test_a_cuda_graph_gives_the_same(denoiser, filtering):
+    frames = torch.rand(5, 12, 37, 50, generator=torch.Generator().manual_seed(1))
+    if filtering:
+        denoiser = FilteringDenoiser((16, 24)).eval().requires_grad_(False)
+    else:
+        frames = frames[:, :10]
+    plain = torch.stack([image for _, image in denoise(copy.deepcopy(denoiser), frames)])
     prepare(denoiser, torch.device("cuda"), torch.float32)
     step = fast_step(denoiser)
     for _ in range(2):  # a new sequence starts from an empty state
-        assert (images(denoiser, step) - plain).abs().max() <= 1e-3 * plain.max()
+        graphed = torch.stack([image for _, image in denoise(denoiser, frames, step)])
+        assert (graphed - plain).abs().max() <= 1e-3 * plain.max()
 
 
 def test_a_device_that_is_not_there_is_one_clear_line():
