@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -35,6 +36,15 @@ def fingerprint(dataset: Path, files: Iterable[Path]) -> str:
     """Tells datasets apart by the names and sizes of their files; a copy has the same, whatever its dates."""
     lines = sorted(f"{path.relative_to(dataset).as_posix()} {path.stat().st_size}" for path in files)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def has_other_data(record: dict, checkpoint: Path) -> bool:
+    """Whether the run that a checkpoint is of recorded another dataset. False if it left no record that can be read."""
+    try:
+        before = json.loads((checkpoint.resolve().parent.parent / FILE).read_text())["dataset"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return before != record["dataset"]
 
 
 def hyperparameters(settings: argparse.Namespace) -> dict[str, str | int | float | bool]:

@@ -24,7 +24,7 @@ from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpoch
 from training.checkpoints import check_resumable, load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
 from training.options import saved_options, trainer_names
-from training.record import record_of
+from training.record import has_other_data, record_of
 from training.resolve import resolve
 from training.saving import WholeCheckpoints
 from training.tensorboard import RunRecord, ValidationPictures
@@ -68,6 +68,10 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     if resumed and resumed.suffix == SUFFIX:  # fine-tunes released weights: a new run
         module.denoiser.load_state_dict(load_denoiser(resumed).state_dict())
         resumed = None
+    if resumed and has_other_data(record, resumed):
+        rank_zero_info(
+            f"{options.dataset}: its files have changed since this run began; it goes on with them as they are"
+        )
     try:
         with suppress(TimeIsUp):
             trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
