@@ -5,7 +5,6 @@ Shapes: B sequences, T frames, C input channels, H rows, W columns. A `frame` is
 in scene units, world-space shading normals, albedo. The hidden state is one tensor per encoder level.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
-from frames.radiance import decode_radiance, encode_radiance, local_mean, luminance
+from frames.radiance import decode_radiance, encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
 from networks.features import within_limits
 from networks.filtering import FilteringDenoiser
@@ -22,7 +21,6 @@ PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), no
 ALBEDO_FEATURES = 8  # and whether the radiance was divided by albedo
 PATCHES = (1, 2, 4)
 MIN_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
-BRIGHTNESS_LIMIT = 1.05  # largest factor on the images of a sequence
 
 Step = Callable[[torch.Tensor, State | None], tuple[torch.Tensor, State]]
 
@@ -215,34 +213,11 @@ def estimates(
         yield frame, Estimate(image[0].cpu(), samples.cpu())
 
 
-class Brightness:
-    """Compares the images of a whole sequence with its samples. Samples are right in the mean, the network is not.
-
-    Where the network is uncertain its images are too dark, since a picture's error is smallest at the median of what a
-    pixel may be. One frame cannot tell: its mean is decided by few bright samples.
-    """
-
-    def __init__(self) -> None:
-        self.samples = self.images = 0.0
-
-    def add(self, frame: torch.Tensor, image: torch.Tensor) -> None:
-        """A (C, H, W) frame and the (3, H, W) image that the network made of it."""
-        self.samples += float(luminance(frame[:3]).double().sum())
-        self.images += float(luminance(image[:3]).double().sum())
-
-    @property
-    def factor(self) -> float:
-        """What makes the images as bright as the samples, but at most BRIGHTNESS_LIMIT, since those are noisy."""
-        if not 0 < self.samples < math.inf or not 0 < self.images < math.inf:
-            return 1.0
-        return min(max(self.samples / self.images, 1 / BRIGHTNESS_LIMIT), BRIGHTNESS_LIMIT)
-
-
 class Later(NamedTuple):
-    """What the frames after each frame say of it, first frame first, and Brightness.factor of the sequence."""
+    """What the frames after each frame say of it, first frame first, and what mends the brightness of an image."""
 
     estimates: Iterator[Estimate]
-    brightness: float
+    brightness: Callable[[torch.Tensor], torch.Tensor]
 
 
 def denoise(
@@ -254,7 +229,10 @@ def denoise(
     then made from the frames after it as well.
     """
     for frame, estimate in estimates(denoiser, frames, step):
-        yield frame, estimate.image if later is None else combined(estimate, next(later.estimates)) * later.brightness
+        image = estimate.image
+        if later is not None:
+            image = later.brightness(combined(estimate, next(later.estimates)))
+        yield frame, image
 
 
 def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:

@@ -13,8 +13,9 @@ import torch
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
+from inference.brightness import Brightness
 from inference.later import turned_around
-from model import Brightness, Later, denoise, estimates
+from model import Later, denoise, estimates
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
@@ -120,7 +121,7 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
             found, brightness = list(estimates(denoiser, turned)), Brightness()
             for frame, estimate in found:
                 brightness.add(frame, estimate.image)
-            later = Later(iter([estimate for _, estimate in found[::-1]]), brightness.factor)
+            later = Later(iter([estimate for _, estimate in found[::-1]]), brightness.curve)
         for _, image in denoise(denoiser, planes, later=later):
             yield image
 

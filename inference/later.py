@@ -14,9 +14,10 @@ import torch
 from tqdm import tqdm
 
 from frames.channels import channel_count, first_channel
+from inference.brightness import Brightness
 from inference.conventions import MISSING, turned_back
 from inference.threads import prefetch
-from model import Brightness, Denoiser, Estimate, Later, Step, estimates
+from model import Denoiser, Estimate, Later, Step, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
@@ -71,7 +72,7 @@ def later_estimates(
             brightness.add(frame, image)
             shape, count = planes.shape, count + 1
             progress.update()
-        yield Later((read_estimate(file, shape, number) for number in reversed(range(count))), brightness.factor)
+        yield Later((read_estimate(file, shape, number) for number in reversed(range(count))), brightness.curve)
 
 
 def read_estimate(file: BinaryIO, shape: torch.Size, number: int) -> Estimate:

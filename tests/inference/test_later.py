@@ -12,7 +12,7 @@ from tqdm import tqdm
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
 from inference.conventions import MISSING
 from inference.later import later_estimates, turned_around
-from model import Brightness, Denoiser, Estimate, combined, denoise, estimates, make_denoiser
+from model import Denoiser, Estimate, combined, denoise, estimates, make_denoiser
 
 DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
 
@@ -88,16 +88,6 @@ def test_a_sequence_is_as_bright_as_its_samples(dimmed, expected, tmp_path):
         images = [image for _, image in denoise(denoiser, frames, later=found)]
     for frame, image in zip(frames, images, strict=True):
         assert torch.allclose(image, expected * frame[:3], rtol=1e-5)
-
-
-def test_brightness_is_of_the_sequence_and_not_of_a_frame():
-    brightness, light = Brightness(), torch.ones(3, 2, 2)
-    assert brightness.factor == 1.0, "nothing is known"
-    brightness.add(3 * light, light)
-    brightness.add(0 * light, 2 * light)
-    assert brightness.factor == pytest.approx(1.0)
-    brightness.add(torch.full((3, 2, 2), torch.inf), light)
-    assert brightness.factor == 1.0, "no sum is known"
 
 
 def test_motion_of_the_frame_after_is_turned_around():
