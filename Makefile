@@ -19,7 +19,7 @@ DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head 
 help:
 	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
 	@echo "make test                      set up, then run the tests"
-	@echo "make soak                      set up, then kill, corrupt and repeat everything many times; hours"
+	@echo "make soak                      set up, then kill, corrupt and repeat everything many times; an hour"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
