@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
@@ -17,6 +18,7 @@ SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INP
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 MIN_ALBEDO = 0.01  # no channel is divided by less
+RIM_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
 SHADE_MEANS = 8, 32  # pixels: see `shading`
 SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
@@ -78,9 +80,17 @@ def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W)."""
-    has_albedo = albedo.amax(1, keepdim=True) > NO_ALBEDO
-    return has_albedo, albedo.clamp(min=MIN_ALBEDO).where(has_albedo, 1)
+    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W).
+
+    A pixel at the rim of glass, metal or the sky has the mean albedo of both sides, near 0 where most of it has none,
+    but perhaps the radiance of one. Divided by so little it would outshine its neighbors. So it is divided by the same
+    color, but brighter.
+    """
+    largest = albedo.amax(1, keepdim=True)
+    has_albedo = largest > NO_ALBEDO
+    beside = F.max_pool2d(1 - has_albedo.to(albedo.dtype), 3, 1, 1) > 0
+    brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(beside, 1)
+    return has_albedo, (albedo.clamp(min=MIN_ALBEDO) * brighter).where(has_albedo, 1)
 
 
 def rough_shading(divided: torch.Tensor) -> torch.Tensor:

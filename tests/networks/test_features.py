@@ -1,0 +1,28 @@
+"""Pins what radiance is divided by."""
+
+import torch
+
+from networks.features import MIN_ALBEDO, RIM_ALBEDO, albedo_divisor
+
+BROWN = torch.tensor([0.2, 0.1, 0.02])[:, None, None]
+
+
+def test_radiance_is_divided_by_albedo_where_there_is_one():
+    albedo = (BROWN * torch.tensor([1.0, 0.5, 0.0001])).repeat(1, 8, 3)[None]
+    albedo[..., 2], albedo[..., 5] = albedo[..., 0], albedo[..., 1]  # 0.0001 stays at the right edge only
+    has_albedo, divisor = albedo_divisor(albedo)
+    assert has_albedo[..., :8].all() and not has_albedo[..., 8].any()
+    assert torch.equal(divisor[..., :7], albedo[..., :7].clamp(min=MIN_ALBEDO))
+    assert (divisor[..., 8] == 1).all()
+    assert torch.equal(albedo_divisor(torch.zeros(1, 3, 4, 4))[1], torch.ones(1, 3, 4, 4))
+
+
+def test_rims_of_what_has_no_albedo_do_not_outshine_their_neighbors():
+    """A wall before the sky: a rim that is mostly sky has little albedo, and here the sky's radiance."""
+    coverage = torch.ones(1, 1, 6, 9)
+    coverage[..., 4], coverage[..., 5:] = 0.06, 0
+    _, divisor = albedo_divisor(coverage * BROWN)
+    assert torch.equal(divisor[..., :4], (coverage * BROWN)[..., :4].clamp(min=MIN_ALBEDO)), "not beside the sky"
+    rim = divisor[..., 4]
+    assert torch.allclose(rim.amax(1), torch.tensor(RIM_ALBEDO))
+    assert torch.allclose(rim[:, 0], 1.2 * rim[:, 1]), "0.012 to 0.01, the least"
