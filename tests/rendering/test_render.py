@@ -11,7 +11,7 @@ import numpy as np
 import OpenEXR
 import pytest
 from small_scene import EVERYTHING, KEYS, NAME, SCENE, SMALL, command, job, mi, pixels, settings
-from support import REAL_DATASET, needs_real_dataset, run_script
+from support import REAL_DATASET, ROOT, needs_real_dataset, run_script
 
 from frames.exr import read_exr, write_exr
 from frames.sequences import find_sequences
@@ -40,6 +40,16 @@ def test_a_scene_by_the_command_line_is_a_dataset(scene, tmp_path):
     assert [c["origin"][0] for c in record["cameras"]] == pytest.approx([0, 0.1, 0.2])
     found, notes = find_sequences(tmp_path / "data" / "train", need_target=True)
     assert not notes and len(found) == 1 and found[0].albedo and found[0].size == (16, 24)
+
+
+@pytest.mark.parametrize("name", ["cornell", "outdoor"])
+def test_scenes_of_the_benchmarks_render(name, tmp_path):
+    scene = ROOT / f"benchmarks/scenes/{name}/scene.xml"
+    small = ("--width", 24, "--height", 16, "--frames", 1, "--noisy", 1, "--target_spp", 4, "--variant", "scalar_rgb")
+    run_script("render.py", tmp_path, "--scene", scene, "--split", "test", "--workers", 1, *small)
+    frame = tmp_path / "test" / name / "frame-0000"
+    target, albedo = (read_exr(frame / f, (n,))[n] for f, n in (("target.exr", "color"), ("noisy-0.exr", "albedo")))
+    assert target.mean() > 0.05 and albedo.max() > 0.5 and (albedo.max(0) == 0).any(), "light, and what has no albedo"
 
 
 def test_every_option_is_in_the_record(scene, tmp_path):
