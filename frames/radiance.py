@@ -15,12 +15,12 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 def encode_radiance(radiance: torch.Tensor) -> torch.Tensor:
     """Encodes linear radiance, any shape, for network and losses: max(x, 0) ** 0.2."""
-    return radiance.clamp(min=0).pow(RADIANCE_POWER)
+    return radiance.clamp(min=0).pow_(RADIANCE_POWER)
 
 
 def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
     """The inverse of encode_radiance, any shape: max(y, 0) ** 5."""
-    return encoded.clamp(min=0).pow(1 / RADIANCE_POWER)
+    return encoded.clamp(min=0).pow_(1 / RADIANCE_POWER)
 
 
 def luminance(color: torch.Tensor) -> torch.Tensor:

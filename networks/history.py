@@ -100,4 +100,6 @@ def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tens
     """
     moved = F.avg_pool2d(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
     warped = warp(hidden.float(), moved, outside="zeros")
-    return (warped * F.avg_pool2d(validity, stride)).to(hidden.dtype)
+    # in the network's memory layout, or its next convolution would copy more
+    layout = torch.channels_last if hidden.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    return (warped * F.avg_pool2d(validity, stride)).to(hidden.dtype, memory_format=layout)
