@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
 from networks.history import PREVIOUS, SUMS, WEIGHT
+from networks.rows import row_blocks
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
@@ -20,6 +21,7 @@ NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, backgroun
 MIN_ALBEDO = 0.01  # no channel is divided by less
 RIM_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
+FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
 SHADE_MEANS = 8, 32  # pixels: see `shading`
 SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 
@@ -77,6 +79,24 @@ def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
     yield encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
     yield encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
     yield from (validity, 1 / (1 + past[:, WEIGHT]))
+
+
+def all_features(seen: Seen, dtype: torch.dtype, layout: torch.memory_format) -> torch.Tensor:
+    """What the network sees, (B, FEATURES, H, W), in its type.
+
+    Written into its memory layout a few rows at a time where that is possible, since a conversion of it all would take
+    long and a second tensor.
+    """
+    planes = [part.to(dtype) for part in feature_planes(seen)]
+    blocks = list(row_blocks(seen.depth))
+    if len(blocks) == 1:
+        return torch.cat(planes, 1)
+    batch, _, height, width = seen.depth.shape
+    size, device = (batch, FEATURES, height, width), seen.depth.device
+    features = torch.empty(size, dtype=dtype, device=device, memory_format=layout)
+    for top, end in blocks:
+        torch.cat([part[:, :, top:end] for part in planes], 1, out=features[:, :, top:end])
+    return features
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

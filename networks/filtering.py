@@ -20,13 +20,14 @@ from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
 from networks.features import (
+    FEATURES,
     MEANS,
     MOTION,
     SURFACES,
     Seen,
     albedo_divisor,
+    all_features,
     color_count,
-    feature_planes,
     further_colors,
     rough_shading,
     with_motion,
@@ -56,7 +57,6 @@ from networks.motion import estimate_motion
 from networks.recording import is_recording
 from networks.rows import row_blocks
 
-FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
 EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
 FINEST_OUTPUTS = level_outputs(FINEST_RADIUS, True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
@@ -184,7 +184,8 @@ class FilteringDenoiser(nn.Module):
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
-        decoded, hidden = self.network.decode(self.features(seen)[None], hidden)
+        features = all_features(seen, self.dtype, self.network.memory_format)  # (B, FEATURES, H, W)
+        decoded, hidden = self.network.decode(features[None], hidden)
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
         finest = self.network.finest(decoded[-1])
         kernels, extras = finest.split([(count * self.network.patch**2) for count in FINEST_OUTPUTS], 1)
@@ -198,7 +199,7 @@ class FilteringDenoiser(nn.Module):
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         previous = previous.clone()  # of `past`, which goes
-        del seen, past, earlier, measured, decoded, kernels, finest, extras
+        del seen, past, earlier, measured, features, decoded, kernels, finest, extras
         filtered = self.filter(finest_level, heads)  # (B, 6 L, H, W)
         del finest_level, heads
         parts = filtered, divisor, previous, validity, gate, mix, gain
@@ -249,26 +250,6 @@ class FilteringDenoiser(nn.Module):
         """As forward, but with encoded radiance: what the paper's losses compare."""
         image, state = self(frame, state)
         return encode_radiance(image.clamp(min=1e-6)), state  # the gradient of the power is infinite at 0
-
-    def features(self, seen: Seen) -> torch.Tensor:
-        """What the network sees, (B, FEATURES, H, W), in its type."""
-        planes = [part.to(self.dtype) for part in feature_planes(seen)]
-        blocks = list(row_blocks(seen.depth))
-        if len(blocks) == 1:
-            return torch.cat(planes, 1)
-        # in the network's memory layout from the start: its first convolution would make a copy
-        size = seen.depth.shape
-        features = torch.empty(
-            size[0],
-            FEATURES,
-            *size[2:],
-            dtype=self.dtype,
-            device=seen.depth.device,
-            memory_format=self.network.memory_format,
-        )
-        for top, end in blocks:
-            torch.cat([part[:, :, top:end] for part in planes], 1, out=features[:, :, top:end])
-        return features
 
     @torch.no_grad()
     def guides(self, seen: Seen) -> torch.Tensor:
