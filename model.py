@@ -130,8 +130,8 @@ class Denoiser(nn.Module):
     def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
         """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
 
-        For that, the last rows and columns are repeated. The result is contiguous: preprocessing takes several times as
-        long if channels are innermost in memory.
+        For that, it is mirrored at its last row and column. The result is contiguous: preprocessing takes several times
+        as long if channels are innermost in memory.
         Raises ValueError if the frame does not have this network's channels.
         """
         channels = channel_count(self.inputs)

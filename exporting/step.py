@@ -4,12 +4,12 @@ Shapes: H rows, W columns; a batch of one. H' and W' are H and W, rounded up to 
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from frames.channels import QUANTITIES
 from frames.exr import MISS_DEPTH
 from model import Denoiser
+from networks.autoencoder import mirrored
 from networks.filtering import NEVER, FilteringDenoiser
 from networks.history import SURFACE, WEIGHT
 
@@ -65,8 +65,8 @@ class NamedStep(nn.Module):
         """
         (height, width), stride, multiple = frame.shape[2:], self.denoiser.strides[0], self.denoiser.multiple
         rows, columns = (stride * extent for extent in hidden.shape[2:])
-        taller = F.pad(frame, (0, 0, 0, -height % multiple), mode="replicate").reshape(1, -1, rows, width)
-        return F.pad(taller, (0, -width % multiple, 0, 0), mode="replicate").reshape(1, -1, rows, columns)
+        taller = mirrored(frame, 2, -height % multiple).reshape(1, -1, rows, width)
+        return mirrored(taller, 3, -width % multiple).reshape(1, -1, rows, columns)
 
     def first_state(self, height: int, width: int) -> Named:
         """The state before a sequence of frames of this size: zeros."""

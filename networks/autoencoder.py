@@ -41,10 +41,25 @@ def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Ten
 
 
 def pad_to_multiple(planes: torch.Tensor, multiple: int) -> torch.Tensor:
-    """(B, C, H, W) planes, their last rows and columns repeated until H and W are multiples of `multiple`."""
+    """(B, C, H, W) planes, mirrored at the last row and column until H and W are multiples of `multiple`.
+
+    Mirrored, because a last row that is repeated is one row of noise that counts many times: it would show as streaks.
+    What is too small for that repeats its first row or column after its mirror image.
+    """
     height, width = planes.shape[-2:]
-    margin = (0, -width % multiple, 0, -height % multiple)
-    return F.pad(planes, margin, mode="replicate") if any(margin) else planes
+    right, bottom = -width % multiple, -height % multiple
+    if not (right or bottom):
+        return planes
+    if right < width and bottom < height:  # faster than `mirrored`
+        return F.pad(planes, (0, right, 0, bottom), mode="reflect")
+    return mirrored(mirrored(planes, 2, bottom), 3, right)
+
+
+def mirrored(planes: torch.Tensor, axis: int, more: int) -> torch.Tensor:
+    """The planes, and along `axis` after their last row `more` of its mirror image."""
+    last = planes.shape[axis] - 1
+    places = torch.arange(last + 1 + more, device=planes.device) - last
+    return planes.index_select(axis, (last - places.abs()).clamp(min=0))
 
 
 def rename_on_load(module: nn.Module, names: dict[str, str]) -> None:

@@ -128,7 +128,7 @@ class FilteringDenoiser(nn.Module):
     def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
         """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
 
-        For that, the last rows and columns are repeated. Raises ValueError if the frame does not have this network's
+        For that, it is mirrored at its last row and column. Raises ValueError if the frame does not have this network's
         channels.
         """
         further = frame.shape[1] - MOTION.stop if frame.ndim == 4 else -1
