@@ -184,8 +184,7 @@ class FilteringDenoiser(nn.Module):
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
-        features = all_features(seen, self.dtype, self.network.memory_format)  # (B, FEATURES, H, W)
-        decoded, hidden = self.network.decode(features[None], hidden)
+        decoded, hidden = self.network.decode(all_features(seen, self.dtype, self.network.memory_format)[None], hidden)
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
         finest = self.network.finest(decoded[-1])
         kernels, extras = finest.split([(count * self.network.patch**2) for count in FINEST_OUTPUTS], 1)
@@ -199,7 +198,7 @@ class FilteringDenoiser(nn.Module):
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         previous = previous.clone()  # of `past`, which goes
-        del seen, past, earlier, measured, features, decoded, kernels, finest, extras
+        del seen, past, earlier, measured, decoded, kernels, finest, extras
         filtered = self.filter(finest_level, heads)  # (B, 6 L, H, W)
         del finest_level, heads
         parts = filtered, divisor, previous, validity, gate, mix, gain

@@ -12,6 +12,7 @@ from networks.kernels import (
     TapSum,
     filter_level,
     level_outputs,
+    misfit,
     rows_with_margin,
     shifted,
     tap_count,
@@ -148,3 +149,12 @@ def test_shifted_planes_are_views_at_every_offset():
     views = shifted(padded, 3, 2, 3)
     assert len(views) == 9 and torch.equal(views[4], padded[..., 1:3, 1:4])
     assert views[0].flatten().tolist() == [0, 0, 1, 0, 0, 1]
+
+
+def test_the_misfit_without_a_gradient_is_the_same():
+    generator = torch.Generator().manual_seed(0)
+    bandwidths, guides = torch.rand(2, 4, 6, 8, generator=generator), torch.rand(2, 9, 6, 8, generator=generator)
+    padded = torch.rand(2, 9, 8, 10, generator=generator)
+    taps = shifted(padded, 3, 6, 8)
+    expected = misfit(bandwidths.clone().requires_grad_(), guides, taps)
+    torch.testing.assert_close(misfit(bandwidths, guides, taps), expected.detach())
