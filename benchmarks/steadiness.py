@@ -159,7 +159,7 @@ def plot(runs: dict[str, dict[str, list]], path: Path) -> None:
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     for axis in axes[1:]:
-        axis.set_ylim(0)  # where a leak would be a slope
+        axis.set_ylim(0, 1.1 * axis.get_ylim()[1])  # where a leak would be a slope
     axes[0].legend(ncols=len(runs), loc="upper center", bbox_to_anchor=(0.5, 1.25), frameon=False)
     axes[-1].set_xlabel("frame")
     figure.savefig(path, dpi=80)
