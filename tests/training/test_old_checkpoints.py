@@ -3,8 +3,8 @@
 data/before-folders.ckpt is from when all modules lay at the top level and the network's layers had other names:
 two epochs on small_dataset with `--crop_size 16 --sequence_length 3 --channels 3 4 --patch 2 --means 4 8 --batch_size 2
 --samples_per_epoch 6 --precision 32-true` on a CPU. The values below are what that version gives. data/first.ckpt.xz
-is from before there were patches, means and averaged weights: one epoch with `--channels 3 4`. data/filtering.ckpt.xz is
-the denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`.
+is from before there were patches, means and averaged weights: one epoch with `--channels 3 4`. data/filtering.ckpt.xz
+is the denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`.
 The frames here need no padding, which 0.9.0 changed.
 """
 
