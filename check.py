@@ -9,9 +9,10 @@ from machine import show_every_name
 
 def main() -> None:
     """The command line. Exits with 1 if train.py or test.py would stop, and with 130 after Ctrl-C."""
-    options = build_parser().parse_args()
-    show_every_name()
     try:
+        options = build_parser().parse_args()
+        show_every_name()
+
         # after the options are checked: PyTorch takes seconds to import
         from checking.report import save_json, text_of
         from checking.run import check

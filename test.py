@@ -12,9 +12,9 @@ from machine import keep_freed_memory, let_idle_threads_sleep, show_every_name
 
 def main() -> None:
     """The command line. Files that cannot be read or written end it with one clear line."""
-    options = build_parser().parse_args()
-
     try:
+        options = build_parser().parse_args()
+
         # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
         show_every_name()
         let_idle_threads_sleep()
@@ -41,7 +41,7 @@ def main() -> None:
     except (InputError, OSError) as error:
         sys.exit(f"test.py: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"\ntest.py: interrupted; the finished frames are complete: {options.output_dir}")
+        sys.exit("\ntest.py: interrupted; the finished frames in --output_dir are complete")
 
 
 if __name__ == "__main__":
