@@ -134,3 +134,4 @@ def test_fresh_processes_render_the_same_pixels(tmp_path, cases, record, source,
     path = write_scene(tmp_path / NAME) if source == "scene" else source
     digests = {run_script("-c", FRAME, path, variant).stdout for _ in range(times)}
     record(f"{source} rendered, {variant}", cases=times, losses=len(digests) - 1)
+    assert len(digests) == 1
