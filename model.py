@@ -213,25 +213,29 @@ def estimates(
         yield frame, Estimate(image[0].cpu(), samples.cpu())
 
 
-class Later(NamedTuple):
-    """What the frames after each frame say of it, first frame first, and what mends the brightness of an image."""
+class Refinement(NamedTuple):
+    """What makes the images of a sequence better than its frames one by one do (inference/later.py).
 
-    estimates: Iterator[Estimate]
-    brightness: Callable[[torch.Tensor], torch.Tensor]
+    later: what the frames after each frame say of it, first frame first; None: nothing. brightness: from a (C, H, W)
+    frame and its (3, H, W) image to the image with its brightness mended; called for every frame in turn.
+    """
+
+    later: Iterator[Estimate] | None
+    brightness: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def denoise(
-    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None, later: Later | None = None
+    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None, refinement: Refinement | None = None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
 
-    step: see `estimates`. later: what the sequence in reverse says of each frame (inference/later.py); its image is
-    then made from the frames after it as well.
+    step: see `estimates`. refinement: see there; None: the network's own images.
     """
     for frame, estimate in estimates(denoiser, frames, step):
         image = estimate.image
-        if later is not None:
-            image = later.brightness(combined(estimate, next(later.estimates)))
+        if refinement is not None:
+            image = image if refinement.later is None else combined(estimate, next(refinement.later))
+            image = refinement.brightness(frame, image)
         yield frame, image
 
 

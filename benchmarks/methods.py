@@ -15,7 +15,7 @@ from frames.exr import load_noisy
 from frames.sequences import Sequence
 from inference.brightness import Brightness
 from inference.later import turned_around
-from model import Later, denoise, estimates
+from model import Refinement, denoise, estimates
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
@@ -114,15 +114,16 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
             stacked = frame.without(*without)
             stacked[:3] = frame.radiance(spp)
             planes.append(stacked[:channels])
-        later = None
+        refinement = Refinement(None, Brightness().mended)
         if direction == "both":
             pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
             turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
             found, brightness = list(estimates(denoiser, turned)), Brightness()
             for frame, estimate in found:
                 brightness.add(frame, estimate.image)
-            later = Later(iter([estimate for _, estimate in found[::-1]]), brightness.curve)
-        for _, image in denoise(denoiser, planes, later=later):
+            later, curve = iter([estimate for _, estimate in found[::-1]]), brightness.curve
+            refinement = Refinement(later, lambda _, image: curve(image))
+        for _, image in denoise(denoiser, planes, refinement=refinement):
             yield image
 
     return run

@@ -14,7 +14,8 @@ import torch
 
 from frames.radiance import luminance
 
-GAIN_LIMIT = 1.05
+GAIN_LIMIT = 1.15
+GAIN_SPREAD = 0.05  # standard deviation of the logarithms of the gains that we expect, before any sample
 CONTRAST_LIMIT = 0.1
 CONTRAST_SPREAD = 0.1  # standard deviation of the contrasts that we expect, before any sample
 RATIO_ERROR = 0.03  # relative; what a bin's ratio is off by even with infinitely many samples
@@ -71,8 +72,16 @@ class Brightness:
         position, ratio = (x - (weight * x).sum() / weight.sum() for x in (position, ratio))
         contrast = (weight * position * ratio).sum() / ((weight * position.square()).sum() + CONTRAST_SPREAD**-2)
         contrast = min(max(float(contrast), 0.0), CONTRAST_LIMIT)
-        gain = float(samples.sum() / (images * (contrast * stops / images * math.log(2)).exp()).sum())
-        return Curve(min(max(gain, 1 / GAIN_LIMIT), GAIN_LIMIT), contrast, self.pivot)
+        # the less the sum of the samples is to be trusted, the less gain: one firefly makes a ratio, and its error
+        gain = float((samples.sum() / (images * (contrast * stops / images * math.log(2)).exp()).sum()).log())
+        gain *= GAIN_SPREAD**2 / (GAIN_SPREAD**2 + float(squares.sum() / images.sum().square()))
+        limit = math.log(GAIN_LIMIT)
+        return Curve(math.exp(min(max(gain, -limit), limit)), contrast, self.pivot)
+
+    def mended(self, frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Adds a frame and its image, and returns the image with the curve of all so far."""
+        self.add(frame, image)
+        return self.curve(image)
 
 
 def relative_luminance(image: torch.Tensor, pivot: float) -> torch.Tensor:

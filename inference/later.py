@@ -1,6 +1,6 @@
 """What later frames tell of each frame: the network's estimates of a sequence in reverse order.
 
-They are made first, last frame first, and wait in a temporary file until their frames are due.
+These are made first, last frame first, and wait in a temporary file until their frames are due.
 Shapes: C input channels, H rows, W columns; L colors, mostly 1.
 """
 
@@ -17,7 +17,7 @@ from frames.channels import channel_count, first_channel
 from inference.brightness import Brightness
 from inference.conventions import MISSING, turned_back
 from inference.threads import prefetch
-from model import Denoiser, Estimate, Later, Step, estimates
+from model import Denoiser, Estimate, Refinement, Step, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
@@ -42,23 +42,23 @@ def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple
 
 
 @contextmanager
-def later_estimates(
+def refinement(
     denoiser: Denoiser,
     frames: Iterator[torch.Tensor],
     number: int,
     step: Step,
     options: argparse.Namespace,
     progress: tqdm,
-) -> Iterator[Later | None]:
-    """What the network says of each frame if it sees the sequence in reverse.
+) -> Iterator[Refinement]:
+    """What the network says of each frame if it sees the sequence in reverse, and the brightness that samples have.
 
-    None if that is not wanted. frames: `number` of (C, H, W), the last one first, with motion to the frame after it or
-    with none; read in a thread, if at all. Until the context ends, the estimates take 4 + 12 L bytes for each pixel of
+    Where the reverse is not wanted, an image gets the brightness of the samples so far. frames: `number` of (C, H, W),
+    the last one first, with motion to the frame after it or with none; read in a thread, if at all. Until the context ends, the estimates take 4 + 12 L bytes for each pixel of
     each frame within options.output_dir. Nothing of them stays, even if the process is killed. Raises OSError if they
     do not fit there.
     """
     if not is_wanted(options.direction, number):
-        yield None
+        yield Refinement(None, Brightness().mended)
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
@@ -72,11 +72,12 @@ def later_estimates(
             brightness.add(frame, image)
             shape, count = planes.shape, count + 1
             progress.update()
-        yield Later((read_estimate(file, shape, number) for number in reversed(range(count))), brightness.curve)
+        later, curve = (read_estimate(file, shape, number) for number in reversed(range(count))), brightness.curve
+        yield Refinement(later, lambda _, image: curve(image))
 
 
 def read_estimate(file: BinaryIO, shape: torch.Size, number: int) -> Estimate:
-    """The estimate of this number in a file of later_estimates. shape: (3 L + 1, H, W), of each."""
+    """The estimate of this number in a file of `refinement`. shape: (3 L + 1, H, W), of each."""
     size = 4 * shape.numel()  # bytes
     file.seek(number * size)
     planes = torch.frombuffer(bytearray(file.read(size)), dtype=torch.float32).view(shape)

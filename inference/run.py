@@ -22,7 +22,7 @@ from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence, find_test_sequences
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
-from inference.later import is_wanted, later_estimates, turned_around
+from inference.later import is_wanted, refinement, turned_around
 from inference.leftovers import find_leftovers
 from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
 from inference.report import check_report, write_report
@@ -117,11 +117,11 @@ def reconstruct_scene(
 
             # first the sequence in reverse, if wanted
             backward = read_in_reverse(sequence, denoiser.inputs)
-            with later_estimates(denoiser, backward, len(sequence.frames), step, options, progress) as later:
+            with refinement(denoiser, backward, len(sequence.frames), step, options, progress) as refined:
                 # reading thread -> network
                 passed: deque[LoadedFrame] = deque()
                 frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
-                for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step, later):
+                for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step, refined):
                     frame, _, target = passed.popleft()
 
                     # network -> writing thread -> scoring thread; the copy frees the auxiliary channels

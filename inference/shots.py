@@ -18,7 +18,7 @@ from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
 from inference.engines import choose_device, choose_dtype, fast_step, prepare
-from inference.later import is_wanted, later_estimates
+from inference.later import is_wanted, refinement
 from inference.meaning import find_meaning
 from inference.run import record_passing
 from inference.shot_frames import LoadedFrame, read_frames
@@ -103,9 +103,9 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
             read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
             # first the shot in reverse, if wanted
             backward = (frame.planes for frame in read(backward=True))
-            with later_estimates(denoiser, backward, len(shot.files), step, options, progress) as later:
+            with refinement(denoiser, backward, len(shot.files), step, options, progress) as refined:
                 frames = record_passing(prefetch(read()), passed)
-                images = denoise(denoiser, (frame.planes for frame in frames), step, later)
+                images = denoise(denoiser, (frame.planes for frame in frames), step, refined)
                 for path, (_, image) in zip(shot.files, images, strict=True):
                     writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
                     progress.update()

@@ -14,8 +14,9 @@ import numpy as np
 
 from files import InputError
 from rendering.jobs import FileSource, RoomSource, Source
+from rooms.kinds import KINDS
 from rooms.meshes import Mesh
-from rooms.room import generator, make_room, scene_dictionary
+from rooms.room import generator, scene_dictionary
 
 ROOT = Path(__file__).resolve().parent.parent
 PLANNERS = ("rooms/*.py", "rendering/planning.py", "rendering/cameras.py")  # what rooms and camera paths depend on
@@ -33,7 +34,7 @@ def content(source: Source) -> dict[str, str]:
     dictionary. Raises InputError where a file cannot be read.
     """
     if isinstance(source, RoomSource):
-        return {"the room of this seed": room_digest(source)}
+        return {f"the {source.kind} of this seed": room_digest(source)}
     return {name: file_digest(path) for name, path in sorted(scene_files(Path(source.path)).items())}
 
 
@@ -93,7 +94,7 @@ def scene_files(scene: Path) -> dict[str, Path]:
 
 def room_digest(room: RoomSource) -> str:
     """The digest of a room's scene dictionary."""
-    return digest(words(scene_dictionary(make_room(generator(room.seed, room.split, room.number)))).encode())
+    return digest(words(scene_dictionary(KINDS[room.kind](generator(room.seed, room.split, room.number)))).encode())
 
 
 def words(value) -> str:

@@ -44,20 +44,21 @@ class FileSource:
 
 @dataclass(frozen=True)
 class RoomSource:
-    """A procedural room, which these three determine (see rooms.room.generator)."""
+    """A procedural scene, which these determine (see rooms.room.generator); kind: a key of rooms.kinds.KINDS."""
 
     seed: int
     split: str
     number: int
+    kind: str = "room"
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return f"room {self.number} of seed {self.seed}, {self.split}"
+        return f"{self.kind} {self.number} of seed {self.seed}, {self.split}"
 
     def as_list(self) -> list:
         """What `sequence.json` records of it."""
-        return ["room", self.seed, self.split, self.number]
+        return [self.kind, self.seed, self.split, self.number]
 
 
 Source = FileSource | RoomSource

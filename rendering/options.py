@@ -34,7 +34,13 @@ def add_sequence_options(group) -> None:
     add = group.add_argument
     what = group.add_mutually_exclusive_group(required=True)
     what.add_argument("--scene", type=Path, metavar="SCENE.XML", help="any scene that Mitsuba 3 loads")
-    what.add_argument("--procedural", type=int, metavar="N", help="render N procedural rooms, one sequence each")
+    what.add_argument("--procedural", type=int, metavar="N", help="render N procedural scenes, one sequence each")
+    add(
+        "--kind",
+        choices=("room", "plain"),
+        help="of procedural scenes; room: furnished, with small lamps and much noise; plain: a few things outdoors or "
+        "in a bare box, with little noise; default: room",
+    )
     # cameras
     add(
         "--camera",
@@ -137,8 +143,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.procedural:
         for name in ("camera", "name", "speed", "start"):
             if getattr(options, name) is not None:
-                raise InputError(f"--{name} goes with --scene; procedural rooms have their own names and camera paths")
+                raise InputError(f"--{name} goes with --scene; procedural scenes have their own names and camera paths")
+        options.kind = options.kind or "room"
         return options
+    if options.kind is not None:
+        raise InputError("--kind goes with --procedural; a scene file is of its own kind")
     if not options.scene.is_file():
         raise InputError(f"{options.scene}: no such file; expected a Mitsuba 3 scene (.xml)")
     scene = options.scene = options.scene.resolve()

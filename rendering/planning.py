@@ -15,7 +15,8 @@ from rendering.content import content, planning_key
 from rendering.jobs import FileSource, Plan, RoomSource, Source
 from rendering.scene import load_scene, scene_size
 from rooms.floor import Room
-from rooms.room import generator, make_room
+from rooms.kinds import KINDS
+from rooms.room import generator
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
 HORIZON = 256  # frames of a path through a room; a longer sequence goes back and forth along it
@@ -58,7 +59,7 @@ def plan_room(source: RoomSource, frames: int) -> list[Camera]:
     """
     # candidates, from the generator in the state that the room leaves
     rng = generator(source.seed, source.split, source.number)
-    room = make_room(rng)
+    room = KINDS[source.kind](rng)
     shots = [shot(room, rng, HORIZON) for _ in range(SHOTS)]
 
     # the first that keeps clear

@@ -27,8 +27,8 @@ def sources(options: argparse.Namespace) -> list[tuple[Path, Source]]:
     if options.procedural is None:
         camera = options.camera and str(options.camera.resolve())
         return [(root / options.name, FileSource(str(options.scene), camera, options.speed, options.start))]
-    rooms = [RoomSource(options.seed, options.split, number) for number in range(options.procedural)]
-    return [(root / f"room-{room.seed}-{room.number:04d}", room) for room in rooms]
+    rooms = [RoomSource(options.seed, options.split, number, options.kind) for number in range(options.procedural)]
+    return [(root / f"{room.kind}-{room.seed}-{room.number:04d}", room) for room in rooms]
 
 
 def settings_for(options: argparse.Namespace, variant: str) -> Settings:

@@ -10,8 +10,9 @@ import numpy as np
 
 from files import InputError
 from rendering.jobs import FileSource, Source
+from rooms.kinds import KINDS
 from rooms.meshes import write_ply
-from rooms.room import generator, make_room, scene_dictionary
+from rooms.room import generator, scene_dictionary
 
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # types of values that several shapes share
 LOADING_THREADS = 2  # with 1, Mitsuba 3.9 waits for ever where a scene has a picture in an EXR file, as a sky
@@ -73,7 +74,7 @@ def load_scene(source: Source, variant: str, max_depth: int | None):
         if isinstance(source, FileSource):
             scene = mi.load_file(source.path, optimize=False)
         else:
-            room = make_room(generator(source.seed, source.split, source.number))
+            room = KINDS[source.kind](generator(source.seed, source.split, source.number))
             scene = load_dictionary(scene_dictionary(room))
     except Exception as error:  # Mitsuba raises RuntimeError, and others from its parser
         raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error

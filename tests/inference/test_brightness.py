@@ -49,8 +49,25 @@ def test_contrast_that_images_lack_is_found():
 
 @pytest.mark.parametrize("change, gain, contrast", [(5, GAIN_LIMIT, 0), (0.2, 1 / GAIN_LIMIT, 0)])
 def test_gain_is_limited(change, gain, contrast):
-    found = curve([change * ramp()] * 2, [ramp()] * 2)
+    found = curve([change * ramp(4096)] * 2, [ramp(4096)] * 2)
     assert found.gain == pytest.approx(gain) and found.contrast == pytest.approx(contrast, abs=1e-6)
+
+
+def test_gain_is_trusted_as_far_as_the_samples_are():
+    """Samples 10 percent brighter in the mean: nearly all of it if all are; little if one firefly makes it."""
+    light = torch.ones(3, 100, 100)
+    assert curve([1.1 * light] * 2, [light] * 2).gain == pytest.approx(1.1, abs=1e-3)
+    firefly = light.clone()
+    firefly[:, 50, 50] += 0.1 * 100 * 100
+    assert 1.005 < curve([firefly] * 2, [light] * 2).gain < 1.03
+    noise = [light * (0.6 + torch.rand(1, 100, 100, generator=torch.Generator().manual_seed(i))) for i in range(5)]
+    assert curve(noise, [light] * 5).gain == pytest.approx(1.1, abs=0.005)
+
+
+def test_mended_images_follow_the_samples_so_far():
+    light, brightness = ramp(1024), Brightness()
+    gains = [float((brightness.mended(k * light, light) / light).median()) for k in (1, 1.02, 1.04, 1.0)]
+    assert gains == pytest.approx([1, 1.02, 1.03, 1.02], abs=1e-3)
 
 
 @pytest.mark.parametrize("power, contrast", [(2, CONTRAST_LIMIT), (0.8, 0)])

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
 from inference.conventions import MISSING
-from inference.later import later_estimates, turned_around
+from inference.later import refinement, turned_around
 from model import Denoiser, Estimate, combined, denoise, estimates, make_denoiser
 
 DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
@@ -32,9 +32,9 @@ def network():
 
 
 def later(denoiser, frames, folder, step=None):
-    """later_estimates as test.py calls it."""
+    """refinement as test.py calls it."""
     options = argparse.Namespace(output_dir=folder, direction="both")
-    return later_estimates(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
+    return refinement(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
 
 
 @pytest.mark.parametrize("make", [network, lambda: Denoiser((8, 10)).eval()], ids=["history", "direct"])
@@ -43,11 +43,11 @@ def test_the_sequence_in_reverse_gives_the_same_images_in_reverse(make, tmp_path
     if isinstance(denoiser, Denoiser):
         frames = [frame[:7] for frame in frames]
     with later(denoiser, frames[::-1], tmp_path) as found:
-        one = [image for _, image in denoise(denoiser, frames, later=found)]
+        one = [image for _, image in denoise(denoiser, frames, refinement=found)]
     with later(denoiser, frames, tmp_path) as found:
-        other = [image for _, image in denoise(denoiser, frames[::-1], later=found)]
+        other = [image for _, image in denoise(denoiser, frames[::-1], refinement=found)]
     for a, b in zip(one, other[::-1], strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6), "the curves miss one frame each, another one"
     assert not torch.allclose(one[0], next(image for _, image in denoise(denoiser, frames)), atol=1e-4)
 
 
@@ -55,7 +55,7 @@ def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
     denoiser, frames = network(), list(sequence())
     expected = [found for _, found in estimates(denoiser, frames[::-1])][::-1]
     with later(denoiser, frames[::-1], tmp_path) as found:
-        found = list(found.estimates)
+        found = list(found.later)
         assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
     for (image, samples), (wanted_image, wanted_samples) in zip(found, expected, strict=True):
         assert torch.equal(image, wanted_image) and torch.equal(samples, wanted_samples)
@@ -81,13 +81,22 @@ class Dimmer(torch.nn.Module):
         return self.factor * frame[:, :3], frame
 
 
-@pytest.mark.parametrize(("dimmed", "expected"), [(0.97, 1.0), (1.03, 1.0), (0.5, 0.525), (2.0, 2 / 1.05), (0.0, 0.0)])
+@pytest.mark.parametrize(("dimmed", "expected"), [(0.97, 1.0), (1.03, 1.0), (0.5, 0.575), (2.0, 2 / 1.15), (0.0, 0.0)])
 def test_a_sequence_is_as_bright_as_its_samples(dimmed, expected, tmp_path):
     denoiser, frames = Dimmer(dimmed), list(sequence())
     with later(denoiser, frames[::-1], tmp_path) as found:
-        images = [image for _, image in denoise(denoiser, frames, later=found)]
+        images = [image for _, image in denoise(denoiser, frames, refinement=found)]
     for frame, image in zip(frames, images, strict=True):
-        assert torch.allclose(image, expected * frame[:3], rtol=1e-5)
+        assert torch.allclose(image, expected * frame[:3], rtol=1e-3)
+
+
+def test_forward_an_image_is_as_bright_as_the_samples_so_far(tmp_path):
+    denoiser, frames = Dimmer(0.96), list(sequence())
+    options = argparse.Namespace(output_dir=tmp_path, direction="forward")
+    with refinement(denoiser, iter(()), 4, denoiser, options, tqdm(disable=True)) as found:
+        images = [image for _, image in denoise(denoiser, frames, refinement=found)]
+    factors = [float((image / frame[:3]).nanmedian()) for frame, image in zip(frames, images, strict=True)]
+    assert factors == pytest.approx([0.96, 1, 1, 1], abs=1e-3), "the first frame has none before it to compare with"
 
 
 def test_motion_of_the_frame_after_is_turned_around():
@@ -122,8 +131,8 @@ def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
 def test_frames_are_not_read_in_reverse_where_that_tells_nothing(direction, number, tmp_path):
     options = argparse.Namespace(output_dir=tmp_path, direction=direction)
     frames = iter(sequence(number))
-    with later_estimates(network(), frames, number, network(), options, tqdm(disable=True)) as found:
-        assert found is None and len(list(frames)) == number
+    with refinement(network(), frames, number, network(), options, tqdm(disable=True)) as found:
+        assert found.later is None and len(list(frames)) == number
 
 
 def test_an_error_in_a_frame_is_raised(tmp_path):
@@ -141,5 +150,5 @@ def test_further_colors_still_add_up(tmp_path):
     frames = list(torch.cat((frames, lights), 1))
     denoiser = network()
     with later(denoiser, frames[::-1], tmp_path) as found:
-        for _, image in denoise(denoiser, frames, later=found):
+        for _, image in denoise(denoiser, frames, refinement=found):
             assert np.allclose(image[:3], image[3:6] + image[6:], atol=1e-5)

@@ -226,6 +226,15 @@ def test_procedural_rooms_by_the_command_line(tmp_path):
     assert target["depth"].max() > 0.5 and target["color"].mean() > 0 and np.abs(target["motion"]).max() > 0
 
 
+def test_plain_scenes_by_the_command_line(tmp_path):
+    run_script("render.py", tmp_path, "--kind", "plain", "--procedural", "2", "--seed", "3", *SMALL, "--frames", "2")
+    folders = sorted(p.name for p in (tmp_path / "train").iterdir())
+    assert folders == ["plain-3-0000", "plain-3-0001"]
+    for folder in folders:
+        target = read_exr(tmp_path / "train" / folder / "frame-0001" / "target.exr", EVERYTHING)
+        assert np.isfinite(target["color"]).all() and target["color"].mean() > 0 and target["depth"].max() > 0.5
+
+
 @pytest.mark.skipif(variants.probe("llvm_ad_rgb") is not None, reason="Mitsuba finds no LLVM that works here")
 def test_llvm_renders_what_scalar_does(scene, tmp_path):
     frames = {}

@@ -85,6 +85,7 @@ def test_sources_are_recorded_as_they_always_were(tmp_path):
     file = FileSource("/a/scene.xml", "/a/camera.json", 0.5, 2.0)
     assert file.as_list() == ["file", "/a/scene.xml", "/a/camera.json", 0.5, 2.0]
     assert RoomSource(5, "test", 3).as_list() == ["room", 5, "test", 3]
+    assert RoomSource(5, "test", 3, "plain").as_list() == ["plain", 5, "test", 3]
     plan = Plan({"the room": "ab"}, "cd", [Camera((0, 0, 0), (0, 0, -1))])
     open_sequence(tmp_path / "room-5-0003", RoomSource(5, "test", 3), plan, settings())
     record = json.loads((tmp_path / "room-5-0003" / "sequence.json").read_text())
@@ -154,6 +155,7 @@ def test_frames_of_unknown_origin_are_left_alone(scene, tmp_path):
         (["--procedural", "1", "--seed", "-3"], "--seed -3: expected 0 or more"),
         (["--scene", "nowhere.xml"], "nowhere.xml: no such file"),
         (["--procedural", "1", "--speed", "2"], "--speed goes with --scene"),
+        (["--scene", "x.xml", "--kind", "plain"], "--kind goes with --procedural"),
         (["--procedural", "1", "--start", "0"], "--start goes with --scene"),
         (["--scene", "scene.xml", "--start", "1"], "--start goes with --camera"),
         (["--procedural", "1", "--scheduler", "tcp://x:1", "--workers", "2"], "--workers is for this machine"),

@@ -101,7 +101,7 @@ def test_a_finished_room_costs_nothing_and_never_becomes_another(tmp_path, monke
 
     # the same code
     with monkeypatch.context() as patch:
-        for module, name in ((planning, "plan_room"), (content, "make_room"), (scene_module, "load_dictionary")):
+        for module, name in ((planning, "plan_room"), (content, "scene_dictionary"), (scene_module, "load_dictionary")):
             patch.setattr(module, name, lambda *_: pytest.fail("made again"))
         again()
     assert pixels(tmp_path) == before
