@@ -53,9 +53,9 @@ def refinement(
     """What the network says of each frame if it sees the sequence in reverse, and the brightness that samples have.
 
     Where the reverse is not wanted, an image gets the brightness of the samples so far. frames: `number` of (C, H, W),
-    the last one first, with motion to the frame after it or with none; read in a thread, if at all. Until the context ends, the estimates take 4 + 12 L bytes for each pixel of
-    each frame within options.output_dir. Nothing of them stays, even if the process is killed. Raises OSError if they
-    do not fit there.
+    the last one first, with motion to the frame after it or with none; read in a thread, if at all. Until the context
+    ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of them
+    stays, even if the process is killed. Raises OSError if they do not fit there.
     """
     if not is_wanted(options.direction, number):
         yield Refinement(None, Brightness().mended)

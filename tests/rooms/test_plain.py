@@ -1,4 +1,4 @@
-"""Pins plain scenes: the same for the same seed, with light, things that stand apart, and lamps that look like ceilings."""
+"""Pins plain scenes: the same for the same seed, lit, with things that stand apart, lamps like ceilings."""
 
 import numpy as np
 import pytest
