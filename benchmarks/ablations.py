@@ -92,7 +92,7 @@ def without(name: str) -> tuple[str, ...]:
 
 CHANGES = {
     "baseline": Change(),
-    "3x3 kernels": Change(("--radius", "1")),
+    "kernels of 5 pixels": Change(("--radius", "1")),
     "four levels": Change(values=levels(32, 48, 64, 96)),
     "six levels": Change(values=levels(32, 48, 64, 96, 128, 128)),
     "no history": Change(values={f"{FILTERING}.reproject": nothing_found}),

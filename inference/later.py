@@ -57,8 +57,9 @@ def refinement(
     ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of them
     stays, even if the process is killed. Raises OSError if they do not fit there.
     """
+    mend = options.brightness == "on"
     if not is_wanted(options.direction, number):
-        yield Refinement(None, Brightness().mended)
+        yield Refinement(None, Brightness().mended if mend else unmended)
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
@@ -72,8 +73,13 @@ def refinement(
             brightness.add(frame, image)
             shape, count = planes.shape, count + 1
             progress.update()
-        later, curve = (read_estimate(file, shape, number) for number in reversed(range(count))), brightness.curve
-        yield Refinement(later, lambda _, image: curve(image))
+        later, curve = (read_estimate(file, shape, index) for index in reversed(range(count))), brightness.curve
+        yield Refinement(later, (lambda _, image: curve(image)) if mend else unmended)
+
+
+def unmended(_frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """The image as it is."""
+    return image
 
 
 def read_estimate(file: BinaryIO, shape: torch.Size, number: int) -> Estimate:

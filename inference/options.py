@@ -49,6 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="both: each frame from those before and after it, in twice the time; forward: from those before it only, "
         "as a renderer that shows its frames at once has them; default: %(default)s",
     )
+    add(
+        "--brightness",
+        choices=SWITCH,
+        default="on",
+        help="on: as in the samples, which are right in the mean; off: as the network has it; default: %(default)s",
+    )
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(
         "--precision",

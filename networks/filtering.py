@@ -47,18 +47,19 @@ from networks.history import (
 from networks.kernels import (
     BANDWIDTHS,
     COARSE_TAPS,
-    FINEST_RADIUS,
+    FINEST_TAPS,
     Level,
+    diamond,
     filter_level,
     level_outputs,
-    tap_count,
+    reach_of,
 )
 from networks.motion import estimate_motion
 from networks.recording import is_recording
 from networks.rows import row_blocks
 
 EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
-FINEST_OUTPUTS = level_outputs(FINEST_RADIUS, True), EXTRAS  # of the head at full size
+FINEST_OUTPUTS = level_outputs(len(FINEST_TAPS), True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
 MIX_BIAS, CONFIDENCE_BIAS = 2.0, 3.0  # before training: 0.88 from divided radiance, nearly all samples trusted
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
@@ -69,7 +70,8 @@ NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
 class FilteringDenoiser(nn.Module):
     """Maps (frame, state) to (image, state): any frame size, linear radiance in and out.
 
-    channels: widths of the encoder levels. patch: see RecurrentAutoencoder. radius: of the kernels below full size.
+    channels: widths of the encoder levels. patch: see RecurrentAutoencoder. radius: of the kernels below full
+    size, see kernels.diamond.
     """
 
     inputs = MOTION_INPUTS  # what a frame holds
@@ -78,11 +80,11 @@ class FilteringDenoiser(nn.Module):
     def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2):
         super().__init__()
         self.options = {"channels": list(channels), "patch": patch, "radius": radius, "kernels": True}
-        self.radius = radius
+        self.taps = diamond(radius)  # below full size
         self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch)
         del self.network.output  # kernels instead of colors
         self.network.heads = nn.ModuleList(
-            nn.Conv2d(width, level_outputs(radius, index > 0), 1) for index, width in enumerate(channels[::-1])
+            nn.Conv2d(width, level_outputs(len(self.taps), index > 0), 1) for index, width in enumerate(channels[::-1])
         )
         self.network.finest = nn.Conv2d(channels[0], sum(FINEST_OUTPUTS) * patch**2, 1)
         self.initialize_heads()
@@ -95,9 +97,9 @@ class FilteringDenoiser(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
         for head in self.network.heads[1:]:
-            head.bias[tap_count(self.radius) : -BANDWIDTHS] = COARSE_BIAS
+            head.bias[len(self.taps) : -BANDWIDTHS] = COARSE_BIAS
         finest = self.network.finest.bias.view(-1, self.network.patch**2)
-        finest[tap_count(FINEST_RADIUS) :][:COARSE_TAPS] = COARSE_BIAS
+        finest[len(FINEST_TAPS) :][:COARSE_TAPS] = COARSE_BIAS
         self.network.finest.weight[-(self.network.patch**2) :] = 0  # no gain
 
     @property
@@ -109,7 +111,8 @@ class FilteringDenoiser(nn.Module):
         """How far, in pixels, a pixel's output and state can depend on the frame and the state, to each side."""
         motion = frame[:, MOTION]
         moved = motion.abs().where(motion_is_known(motion), 0).amax()
-        kernels = sum((self.radius + 1) * stride for stride in self.network.strides) + FINEST_RADIUS + 1
+        kernels = sum((reach_of(self.taps) + 1) * stride for stride in self.network.strides)
+        kernels += reach_of(FINEST_TAPS) + 1
         return self.network.receptive_radius + 2 * max(MEANS) + kernels + self.multiple + math.ceil(float(moved)) + 1
 
     @property
@@ -268,12 +271,11 @@ class FilteringDenoiser(nn.Module):
         for size in [self.network.patch] + [2] * (len(heads) - 2):
             pyramid.append(Level(*(F.avg_pool2d(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result
-        radii = [self.radius] * (len(heads) - 1) + [FINEST_RADIUS]
         coarser = None
-        for level, head, radius in zip(pyramid[::-1], heads, radii, strict=True):
+        for level, head in zip(pyramid[::-1], heads, strict=True):
             if level is finest:
-                return filter_level(level, head, radius, coarser, self.network.patch)
-            result = filter_level(level, head, radius, coarser)  # (B, 6 L, h, w)
+                return filter_level(level, head, FINEST_TAPS, coarser, self.network.patch)
+            result = filter_level(level, head, self.taps, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
 

@@ -14,13 +14,14 @@ from torch.autograd.function import once_differentiable
 from networks.recording import is_recording
 from networks.rows import row_blocks
 
-FINEST_RADIUS = 1  # of the taps into the frame's own samples; the levels below have the network's radius
 COARSE_TAPS = 9  # logits, for 3x3 pixels of the coarser result, of which each pixel takes the nearest 2x2
 COARSE_SHARES = 0.25, 0.75  # of the farther and the nearer of two coarser pixels, along an axis: linear interpolation
 GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
 BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
 NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
+
+Taps = tuple[tuple[int, int], ...]  # rows and columns of taps, counted from the corner of a square around the pixel
 
 
 class Level(NamedTuple):
@@ -34,14 +35,27 @@ class Level(NamedTuple):
     guides: torch.Tensor
 
 
-def tap_count(radius: int) -> int:
-    """How many taps a level has into its own samples."""
-    return (2 * radius + 1) ** 2
+def diamond(radius: int) -> Taps:
+    """All pixels within `radius` steps along rows and columns, row by row: 5 for 1, 13 for 2.
+
+    The corners of a square take time, and with them the image is no better (benchmarks/README.md, Reconstruction).
+    """
+    square = product(range(2 * radius + 1), repeat=2)
+    return tuple(tap for tap in square if sum(abs(place - radius) for place in tap) <= radius)
 
 
-def level_outputs(radius: int, has_coarser: bool) -> int:
-    """How many channels a level's head gives: a logit for each tap, and the bandwidths."""
-    return tap_count(radius) + (COARSE_TAPS if has_coarser else 0) + BANDWIDTHS
+FINEST_TAPS = diamond(1)  # at full size; the levels below have the network's radius
+CORNERS: Taps = ((0, 0), (0, 2), (2, 0), (2, 2))  # the coarser pixels nearest to a pixel, among `doubled` ones
+
+
+def reach_of(taps: Taps) -> int:
+    """How far, in pixels, taps are from their pixel, along an axis."""
+    return max(max(tap) for tap in taps) // 2
+
+
+def level_outputs(taps: int, has_coarser: bool) -> int:
+    """How many channels the head of a level with so many taps gives: a logit for each tap, and the bandwidths."""
+    return taps + (COARSE_TAPS if has_coarser else 0) + BANDWIDTHS
 
 
 def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
@@ -51,14 +65,9 @@ def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> t
     return F.pad(planes[:, :, first:last], (margin, margin, *missing), mode="replicate")
 
 
-def shifted(padded: torch.Tensor, count: int, height: int, width: int, step: int = 1) -> list[torch.Tensor]:
-    """Views (B, C, height, width) of padded planes at `count` offsets along each axis, row by row.
-
-    step: pixels from one offset to the next.
-    """
-    offsets = range(0, count * step, step)
-    rows = [padded[:, :, y : y + height] for y in offsets]
-    return [planes[..., x : x + width] for planes in rows for x in offsets]
+def shifted(padded: torch.Tensor, taps: Taps, height: int, width: int) -> list[torch.Tensor]:
+    """Views (B, C, height, width) of padded planes, one for each tap."""
+    return [padded[..., y : y + height, x : x + width] for y, x in taps]
 
 
 def doubled(planes: torch.Tensor) -> torch.Tensor:
@@ -90,14 +99,14 @@ def coarse_logits(logits: torch.Tensor) -> torch.Tensor:
 class TapSum(torch.autograd.Function):
     """The sum of the taps of padded planes, each times its own weight.
 
-    weights: (B, taps, h, w). padded: (B, C, h', w'); count, step: see `shifted`. Gives (B, C, h, w).
+    weights: (B, taps, h, w). padded: (B, C, h', w'). Gives (B, C, h, w).
     Written out because PyTorch's own gradient of a view allocates and adds planes of zeros for every tap.
     """
 
     @staticmethod
-    def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, count: int, step: int) -> torch.Tensor:
+    def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Tensor:
         ctx.save_for_backward(weights, padded)
-        ctx.taps = count, *weights.shape[2:], step
+        ctx.taps = taps, *weights.shape[2:]
         first, *rest = zip(shifted(padded, *ctx.taps), weights.split(1, 1), strict=True)
         total = first[0] * first[1]
         for tap, weight in rest:
@@ -113,7 +122,7 @@ class TapSum(torch.autograd.Function):
         for index, (tap, to_tap) in enumerate(taps):
             torch.sum(gradient * tap, 1, out=to_weights[:, index])
             to_tap.addcmul_(gradient, weights[:, index : index + 1])
-        return to_weights, to_padded, None, None
+        return to_weights, to_padded, None
 
 
 class Misfit(torch.autograd.Function):
@@ -146,12 +155,12 @@ class Misfit(torch.autograd.Function):
         return to_bandwidths, *(None,) * (squares.shape[1] + 1)
 
 
-def tap_sum(weights: torch.Tensor, padded: torch.Tensor, count: int, step: int = 1) -> torch.Tensor:
+def tap_sum(weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Tensor:
     """TapSum, or while an exporter records, the same without its memory layout."""
     if not is_recording():
-        return TapSum.apply(weights, padded, count, step)
-    taps = shifted(padded, count, *weights.shape[2:], step)
-    return sum(tap * weight for tap, weight in zip(taps, weights.split(1, 1), strict=True))
+        return TapSum.apply(weights, padded, taps)
+    planes = shifted(padded, taps, *weights.shape[2:])
+    return sum(tap * weight for tap, weight in zip(planes, weights.split(1, 1), strict=True))
 
 
 def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tensor]) -> torch.Tensor:
@@ -172,21 +181,21 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
     return found
 
 
-def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level | None, patch: int = 1) -> torch.Tensor:
+def filter_level(level: Level, head: torch.Tensor, taps: Taps, coarser: Level | None, patch: int = 1) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
-    head: (B, level_outputs patch^2, h / patch, w / patch) of the network. coarser: the coarser level, its sums replaced
-    by its result times its weight.
+    head: (B, level_outputs patch^2, h / patch, w / patch) of the network. taps: into its own samples. coarser: the
+    coarser level, its sums replaced by its result times its weight.
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """
     results = [
         filter_rows(
-            [rows_with_margin(planes, top, end, radius) for planes in level],
+            [rows_with_margin(planes, top, end, reach_of(taps)) for planes in level],
             [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()],
             level.guides[:, :, top:end],
             F.pixel_shuffle(head[:, :, top // patch : end // patch], patch).float(),
-            radius,
+            taps,
         )
         for top, end in row_blocks(level.guides)
     ]
@@ -194,22 +203,22 @@ def filter_level(level: Level, head: torch.Tensor, radius: int, coarser: Level |
 
 
 def filter_rows(
-    own: list[torch.Tensor], above: list[torch.Tensor], guides: torch.Tensor, head: torch.Tensor, radius: int
+    own: list[torch.Tensor], above: list[torch.Tensor], guides: torch.Tensor, head: torch.Tensor, taps: Taps
 ) -> torch.Tensor:
     """filter_level of a few rows. own, above: samples and guides, with their margins; above: `doubled`."""
-    count, size = 2 * radius + 1, guides.shape[2:]
-    logits, *coarse, bandwidths = head.split([count**2, *[COARSE_TAPS] * bool(above), BANDWIDTHS], 1)
-    taps = shifted(own[1], count, *size)
+    size = guides.shape[2:]
+    logits, *coarse, bandwidths = head.split([len(taps), *[COARSE_TAPS] * bool(above), BANDWIDTHS], 1)
+    tap_guides = shifted(own[1], taps, *size)
     if above:
         logits = torch.cat((logits, coarse_logits(*coarse)), 1)
-        taps += shifted(above[1], 2, *size, step=2)
+        tap_guides += shifted(above[1], CORNERS, *size)
     # how well each tap's guides fit
     scaled = zip(bandwidths.clamp(-6, 6).exp().split(1, 1), BANDWIDTH_SCALES, strict=True)
     bandwidths = torch.cat([planes * scale for planes, scale in scaled], 1)
-    weights = (logits - misfit(bandwidths, guides, taps)).softmax(1)  # (B, taps, h, w)
+    weights = (logits - misfit(bandwidths, guides, tap_guides)).softmax(1)  # (B, taps, h, w)
     # the mean of their samples
-    mine, coarse = weights.tensor_split([count**2], 1)
-    total = tap_sum(mine, own[0], count)  # (B, C + 1, h, w)
+    mine, coarse = weights.tensor_split([len(taps)], 1)
+    total = tap_sum(mine, own[0], taps)  # (B, C + 1, h, w)
     if above:
-        total = total + tap_sum(coarse, above[0], 2, step=2)
+        total = total + tap_sum(coarse, above[0], CORNERS)
     return total[:, :-1] / total[:, -1:].clamp(min=NO_SAMPLES)

@@ -3,7 +3,7 @@
 Their entries are the arguments of model.make_denoiser: `channels`, the widths of the encoder levels, full size first;
 `patch`, the side of the squares of pixels that enter as one; `means`, the sides of the squares whose mean radiance it
 sees; `kernels`, whether it filters with kernels that it predicts, along the motion, instead of predicting colors;
-`radius`, that of the kernels: 2 for 5x5 pixels.
+`radius`, that of the kernels: all pixels within so many steps, 13 for 2.
 """
 
 PATCHES = (1, 2, 4)

@@ -76,7 +76,13 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--patch", PATCH, FIXED, type=int, choices=PATCHES),
         option("--means", MEANS, FIXED, type=int, nargs="*", choices=MEAN_SIZES),
         option("--kernels", KERNELS, FIXED, choices=SWITCH),
-        option("--radius", "of the kernels: 2 for 5x5 pixels; default: the network's", FIXED, type=int, choices=RADII),
+        option(
+            "--radius",
+            "of the kernels: all pixels within so many steps, 13 for 2; default: the network's",
+            FIXED,
+            type=int,
+            choices=RADII,
+        ),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
     ("optimisation", "how to train it, and how long"): (

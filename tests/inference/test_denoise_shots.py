@@ -17,7 +17,6 @@ from support import ROOT, frame_channels, make_scene, run_script, write_channels
 from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy
-from inference.brightness import Brightness, Curve
 from inference.meaning import find_meaning
 from inference.options import build_parser, refuse_dataset_options, refuse_frame_options
 from inference.shot_frames import read_frames
@@ -115,7 +114,7 @@ def test_frames_are_the_denoisers(denoiser, tmp_path):
     folder.mkdir()
     for number in range(6):
         shutil.copy(scene / f"frame-{number:04d}" / "noisy-0.exr", folder / f"a{number + 8}.exr")
-    run(denoiser, folder, tmp_path / "out", "--direction", "forward")
+    run(denoiser, folder, tmp_path / "out", "--direction", "forward", "--brightness", "off")
     frames = [torch.from_numpy(load_noisy(folder / f"a{n + 8}.exr", MOTION_INPUTS)[0]) for n in range(6)]
     for number, (_, image) in enumerate(denoise(denoiser, frames)):
         written = read(tmp_path / "out" / f"a{number + 8}.exr")
@@ -123,15 +122,14 @@ def test_frames_are_the_denoisers(denoiser, tmp_path):
             assert np.array_equal(written[0, part], plane.astype(np.float16))
 
 
-def test_both_directions_are_alike(denoiser, tmp_path, monkeypatch):
+def test_both_directions_are_alike(denoiser, tmp_path):
     """Frames numbered in reverse give the same images, but for their brightness. They have no motion."""
-    monkeypatch.setattr(Brightness, "curve", Curve())
     scene = make_scene(tmp_path / "A", noisy=1)
     for order, name in ((1, "one"), (-1, "other")):
         (tmp_path / name).mkdir()
         for number, frame in enumerate(sorted(scene.iterdir())[::order]):
             shutil.copy(frame / "noisy-0.exr", tmp_path / name / f"a{number}.exr")
-        run(denoiser, tmp_path / name, tmp_path / f"{name}-out", "--normals", "world")
+        run(denoiser, tmp_path / name, tmp_path / f"{name}-out", "--normals", "world", "--brightness", "off")
     one = np.stack([read(tmp_path / f"one-out/a{number}.exr")[0, part] for number in range(6) for part in "RGB"])
     other = np.stack([read(tmp_path / f"other-out/a{5 - n}.exr")[0, part] for n in range(6) for part in "RGB"])
     assert np.allclose(one, other, atol=2e-3)

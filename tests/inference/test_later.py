@@ -31,9 +31,9 @@ def network():
     return make_denoiser({"kernels": True, "channels": (8, 10)}).eval()
 
 
-def later(denoiser, frames, folder, step=None):
+def later(denoiser, frames, folder, step=None, brightness="on"):
     """refinement as test.py calls it."""
-    options = argparse.Namespace(output_dir=folder, direction="both")
+    options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness)
     return refinement(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
 
 
@@ -90,9 +90,16 @@ def test_a_sequence_is_as_bright_as_its_samples(dimmed, expected, tmp_path):
         assert torch.allclose(image, expected * frame[:3], rtol=1e-3)
 
 
+def test_brightness_can_be_left_alone(tmp_path):
+    denoiser, frames = Dimmer(0.97), list(sequence())
+    with later(denoiser, frames[::-1], tmp_path, brightness="off") as found:
+        for frame, image in denoise(denoiser, frames, refinement=found):
+            assert torch.allclose(image, 0.97 * frame[:3])
+
+
 def test_forward_an_image_is_as_bright_as_the_samples_so_far(tmp_path):
     denoiser, frames = Dimmer(0.96), list(sequence())
-    options = argparse.Namespace(output_dir=tmp_path, direction="forward")
+    options = argparse.Namespace(output_dir=tmp_path, direction="forward", brightness="on")
     with refinement(denoiser, iter(()), 4, denoiser, options, tqdm(disable=True)) as found:
         images = [image for _, image in denoise(denoiser, frames, refinement=found)]
     factors = [float((image / frame[:3]).nanmedian()) for frame, image in zip(frames, images, strict=True)]
@@ -129,7 +136,7 @@ def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("direction", "number"), [("forward", 4), ("both", 1)])
 def test_frames_are_not_read_in_reverse_where_that_tells_nothing(direction, number, tmp_path):
-    options = argparse.Namespace(output_dir=tmp_path, direction=direction)
+    options = argparse.Namespace(output_dir=tmp_path, direction=direction, brightness="off")
     frames = iter(sequence(number))
     with refinement(network(), frames, number, network(), options, tqdm(disable=True)) as found:
         assert found.later is None and len(list(frames)) == number
