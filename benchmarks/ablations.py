@@ -103,6 +103,7 @@ CHANGES = {
     "hidden state not warped": Change(values={f"{FILTERING}.warp_hidden": unwarped}),
     "no hidden state": Change(values={f"{FILTERING}.warp_hidden": forgotten}),
     "all samples trusted": Change(values={f"{FILTERING}.CONFIDENCE_BIAS": 1e4}),
+    "all histories trusted": Change(values={f"{FILTERING}.TRUST_BIAS": 1e4}),
     "divided radiance only": Change(values={f"{FILTERING}.MIX_BIAS": 1e4}),
     "plain radiance only": Change(values={f"{FILTERING}.MIX_BIAS": -1e4}),
     "smallest divisor 0.1": Change(values={"networks.features.MIN_ALBEDO": 0.1}),

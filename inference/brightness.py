@@ -50,12 +50,11 @@ class Brightness:
         images = luminance(image[:3])  # (H, W)
         if self.before is None:
             self.pivot = float(images.double().mean())
-        elif 0 < self.pivot < math.inf:
+        stops = relative_luminance(image.nan_to_num(), self.pivot or 1.0).log2()
+        if self.before is not None and 0 < self.pivot < math.inf:
             samples = luminance(frame[:3])
-            stops = relative_luminance(image, self.pivot).log2()
             for row, values in enumerate((samples, images, images * stops, (samples - images).square())):
                 self.sums[row] += torch.bincount(self.before, values.flatten().double(), self.sums.shape[1])
-        stops = relative_luminance(image.nan_to_num(), self.pivot or 1.0).log2()
         self.before = (stops - STOPS[0]).long().clamp(max=self.sums.shape[1] - 1).flatten()
 
     @property

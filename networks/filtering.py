@@ -58,10 +58,11 @@ from networks.motion import estimate_motion
 from networks.recording import is_recording
 from networks.rows import row_blocks
 
-EXTRAS = 4  # per pixel, beside its kernel: gate, mix, confidence, gain
+EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
 FINEST_OUTPUTS = level_outputs(len(FINEST_TAPS), True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
-MIX_BIAS, CONFIDENCE_BIAS = 2.0, 3.0  # before training: 0.88 from divided radiance, nearly all samples trusted
+MIX_BIAS = 2.0  # before training: 0.88 from divided radiance
+CONFIDENCE_BIAS, TRUST_BIAS = 3.0, 4.0  # before training, nearly all samples and histories are trusted
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
 NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
@@ -191,12 +192,12 @@ class FilteringDenoiser(nn.Module):
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
         finest = self.network.finest(decoded[-1])
         kernels, extras = finest.split([(count * self.network.patch**2) for count in FINEST_OUTPUTS], 1)
-        gate, mix, confidence, gain = F.pixel_shuffle(extras, self.network.patch).float().split(1, 1)
+        gate, mix, confidence, trust, gain = F.pixel_shuffle(extras, self.network.patch).float().split(1, 1)
         heads.append(kernels)  # still in patches: it becomes float32 a few rows at a time, for memory
 
-        # add this frame to the history
-        confidence = torch.sigmoid(confidence + CONFIDENCE_BIAS)
-        samples = torch.addcmul(earlier, confidence, measured)  # (B, 6 L + 1, H, W)
+        # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
+        confidence, trust = torch.sigmoid(confidence + CONFIDENCE_BIAS), torch.sigmoid(trust + TRUST_BIAS)
+        samples = torch.addcmul(earlier * trust, confidence, measured)  # (B, 6 L + 1, H, W)
         finest_level = Level(samples, self.guides(seen))
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first

@@ -8,6 +8,7 @@ import torch
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from inference.tiling import denoise_in_tiles
 from model import denoise
+from networks import filtering
 from networks.filtering import FilteringDenoiser
 from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
 
@@ -124,6 +125,18 @@ def test_a_cut_starts_anew(denoiser):
     after_cut, _ = denoiser(second[0], [*hidden, state[-1]])
     alone, _ = denoiser(second[0])
     assert torch.allclose(after_cut, alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bias", "weights"), [(1e4, [1, 2, 3]), (0.0, [1, 1.5, 1.75]), (-1e4, [1, 1, 1])])
+def test_samples_fade_by_how_far_the_history_is_trusted(denoiser, monkeypatch, bias, weights):
+    torch.nn.init.zeros_(denoiser.network.finest.weight)
+    monkeypatch.setattr(filtering, "CONFIDENCE_BIAS", 1e4)
+    monkeypatch.setattr(filtering, "TRUST_BIAS", bias)
+    state, found = None, []
+    for frame in scene(3):
+        _, state = denoiser(frame, state)
+        found.append(float(denoiser.sample_counts(state).mean()))
+    assert found == pytest.approx(weights)
 
 
 def test_the_state_holds_the_surface_that_was_seen(denoiser):
