@@ -80,7 +80,7 @@ def fetch(
     height, width = size
     left, top = places.floor().unbind(1)  # (B, n) each
     across, down = places[:, 0] - left, places[:, 1] - top
-    total, kept = 0.0, 0.0
+    total = kept = planes.new_zeros(())
     for dy in (0, 1):
         for dx in (0, 1):
             column, row = left + dx, top + dy
@@ -89,7 +89,7 @@ def fetch(
             tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
             share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
             share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, n)
-            total, kept = total + tap[:, : SURFACE.start] * share, kept + share
+            total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     return total / kept.clamp(min=1e-4), kept
 
 
