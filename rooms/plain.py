@@ -57,7 +57,7 @@ def add_sky(room: Room, style: Style) -> None:
 
 
 def bare_box(style: Style) -> Room:
-    """A box of plain walls, open at one side or closed, with a few blocks and spheres, as the Cornell box."""
+    """A box of plain walls, closed or open at one side, with a few blocks and spheres, as the Cornell box."""
     # floor, ceiling, walls
     rng = style.rng
     room = Room((rng.uniform(3, 7), rng.uniform(2.3, 4), rng.uniform(3, 7)))
@@ -66,9 +66,15 @@ def bare_box(style: Style) -> Room:
     w, d, t = width / 2, depth / 2, 0.1
     room.shapes.append(box((-w, -t, -d), (w, 0, d), pale if style.chance(0.6) else surface(style)(width, depth)))
     room.shapes.append(box((-w, height, -d), (w, height + t, d), pale))
-    for length, foot, turn in wall_frames(room.size)[: 3 if style.chance(0.5) else 4]:
+    is_open = style.chance(0.5)
+    for length, foot, turn in wall_frames(room.size)[: 3 if is_open else 4]:
         bsdf = pale if style.chance(0.5) else style.matt(style.colour())
         room.shapes.extend(moved([box((-length / 2, 0, -t), (length / 2, height, 0), bsdf)], foot, turn))
+
+    # outside there is little light, but some: pictures that are half black have no sensible exposure
+    if is_open:
+        dim = [0.05 * style.brightness] * 3
+        room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": dim}})
 
     # a lamp that reflects as the ceiling does
     a, b = rng.uniform(0.2, 0.7, 2) * (width, depth)
