@@ -15,7 +15,7 @@ import torch
 from frames.radiance import luminance
 
 GAIN_LIMIT = 1.15
-GAIN_SPREAD = 0.05  # standard deviation of the logarithms of the gains that we expect, before any sample
+GAIN_SPREAD = 0.03  # standard deviation of the logarithms of the gains that we expect, before any sample
 CONTRAST_LIMIT = 0.1
 CONTRAST_SPREAD = 0.1  # standard deviation of the contrasts that we expect, before any sample
 RATIO_ERROR = 0.03  # relative; what a bin's ratio is off by even with infinitely many samples
