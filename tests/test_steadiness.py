@@ -17,4 +17,4 @@ def test_neither_quality_nor_state_drifts(name, scene):
     assert drift(found, "psnr", PERIOD) > -0.3
     assert abs(drift(found, "state", PERIOD)) < 0.05 * found["state"][-1]
     assert abs(drift(found, "image", PERIOD)) < 0.05
-    assert drift(found, "files", PERIOD) == 0
+    assert abs(drift(found, "files", PERIOD)) < 0.1  # a file may be open for a moment; one that stays open counts 1

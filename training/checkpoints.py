@@ -8,6 +8,7 @@ import torch
 from files import InputError
 from model import Denoiser, make_denoiser
 from networks.filtering import FilteringDenoiser
+from networks.upgrades import has_square_kernels, without_corners
 from training.weights import SUFFIX, read_weights
 
 LONGEST = 200  # characters of a file's contents in a message
@@ -43,10 +44,21 @@ def is_weight(value: object) -> bool:
     return value.is_floating_point() and bool(value.isfinite().all())
 
 
+def denoiser_weights(checkpoint: dict) -> dict[str, torch.Tensor]:
+    """The denoiser's part of a checkpoint's weights, under the denoiser's own names."""
+    prefix = "denoiser."
+    return {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if str(k).startswith(prefix)}
+
+
 def check_resumable(checkpoint: dict, path: Path) -> None:
     """Raises InputError if a checkpoint lacks what a training run needs to go on from it, beside the weights."""
     parts = {"epoch": int, "global_step": int, "loops": dict, "callbacks": dict, "pytorch-lightning_version": str}
     parts |= {"optimizer_states": list, "lr_schedulers": list}
+    if has_square_kernels(checkpoint["hyper_parameters"]["denoiser"], denoiser_weights(checkpoint)):
+        raise InputError(
+            f"{path}: from before kernels were diamonds, so training cannot resume; fine-tune its weights: "
+            f"python -m training.weights {path} old.safetensors, then --checkpoint old.safetensors"
+        )
     lacking = [name for name, kind in parts.items() if not isinstance(checkpoint.get(name), kind)]
     if lacking:
         raise InputError(f"{path}: no {', '.join(lacking)} in this file, so training cannot resume; give a whole .ckpt")
@@ -66,14 +78,15 @@ def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
     except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
         reason = textwrap.shorten(str(error), LONGEST)
         raise InputError(f"{path}: no network has the options {said} ({reason}); train it again") from error
-    prefix = "denoiser."
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if str(k).startswith(prefix)}
+    weights = denoiser_weights(checkpoint)
     for name, weight in weights.items():
         if not is_weight(weight):
             raise InputError(f"{path}: {name} does not hold finite numbers; take an earlier checkpoint of the run")
     try:
+        if has_square_kernels(options, weights):
+            weights = without_corners(options, weights)
         denoiser.load_state_dict({name: weight.float() for name, weight in weights.items()}, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         reason = textwrap.shorten(str(error), LONGEST)
         raise InputError(f"{path}: weights do not fit the options {said} ({reason}); train it again") from error
     return denoiser.eval().requires_grad_(False)

@@ -4,7 +4,8 @@ data/before-folders.ckpt is from when all modules lay at the top level and the n
 two epochs on small_dataset with `--crop_size 16 --sequence_length 3 --channels 3 4 --patch 2 --means 4 8 --batch_size 2
 --samples_per_epoch 6 --precision 32-true` on a CPU. The values below are what that version gives. data/first.ckpt.xz
 is from before there were patches, means and averaged weights: one epoch with `--channels 3 4`. data/filtering.ckpt.xz
-is the denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`.
+is the denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`, from when kernels
+were squares; its values below are without their corners.
 The frames here need no padding, which 0.9.0 changed.
 """
 
@@ -15,9 +16,11 @@ import pytest
 import torch
 from support import ROOT
 
-from training.checkpoints import load_denoiser
+from files import InputError
+from training.checkpoints import load_checkpoint, load_denoiser
 from training.options import parse_options
 from training.run import train
+from training.weights import write_weights
 
 OLD = ROOT / "tests" / "data" / "before-folders.ckpt"
 
@@ -46,7 +49,7 @@ def unpacked(name: str, folder: Path) -> Path:
     ("name", "channels", "means"),
     [
         ("first.ckpt", 10, [1.67443118925803e-07, 4.621809239324648e-06, 4.524778063341728e-08]),
-        ("filtering.ckpt", 12, [0.535858690738678, 0.5200455784797668, 0.5079687833786011]),
+        ("filtering.ckpt", 12, [0.5327011942863464, 0.5181906223297119, 0.5078891515731812]),
     ],
 )
 def test_checkpoints_of_every_format_reconstruct_as_before(name, channels, means, tmp_path):
@@ -57,6 +60,16 @@ def test_checkpoints_of_every_format_reconstruct_as_before(name, channels, means
         for frame in frames:
             image, state = denoiser(frame, state)
     assert image.mean((0, 2, 3)).tolist() == pytest.approx(means, rel=1e-4)
+
+
+def test_training_does_not_resume_with_square_kernels_but_fine_tunes(small_dataset, tmp_path):
+    old, weights = unpacked("filtering.ckpt", tmp_path), tmp_path / "old.safetensors"
+    more = ["--max_epochs", "1", "--num_workers", "0", "--accelerator", "cpu", "--log_dir", str(tmp_path / "runs")]
+    more += ["--crop_size", "16", "--sequence_length", "3", "--samples_per_epoch", "2", "--batch_size", "1"]
+    with pytest.raises(InputError, match="from before kernels were diamonds, so training cannot resume"):
+        train(parse_options([str(small_dataset), "--checkpoint", str(old), *more]), [])
+    write_weights(load_checkpoint(old), weights)
+    assert train(parse_options([str(small_dataset), "--checkpoint", str(weights), *more]), []).is_file()
 
 
 def test_training_resumes_from_the_first_format(small_dataset, tmp_path):
