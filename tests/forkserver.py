@@ -65,8 +65,9 @@ class Script:
         self.ended = log.with_suffix(".ended")
 
     def kill(self, number: int) -> None:
-        """Sends a signal to the script and all that it started, as a terminal or SLURM does."""
-        os.killpg(self.process, number)
+        """Sends a signal to the script and all that it started, as a terminal or SLURM does; to none if it has ended."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process, number)
 
     def poll(self) -> int | None:
         """The exit status, minus the signal's number if one ended it; None while it runs."""
