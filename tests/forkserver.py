@@ -65,7 +65,7 @@ class Script:
         self.ended = log.with_suffix(".ended")
 
     def kill(self, number: int) -> None:
-        """Sends a signal to the script and all that it started, as a terminal or SLURM does; to none if it has ended."""
+        """Sends a signal to the script and all that it started, as a terminal or SLURM does, unless it has ended."""
         with suppress(ProcessLookupError):
             os.killpg(self.process, number)
 
