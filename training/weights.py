@@ -49,7 +49,9 @@ def average(checkpoints: list[dict]) -> dict:
     """A checkpoint with the mean of the weights of checkpoints of one network. Raises InputError if they differ."""
     first, *others = checkpoints
     options = first["hyper_parameters"]["denoiser"]
-    if any(other["hyper_parameters"]["denoiser"] != options for other in others):
+    shapes = [{name: weight.shape for name, weight in c["state_dict"].items()} for c in checkpoints]
+    other_options = any(other["hyper_parameters"]["denoiser"] != options for other in others)
+    if other_options or any(found != shapes[0] for found in shapes):  # kernels were squares once
         raise InputError("checkpoints of different networks cannot be averaged; give those of one network")
     stacked = {name: [c["state_dict"][name].float() for c in checkpoints] for name in first["state_dict"]}
     return first | {"state_dict": {name: sum(weights) / len(weights) for name, weights in stacked.items()}}

@@ -138,6 +138,9 @@ def test_weights_of_several_checkpoints_are_averaged(tmp_path):
     name = "denoiser.network.finest.bias"
     mean = average(saved)["state_dict"][name]
     assert torch.allclose(mean, (saved[0]["state_dict"][name] + saved[1]["state_dict"][name]) / 2)
+    square = saved[1] | {"state_dict": saved[1]["state_dict"] | {name: torch.zeros(104)}}  # of before, with corners
+    with pytest.raises(InputError, match="different networks cannot be averaged"):
+        average([saved[0], square])
     saved[1]["hyper_parameters"] = {"denoiser": module.denoiser.options | {"radius": 1}}
     with pytest.raises(InputError, match="different networks cannot be averaged"):
         average(saved)
