@@ -150,7 +150,8 @@ class FilteringDenoiser(nn.Module):
         may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
         if may_ask and known.all():
             return frame
-        estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
+        with torch.no_grad():  # surfaces come with the frames, so there is nothing to learn from them
+            estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
         return with_motion(frame, motion.where(known, estimated))
 
     def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
