@@ -25,8 +25,8 @@ def decode_radiance(encoded: torch.Tensor) -> torch.Tensor:
 
 def luminance(color: torch.Tensor) -> torch.Tensor:
     """(..., 3, H, W) linear radiance to (..., H, W) Rec. 709 luminance."""
-    weights = torch.tensor(LUMINANCE, dtype=color.dtype, device=color.device)
-    return (color * weights[:, None, None]).sum(-3)
+    # no tensor of weights: to fetch it from the CPU, a GPU would have to wait
+    return sum(weight * plane for weight, plane in zip(LUMINANCE, color.unbind(-3), strict=True))
 
 
 def exposure_for(log_average: float, key: float = KEY) -> float:

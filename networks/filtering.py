@@ -126,7 +126,7 @@ class FilteringDenoiser(nn.Module):
         hidden = self.network.initial_state(padded.to(self.dtype))
         channels = HISTORY + PER_COLOR * (color_count(padded) - 1)
         history = padded.new_zeros(padded.shape[0], channels, *padded.shape[2:])
-        history[:, SURFACE.start] = NEVER
+        history[:, SURFACE.start].fill_(NEVER)
         return [*hidden, history]
 
     def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
@@ -154,10 +154,29 @@ class FilteringDenoiser(nn.Module):
             estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
         return with_motion(frame, motion.where(known, estimated))
 
-    def forward(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    @torch.no_grad()
+    def complete_window(self, frames: torch.Tensor) -> torch.Tensor:
+        """A (B, T, 12, H, W) window whose frames need no complete_frame: motion is estimated for all of them at once.
+
+        H, W: multiples of `multiple`. Without motion, the first frame gets 0: a history before it has the same camera.
+        """
+        shape = frames.shape[:2]
+        frames = within_limits(frames.flatten(0, 1), self.inputs)
+        motion = frames[:, MOTION]
+        known = motion_is_known(motion)  # (B T, 1, H, W)
+        if frames.device.type == "cpu" and known.all():
+            return frames.unflatten(0, shape)
+        surfaces = frames[:, SURFACES].unflatten(0, shape)
+        found = estimate_motion(surfaces[:, :-1].flatten(0, 1), surfaces[:, 1:].flatten(0, 1))
+        found = F.pad(found.unflatten(0, (shape[0], -1)), (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)  # (B T, 2, H, W)
+        return with_motion(frames, motion.where(known, found)).unflatten(0, shape)
+
+    def forward(
+        self, frame: torch.Tensor, state: State | None = None, complete: bool = False
+    ) -> tuple[torch.Tensor, State]:
         """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
 
-        With further colors, (B, 9 + 3 L, H, W) becomes (B, 3 L, H, W). Raises ValueError if the frame's channels or the
+        complete: the frame has motion, or complete_window gave it. With further colors, (B, 9 + 3 L, H, W) becomes (B, 3 L, H, W). Raises ValueError if the frame's channels or the
         state's size do not fit.
         """
         frame, (height, width) = self.fit(frame.contiguous())
@@ -168,7 +187,7 @@ class FilteringDenoiser(nn.Module):
                 f"a state of {history.shape[-1]}x{history.shape[-2]} does not fit a frame of {width}x{height}; "
                 "pass None where a sequence starts or its frame size changes"
             )
-        frame = self.complete_frame(frame, state)
+        frame = frame if complete else self.complete_frame(frame, state)
         color, depth, normal, albedo, motion = self.split(frame)
         colors = [color, *further_colors(frame)]  # L of (B, 3, H, W)
 
@@ -250,9 +269,11 @@ class FilteringDenoiser(nn.Module):
         """How many samples each pixel of the last image stands for, (B, 1, H, W): H and W are those after `pad`."""
         return state[-1][:, SURFACE.start - 1 : SURFACE.start]
 
-    def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward_encoded(
+        self, frame: torch.Tensor, state: State | None = None, complete: bool = False
+    ) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance: what the paper's losses compare."""
-        image, state = self(frame, state)
+        image, state = self(frame, state, complete)
         return encode_radiance(image.clamp(min=1e-6)), state  # the gradient of the power is infinite at 0
 
     @torch.no_grad()

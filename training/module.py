@@ -5,6 +5,7 @@ Shapes: B sequences, T frames, C input channels, H rows, W columns.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +16,7 @@ from frames.radiance import decode_radiance, encode_radiance, exposure_of, windo
 from losses import mask_target, picture_loss, total_loss
 from model import State, Step, make_denoiser
 from scoring.metrics import SequenceScore, mean_scores
+from training.graphs import GraphedLosses
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Speed:
 
     channels_last: memory format of the network. compile: torch.compile of the network. fused: Adam in one kernel.
     recompute: the backward pass recomputes the activations of each frame from its hidden state instead of storing them.
+    cuda_graph: records the step once, and replays it.
     """
 
     channels_last: bool = False
     compile: bool = False
     fused: bool = False
     recompute: bool = False
+    cuda_graph: bool = False
 
 
 PLAIN = Speed()
@@ -82,6 +86,7 @@ class DenoisingModule(pl.LightningModule):
         if speed.compile:  # in place: the weights keep their names
             filtering = denoiser.get("kernels")  # then most of the time goes into the kernels, outside the network
             (self.denoiser if filtering else self.denoiser.network).compile(dynamic=False)
+        self.graphed = GraphedLosses(self) if speed.cuda_graph else None
 
     def forward(self, noisy: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
         """Reconstructs a (B, T, C, H, W) window from an empty hidden state: (B, T, 3, H, W).
@@ -97,6 +102,8 @@ class DenoisingModule(pl.LightningModule):
         # and recompute stores no activations
         step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
         state, frames = None, []
+        if self.training and hasattr(self.denoiser, "complete_window"):
+            noisy, step = self.denoiser.complete_window(noisy), partial(step, complete=True)
         if hasattr(self.denoiser, "second_look") and not self.looks_once:
             first, state = self.first_look(step, noisy[:, 0], start)
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
@@ -147,6 +154,10 @@ class DenoisingModule(pl.LightningModule):
                 return total_loss(prediction, mask_target(prediction, encode_radiance(target)))
             return picture_loss(prediction, mask_target(prediction, target), window_exposure(target))
 
+    def window_losses(self, noisy: torch.Tensor, target: torch.Tensor, start: torch.Tensor | None = None) -> dict:
+        """The losses of a window's reconstruction. noisy, start: see forward."""
+        return self.losses(self(noisy, start), target)
+
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
         """Mean PSNR and SSIM of (T, 3, H, W) linear radiance over the frames, in float32 like the losses."""
@@ -162,7 +173,9 @@ class DenoisingModule(pl.LightningModule):
 
         A loss that is not finite gets a gradient that is not: then all processes skip the step, not only this one.
         """
-        losses = self.losses(self(batch["noisy"], batch.get("start")), batch["target"])
+        parts = [batch[name] for name in ("noisy", "target", "start") if name in batch]
+        graphed = self.graphed and self.trainer.world_size == 1  # several processes exchange gradients in between
+        losses = self.graphed(*parts) if graphed else self.window_losses(*parts)
         self._log("train", losses, len(batch["noisy"]))
         self.loss_is_finite = torch.isfinite(losses["loss"].detach())
         return losses["loss"] * torch.where(self.loss_is_finite, 1.0, math.nan)

@@ -59,6 +59,8 @@ AVERAGE = "validate and save the mean of recent weights instead of the last ones
 WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
 CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
 PRECISION = "Lightning's: 32-true, bf16-mixed ...; auto: bf16-mixed if the hardware supports it, else 32-true"
+GRAPH = "replay the training step as one recorded CUDA graph; auto: on one GPU, with kernels"
+COMPILE = "torch.compile of the network; auto: on a GPU, without a CUDA graph"
 MINUTES = "save last.ckpt this often within an epoch, in minutes; a killed run loses no more than that"
 CHECKPOINT = "resume from this .ckpt file, with its options unless given; or fine-tune a .safetensors file"
 
@@ -103,7 +105,8 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--num_workers", WORKERS, type=natural),
         option("--cache_dir", CACHE, default="auto"),
         option("--precision", PRECISION, SAVED, default="auto"),
-        option("--compile", "torch.compile of the network; auto: on a GPU", choices=("auto", *SWITCH), default="auto"),
+        option("--cuda_graph", GRAPH, choices=("auto", *SWITCH), default="auto"),
+        option("--compile", COMPILE, choices=("auto", *SWITCH), default="auto"),
         option("--channels_last", "memory format of the network", choices=SWITCH, default="on"),
         option("--fused", "Adam in one kernel", choices=SWITCH, default="on"),
         option("--recompute", "less memory, more time: for long or large windows", choices=SWITCH, default="off"),

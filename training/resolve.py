@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from files import InputError
 from machine import cpu_has_bfloat16, on_gpu, usable_cores
 
 SHORT_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}  # of Lightning's precisions
@@ -16,7 +17,7 @@ SHORT_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "6
 def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | None = None) -> argparse.Namespace:
     """A copy of the options in which everything is decided, under the same names.
 
-    albedo, compile, channels_last, fused, recompute: booleans. precision: Lightning's name. num_workers: a number.
+    albedo, cuda_graph, compile, channels_last, fused, recompute: booleans. precision: Lightning's name. num_workers: a number.
     cache_dir: the folder of this dataset's decoded frames, None to decode every crop. (--accelerator, --devices and
     --strategy are left to Lightning, which prints what it chose.)
 
@@ -25,17 +26,36 @@ def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | 
     gpu = on_gpu(options.accelerator)
     precision = resolve_precision(options.precision, options.accelerator)
     cache = cache_folder(options.dataset, options.cache_dir)
+    graph = resolve_graph(options)
     decided = {
         "albedo": saved.get("demodulate", False) if saved else options.albedo == "auto" and has_albedo,
         "precision": precision,
         "cache_dir": cache,
         "num_workers": usual_workers(gpu or cache is None) if options.num_workers is None else options.num_workers,
-        "compile": gpu and has_compiler() if options.compile == "auto" else options.compile == "on",
+        "cuda_graph": graph,
+        "compile": gpu and not graph and has_compiler() if options.compile == "auto" else options.compile == "on",
         "channels_last": options.channels_last == "on",
         "fused": options.fused == "on" and precision != "16-mixed",  # Lightning cannot unscale its gradients
         "recompute": options.recompute == "on",
     }
     return argparse.Namespace(**(vars(options) | decided))
+
+
+def resolve_graph(options: argparse.Namespace) -> bool:
+    """Whether to record the training step as a CUDA graph. Raises InputError where that was asked for and cannot be."""
+    against = [
+        reason
+        for reason, holds in (
+            ("there is no GPU", not on_gpu(options.accelerator)),
+            ("--compile on takes its place", options.compile == "on"),
+            ("--recompute on keeps no activations", options.recompute == "on"),
+        )
+        if holds
+    ]
+    if options.cuda_graph == "on" and against:
+        raise InputError(f"--cuda_graph on: {against[0]}; leave one of them out")
+    # colors predicted directly take some hundred kernels, which Python launches fast enough for
+    return options.cuda_graph == "on" or (options.cuda_graph == "auto" and options.kernels == "on" and not against)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

@@ -125,7 +125,7 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
         settings.learning_rate,
         settings.ramp_epochs,
         saved,
-        Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute),
+        Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute, settings.cuda_graph),
         settings.loss,
         settings.schedule,
     )
@@ -230,7 +230,7 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed
-    names = ("compile", "channels_last", "fused", "recompute")
+    names = ("cuda_graph", "compile", "channels_last", "fused", "recompute")
     switches = ", ".join(f"{name} {'on' if getattr(settings, name) else 'off'}" for name in names)
     lines.append(f"speed: precision {settings.precision}, {switches}")
     lines.append(f"loading: {settings.num_workers} workers, decoded frames in {settings.cache_dir or 'no cache'}")
