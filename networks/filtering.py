@@ -176,8 +176,8 @@ class FilteringDenoiser(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         """A (B, 12, H, W) frame and the state (None before the first) to (B, 3, H, W) linear radiance and the state.
 
-        complete: the frame has motion, or complete_window gave it. With further colors, (B, 9 + 3 L, H, W) becomes (B, 3 L, H, W). Raises ValueError if the frame's channels or the
-        state's size do not fit.
+        complete: the frame has motion, or complete_window gave it. With further colors, (B, 9 + 3 L, H, W) becomes
+        (B, 3 L, H, W). Raises ValueError if the frame's channels or the state's size do not fit.
         """
         frame, (height, width) = self.fit(frame.contiguous())
         state = self.initial_state(frame) if state is None else state

@@ -136,13 +136,16 @@ class Misfit(torch.autograd.Function):
     @staticmethod
     def forward(ctx, bandwidths: torch.Tensor, guides: torch.Tensor, *taps: torch.Tensor) -> torch.Tensor:
         squares = guides.new_empty(len(guides), len(taps), BANDWIDTHS, *guides.shape[2:])
-        # a GPU is fastest with few large steps, a processor where a tap's planes stay in its cache
-        (squares_at_once if guides.is_cuda else squares_by_tap)(guides, taps, squares)
         ctx.save_for_backward(squares)
-        if guides.is_cuda:
+        if takes_large_steps(guides):
+            distances = torch.stack(taps, 1).sub_(guides[:, None]).square_()  # (B, taps, 9, h, w)
+            for group, planes in enumerate(distances.split(GUIDE_GROUPS, 2)):
+                torch.sum(planes, 2, out=squares[:, :, group])
             return (squares * bandwidths[:, None]).sum(2)
         misfit = guides.new_empty(len(guides), len(taps), *guides.shape[2:])
-        for index in range(len(taps)):
+        for index, tap in enumerate(taps):
+            for group, planes in enumerate((tap - guides).square_().split(GUIDE_GROUPS, 1)):
+                torch.sum(planes, 1, out=squares[:, index, group])
             torch.sum(squares[:, index] * bandwidths, 1, out=misfit[:, index])
         return misfit
 
@@ -151,7 +154,7 @@ class Misfit(torch.autograd.Function):
     def backward(ctx, gradient: torch.Tensor) -> tuple:
         (squares,) = ctx.saved_tensors
         nothing = (None,) * (squares.shape[1] + 1)
-        if squares.is_cuda:
+        if takes_large_steps(squares):
             return (squares * gradient[:, :, None]).sum(1), *nothing
         to_bandwidths = torch.zeros_like(squares[:, 0])
         for index in range(squares.shape[1]):
@@ -159,18 +162,9 @@ class Misfit(torch.autograd.Function):
         return to_bandwidths, *nothing
 
 
-def squares_by_tap(guides: torch.Tensor, taps: tuple[torch.Tensor, ...], squares: torch.Tensor) -> None:
-    """Writes each tap's squared distance from the guides, by group, to `squares`, (B, taps, BANDWIDTHS, h, w)."""
-    for index, tap in enumerate(taps):
-        for group, planes in enumerate((tap - guides).square_().split(GUIDE_GROUPS, 1)):
-            torch.sum(planes, 1, out=squares[:, index, group])
-
-
-def squares_at_once(guides: torch.Tensor, taps: tuple[torch.Tensor, ...], squares: torch.Tensor) -> None:
-    """The same as squares_by_tap, for all taps at once."""
-    distances = torch.stack(taps, 1).sub_(guides[:, None]).square_()  # (B, taps, 9, h, w)
-    for group, planes in enumerate(distances.split(GUIDE_GROUPS, 2)):
-        torch.sum(planes, 2, out=squares[:, :, group])
+def takes_large_steps(planes: torch.Tensor) -> bool:
+    """Whether few steps over all taps are best: on a GPU. In a processor, one tap's planes stay in the cache."""
+    return planes.is_cuda
 
 
 def tap_sum(weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Tensor:

@@ -1,5 +1,4 @@
-"""The training step as a CUDA graph: a GPU replays its thousands of small kernels, which Python launches far slower than
-they run."""
+"""The training step as a CUDA graph: the GPU replays thousands of small kernels, faster than Python can launch them."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ SHORT_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "6
 def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | None = None) -> argparse.Namespace:
     """A copy of the options in which everything is decided, under the same names.
 
-    albedo, cuda_graph, compile, channels_last, fused, recompute: booleans. precision: Lightning's name. num_workers: a number.
-    cache_dir: the folder of this dataset's decoded frames, None to decode every crop. (--accelerator, --devices and
-    --strategy are left to Lightning, which prints what it chose.)
+    albedo, cuda_graph, compile, channels_last, fused, recompute: booleans. precision: Lightning's name. num_workers: a
+    number. cache_dir: the folder of this dataset's decoded frames, None to decode every crop. (--accelerator, --devices
+    and --strategy are left to Lightning, which prints what it chose.)
 
     has_albedo: whether every scene has albedo. saved: the arguments of the checkpoint's Denoiser, if the run resumes.
     """

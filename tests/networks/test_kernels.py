@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from networks import kernels
 from networks.kernels import (
     BANDWIDTH_SCALES,
     COARSE_SHARES,
@@ -115,7 +116,9 @@ def test_the_sum_of_taps_has_the_gradient_of_its_formula(taps):
     assert torch.autograd.gradcheck(TapSum.apply, (weights, padded, taps))
 
 
-def test_the_misfit_has_the_gradient_of_its_formula():
+@pytest.mark.parametrize("large_steps", [False, True])
+def test_the_misfit_has_the_gradient_of_its_formula(monkeypatch, large_steps):
+    monkeypatch.setattr(kernels, "takes_large_steps", lambda planes: large_steps)
     generator = torch.Generator().manual_seed(0)
     bandwidths = torch.rand(2, 4, 3, 5, generator=generator, dtype=torch.double, requires_grad=True)
     guides, *taps = torch.rand(4, 2, 9, 3, 5, generator=generator, dtype=torch.double)
@@ -160,10 +163,12 @@ def test_shifted_planes_are_views_at_every_tap():
     assert views[1].flatten().tolist() == [0, 0, 1, 3, 3, 4]
 
 
-def test_the_misfit_without_a_gradient_is_the_same():
+def test_the_misfit_is_the_same_without_a_gradient_and_in_large_steps(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     bandwidths, guides = torch.rand(2, 4, 6, 8, generator=generator), torch.rand(2, 9, 6, 8, generator=generator)
     padded = torch.rand(2, 9, 8, 10, generator=generator)
     taps = shifted(padded, FINEST_TAPS, 6, 8)
     expected = misfit(bandwidths.clone().requires_grad_(), guides, taps)
     torch.testing.assert_close(misfit(bandwidths, guides, taps), expected.detach())
+    monkeypatch.setattr(kernels, "takes_large_steps", lambda planes: True)
+    torch.testing.assert_close(misfit(bandwidths.clone().requires_grad_(), guides, taps), expected)

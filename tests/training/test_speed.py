@@ -3,8 +3,13 @@
 import pytest
 import torch
 from support import QUICK, run_script
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from files import InputError
+from frames.channels import QUANTITIES
+from training import resolve as resolve_module
 from training import run
 from training.module import PLAIN, DenoisingModule, Speed
 from training.options import parse_options
@@ -85,6 +90,75 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
     arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 2, "--samples_per_epoch", 8]
     run.train(parse_options([str(a) for a in arguments]), [])
     assert steps == 8
+
+
+def filtering_window(device):
+    """A filtering network in training, and a batch of two windows, one without motion, on the device."""
+    torch.manual_seed(0)
+    speed = Speed(cuda_graph=True)
+    with torch.device(device):
+        module = DenoisingModule({"channels": (8, 12), "kernels": True}, 1e-3, loss="picture", speed=speed).train()
+        noisy, target, start = torch.rand(2, 3, 12, 64, 64), torch.rand(2, 3, 3, 64, 64), torch.rand(2, 7, 64, 64)
+    noisy[0, :, 10:] = QUANTITIES["motion"].missing
+    return module, [noisy, target, start]
+
+
+@pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="needs PyTorch with CUDA, though not a GPU")
+def test_nothing_of_a_recorded_step_is_copied_from_the_cpu():
+    """Such a copy cannot be recorded, nor a value be asked for. On made-up tensors, which are on no GPU."""
+
+    class NoCopies(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            result = function(*arguments, **(keywords or {}))
+            tensors = [x for x in tree_leaves((arguments, keywords, result)) if isinstance(x, torch.Tensor)]
+            assert function is not torch.ops.aten._local_scalar_dense.default, "a tensor's value was asked for"
+            assert {x.device.type for x in tensors if x.ndim} <= {"cuda"}, function
+            return result
+
+    with FakeTensorMode():
+        module, batch = filtering_window("cuda")
+        with NoCopies():
+            assert module.window_losses(*batch)["loss"].device.type == "cuda"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("step", [0, 1])  # with a second look at the first frame, and without
+def test_a_recorded_step_is_the_step(monkeypatch, step):
+    monkeypatch.setattr(DenoisingModule, "global_step", step)
+    found = []
+    module, batch = filtering_window("cuda")
+    for compute in (module.graphed, module.window_losses):  # an eager step before would tie gradients to its stream
+        for _ in range(2):
+            module.zero_grad()
+            losses = compute(*batch)
+            losses["loss"].backward()
+        found.append([losses["loss"].detach(), *(p.grad.clone() for p in module.parameters())])
+    for recorded, eager in zip(*found, strict=True):
+        assert torch.allclose(recorded, eager, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--cuda_graph", "on"), "there is no GPU"),
+        (("--cuda_graph", "on", "--compile", "on"), "--compile on takes its place"),
+        (("--cuda_graph", "on", "--recompute", "on"), "--recompute on keeps no activations"),
+    ],
+)
+def test_a_graph_that_cannot_be_is_refused_and_auto_does_without(monkeypatch, options, found):
+    monkeypatch.setattr(resolve_module, "on_gpu", lambda accelerator: found != "there is no GPU")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    with pytest.raises(InputError, match=f"--cuda_graph on: {found}"):
+        resolve(parse_options(["-", *options]))
+    assert not resolve(parse_options(["-", *options[2:]])).cuda_graph
+
+
+def test_a_graph_takes_the_place_of_compiling_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(resolve_module, "on_gpu", lambda accelerator: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    for network, graph in (("default", True), ("direct", False)):
+        settings = resolve(parse_options(["-", "--network", network]))
+        assert settings.cuda_graph == graph and settings.compile == (not graph and resolve_module.has_compiler())
 
 
 def test_every_switch_of_the_command_line_is_heard(small_dataset, tmp_path):
