@@ -19,6 +19,7 @@ from torch import nn
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
+from networks.completion import complete_frame, complete_window
 from networks.features import (
     FEATURES,
     MEANS,
@@ -54,8 +55,6 @@ from networks.kernels import (
     level_outputs,
     reach_of,
 )
-from networks.motion import estimate_motion
-from networks.recording import is_recording
 from networks.rows import row_blocks
 
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
@@ -75,6 +74,7 @@ class FilteringDenoiser(nn.Module):
     size, see kernels.diamond.
     """
 
+    complete_window = staticmethod(complete_window)
     inputs = MOTION_INPUTS  # what a frame holds
     required = PLAIN_INPUTS  # what its file must have
 
@@ -144,32 +144,8 @@ class FilteringDenoiser(nn.Module):
         return pad_to_multiple(within_limits(frame, self.inputs), self.multiple), tuple(frame.shape[-2:])
 
     def complete_frame(self, frame: torch.Tensor, state: State) -> torch.Tensor:
-        """The (B, 12, H, W) frame, with motion from networks/motion.py where it has none. H, W, state: as after fit."""
-        motion = frame[:, MOTION]
-        known = motion_is_known(motion)
-        may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
-        if may_ask and known.all():
-            return frame
-        with torch.no_grad():  # surfaces come with the frames, so there is nothing to learn from them
-            estimated = estimate_motion(state[-1][:, SURFACE], frame[:, SURFACES])
-        return with_motion(frame, motion.where(known, estimated))
-
-    @torch.no_grad()
-    def complete_window(self, frames: torch.Tensor) -> torch.Tensor:
-        """A (B, T, 12, H, W) window whose frames need no complete_frame: motion is estimated for all of them at once.
-
-        H, W: multiples of `multiple`. Without motion, the first frame gets 0: a history before it has the same camera.
-        """
-        shape = frames.shape[:2]
-        frames = within_limits(frames.flatten(0, 1), self.inputs)
-        motion = frames[:, MOTION]
-        known = motion_is_known(motion)  # (B T, 1, H, W)
-        if frames.device.type == "cpu" and known.all():
-            return frames.unflatten(0, shape)
-        surfaces = frames[:, SURFACES].unflatten(0, shape)
-        found = estimate_motion(surfaces[:, :-1].flatten(0, 1), surfaces[:, 1:].flatten(0, 1))
-        found = F.pad(found.unflatten(0, (shape[0], -1)), (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)  # (B T, 2, H, W)
-        return with_motion(frames, motion.where(known, found)).unflatten(0, shape)
+        """The (B, 12, H, W) frame, with an estimate of its motion where it has none. frame, state: as after fit."""
+        return complete_frame(frame, state[-1][:, SURFACE])
 
     def forward(
         self, frame: torch.Tensor, state: State | None = None, complete: bool = False

@@ -1,0 +1,45 @@
+"""Frames without motion get an estimate of it.
+
+Shapes: B sequences, T frames, H rows, W columns. A frame is (B, 12, H, W), of the quantities in MOTION_INPUTS.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from frames.channels import MOTION_INPUTS
+from networks.features import MOTION, SURFACES, with_motion, within_limits
+from networks.history import motion_is_known
+from networks.motion import estimate_motion
+from networks.recording import is_recording
+
+
+@torch.no_grad()  # surfaces come with the frames, so there is nothing to learn from them
+def complete_frame(frame: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
+    """The frame, and further colors, with motion from networks/motion.py where it has none.
+
+    then: (B, 7, H, W), the surfaces of the frame before. H, W: multiples of 2^LEVELS.
+    """
+    motion = frame[:, MOTION]
+    known = motion_is_known(motion)
+    may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
+    if may_ask and known.all():
+        return frame
+    return with_motion(frame, motion.where(known, estimate_motion(then, frame[:, SURFACES])))
+
+
+@torch.no_grad()
+def complete_window(frames: torch.Tensor) -> torch.Tensor:
+    """A (B, T, 12, H, W) window whose frames need no complete_frame: motion is estimated for all of them at once.
+
+    Without motion, the first frame gets 0: a history that training gives it has the same camera.
+    """
+    shape = frames.shape[:2]
+    frames = within_limits(frames.flatten(0, 1), MOTION_INPUTS)
+    motion = frames[:, MOTION]
+    known = motion_is_known(motion)  # (B T, 1, H, W)
+    if frames.device.type == "cpu" and known.all():
+        return frames.unflatten(0, shape)
+    surfaces = frames[:, SURFACES].unflatten(0, shape)
+    found = estimate_motion(surfaces[:, :-1].flatten(0, 1), surfaces[:, 1:].flatten(0, 1))
+    found = F.pad(found.unflatten(0, (shape[0], -1)), (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)  # (B T, 2, H, W)
+    return with_motion(frames, motion.where(known, found)).unflatten(0, shape)
