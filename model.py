@@ -240,6 +240,15 @@ def denoise(
 
 
 def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:
-    """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (3, H, W)."""
+    """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (3 L, H, W).
+
+    Of encoded radiance, so that what is too bright in one of them counts less, but as bright on the whole as the mean of
+    radiance. Further colors get the factors of the first, so that they still add up to it.
+    """
     share = earlier.samples / (earlier.samples + later.samples).clamp(min=1e-6)
-    return torch.lerp(later.image, earlier.image, share)
+    mean = torch.lerp(later.image, earlier.image, share)
+    encoded = (encode_radiance(estimate.image[:3]) for estimate in (later, earlier))
+    softer = decode_radiance(torch.lerp(*encoded, share))  # (3, H, W)
+    whole = (mean[:3].mean() / softer.mean()).nan_to_num(1.0).clamp(max=2.0)
+    factor = whole * torch.where(mean[:3] > 0, softer / mean[:3], 1)  # (3, H, W)
+    return mean * factor.repeat(len(mean) // 3, 1, 1)

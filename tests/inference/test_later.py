@@ -63,11 +63,17 @@ def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
     assert counts == sorted(counts, reverse=True), "the first frame has the most frames after it"
 
 
-def test_each_estimate_counts_by_its_samples():
-    one, other = torch.full((3, 1, 2), 1.0), torch.full((3, 1, 2), 5.0)
-    image = combined(Estimate(one, torch.tensor([[[1.0, 0.0]]])), Estimate(other, torch.tensor([[[3.0, 0.0]]])))
-    assert image[:, 0, 0].tolist() == [4.0] * 3
+def test_each_estimate_counts_by_its_samples_and_what_is_too_bright_for_less():
+    one, other = torch.full((6, 1, 3), 1.0), torch.full((6, 1, 3), 5.0)
+    one[:, 0, 2] = other[:, 0, 2] = 2.0
+    image = combined(Estimate(one, torch.tensor([[[1.0, 0.0, 1]]])), Estimate(other, torch.tensor([[[3.0, 0.0, 1]]])))
+    assert image.mean().item() == pytest.approx((4 + 5 + 2) / 3), "as bright as the mean of radiance"
     assert torch.isfinite(image).all(), "pixels of which no sample is trusted"
+    apart = image[0, 0] / image[0, 0, 2] * 2  # without what brightens all of it
+    assert apart[0].item() == pytest.approx((1 / 4 + 3 / 4 * 5**0.2) ** 5) and apart[1].item() == pytest.approx(5)
+    assert torch.equal(image[:3], image[3:])
+    nothing = Estimate(torch.zeros(3, 2, 2), torch.ones(1, 1, 1))
+    assert combined(nothing, nothing).abs().max() == 0
 
 
 class Dimmer(torch.nn.Module):
