@@ -242,8 +242,8 @@ def denoise(
 def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:
     """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (3 L, H, W).
 
-    Of encoded radiance, so that what is too bright in one of them counts less, but as bright on the whole as the mean of
-    radiance. Further colors get the factors of the first, so that they still add up to it.
+    Of encoded radiance, so that what is too bright in one of them counts less, but as bright on the whole as the mean
+    of radiance. Further colors get the factors of the first, so that they still add up to it.
     """
     share = earlier.samples / (earlier.samples + later.samples).clamp(min=1e-6)
     mean = torch.lerp(later.image, earlier.image, share)
