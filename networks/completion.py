@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS
+from networks.autoencoder import pad_to_multiple
 from networks.features import MOTION, SURFACES, with_motion, within_limits
 from networks.history import motion_is_known
-from networks.motion import estimate_motion
+from networks.motion import LEVELS, estimate_motion
 from networks.recording import is_recording
 
 
@@ -29,7 +30,7 @@ def complete_frame(frame: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def complete_window(frames: torch.Tensor) -> torch.Tensor:
-    """A (B, T, 12, H, W) window whose frames need no complete_frame: motion is estimated for all of them at once.
+    """A (B, T, 12, H, W) window, of any size, whose frames need no complete_frame: motion is estimated for all of them at once.
 
     Without motion, the first frame gets 0: a history that training gives it has the same camera.
     """
@@ -39,7 +40,8 @@ def complete_window(frames: torch.Tensor) -> torch.Tensor:
     known = motion_is_known(motion)  # (B T, 1, H, W)
     if frames.device.type == "cpu" and known.all():
         return frames.unflatten(0, shape)
-    surfaces = frames[:, SURFACES].unflatten(0, shape)
-    found = estimate_motion(surfaces[:, :-1].flatten(0, 1), surfaces[:, 1:].flatten(0, 1))
+    height, width = frames.shape[2:]
+    surfaces = pad_to_multiple(frames[:, SURFACES], 2**LEVELS).unflatten(0, shape)
+    found = estimate_motion(surfaces[:, :-1].flatten(0, 1), surfaces[:, 1:].flatten(0, 1))[..., :height, :width]
     found = F.pad(found.unflatten(0, (shape[0], -1)), (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)  # (B T, 2, H, W)
     return with_motion(frames, motion.where(known, found)).unflatten(0, shape)
