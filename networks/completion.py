@@ -30,9 +30,10 @@ def complete_frame(frame: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def complete_window(frames: torch.Tensor) -> torch.Tensor:
-    """A (B, T, 12, H, W) window, of any size, whose frames need no complete_frame: motion is estimated for all of them at once.
+    """A (B, T, 12, H, W) window, of any size, whose frames need no complete_frame.
 
-    Without motion, the first frame gets 0: a history that training gives it has the same camera.
+    Motion is estimated for all of them at once. Without motion, the first frame gets 0: a history that training gives
+    it has the same camera.
     """
     shape = frames.shape[:2]
     frames = within_limits(frames.flatten(0, 1), MOTION_INPUTS)
