@@ -5,8 +5,8 @@
 #   weights/make.sh DATASET default        # or fast
 #
 # To go on from weights that there are: CHECKPOINT=weights/default.safetensors LEARNING_RATE=8e-4 weights/make.sh ...
-# On a GPU, and where a command may take ten minutes only (PARTS: see below):
-#   PARTS=8 ROOMS=400 QUIET_ROOMS=240 PLAIN=240 EPOCHS=300 BATCH=32 SAMPLES=3200 \
+# On a GPU with 16 cores (PARTS: see below), about half an hour, and where a command may take ten minutes only, in three:
+#   PARTS=12 ROOMS=96 QUIET_ROOMS=48 PLAIN=96 EPOCHS=40 BATCH=32 SAMPLES=3200 \
 #       timeout -s TERM 580 weights/make.sh DATASET default
 #
 # DATASET/train and DATASET/val may hold other scenes as well.
