@@ -84,7 +84,7 @@ def step_rate(settings: argparse.Namespace, steps: int) -> float:
     def step() -> None:
         batch = data.on_after_batch_transfer(dict(next(batches)), 0)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = module.losses(module(batch["noisy"]), batch["target"])["loss"]
+            loss = module.batch_losses(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip)

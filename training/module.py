@@ -158,6 +158,16 @@ class DenoisingModule(pl.LightningModule):
         """The losses of a window's reconstruction. noisy, start: see forward."""
         return self.losses(self(noisy, start), target)
 
+    def batch_losses(self, batch: dict) -> dict[str, torch.Tensor]:
+        """window_losses of a training batch, from a CUDA graph if there is one."""
+        parts = [batch[name] for name in ("noisy", "target", "start") if name in batch]
+        return (self.graphed or self.window_losses)(*parts)
+
+    def on_fit_start(self) -> None:
+        """Does without a CUDA graph where several processes exchange gradients during the backward pass."""
+        if self.trainer.world_size > 1:
+            self.graphed = None
+
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
         """Mean PSNR and SSIM of (T, 3, H, W) linear radiance over the frames, in float32 like the losses."""
@@ -173,9 +183,7 @@ class DenoisingModule(pl.LightningModule):
 
         A loss that is not finite gets a gradient that is not: then all processes skip the step, not only this one.
         """
-        parts = [batch[name] for name in ("noisy", "target", "start") if name in batch]
-        graphed = self.graphed and self.trainer.world_size == 1  # several processes exchange gradients in between
-        losses = self.graphed(*parts) if graphed else self.window_losses(*parts)
+        losses = self.batch_losses(batch)
         self._log("train", losses, len(batch["noisy"]))
         self.loss_is_finite = torch.isfinite(losses["loss"].detach())
         return losses["loss"] * torch.where(self.loss_is_finite, 1.0, math.nan)

@@ -20,6 +20,7 @@ size="--frames 8 --width ${WIDTH:-256} --height ${HEIGHT:-144} --denoise_target"
 
 # A GPU waits while one core compiles each scene's kernels: in PARTS processes, a scene each, it has more to do.
 parts=${PARTS:-1}
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT # Ctrl-C does not reach what runs in the background
 render() { # render N SEED OPTIONS: N scenes, shared out among the parts, each with a seed of its own
     local number=$1 seed=$2 part pids=()
     shift 2
