@@ -53,7 +53,7 @@ def resolve_graph(options: argparse.Namespace) -> bool:
         if holds
     ]
     if options.cuda_graph == "on" and against:
-        raise InputError(f"--cuda_graph on: {against[0]}; leave one of them out")
+        raise InputError(f"--cuda_graph on: {against[0]}; leave --cuda_graph out")
     # colors predicted directly take some hundred kernels, which Python launches fast enough for
     return options.cuda_graph == "on" or (options.cuda_graph == "auto" and options.kernels == "on" and not against)
 
