@@ -36,11 +36,11 @@ from networks.features import (
 )
 from networks.history import (
     HISTORY,
-    MAX_WEIGHT,
     PER_COLOR,
     PREVIOUS,
     SURFACE,
     motion_is_known,
+    next_history,
     reproject,
     split_past,
     warp_hidden,
@@ -55,7 +55,7 @@ from networks.kernels import (
     level_outputs,
     reach_of,
 )
-from networks.rows import row_blocks
+from networks.rows import in_rows
 
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
 FINEST_OUTPUTS = level_outputs(len(FINEST_TAPS), True), EXTRAS  # of the head at full size
@@ -184,6 +184,7 @@ class FilteringDenoiser(nn.Module):
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
+        shade = self.shade(seen)
         decoded, hidden = self.network.decode(all_features(seen, self.dtype, self.network.memory_format)[None], hidden)
         heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
         finest = self.network.finest(decoded[-1])
@@ -194,21 +195,21 @@ class FilteringDenoiser(nn.Module):
         # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
         confidence, trust = torch.sigmoid(confidence + CONFIDENCE_BIAS), torch.sigmoid(trust + TRUST_BIAS)
         samples = torch.addcmul(earlier * trust, confidence, measured)  # (B, 6 L + 1, H, W)
-        finest_level = Level(samples, self.guides(seen))
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         previous = previous.clone()  # of `past`, which goes
-        del seen, past, earlier, measured, decoded, kernels, finest, extras
-        filtered = self.filter(finest_level, heads)  # (B, 6 L, H, W)
-        del finest_level, heads
-        parts = filtered, divisor, previous, validity, gate, mix, gain
-        rows = [blend(*(planes[:, :, top:end] for planes in parts)) for top, end in row_blocks(filtered)]
-        image = torch.cat(rows, 2) if len(rows) > 1 else rows[0]  # (B, 3 L, H, W)
+        del seen, past, earlier, measured, decoded, kernels, finest, extras, confidence, trust
+        guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
+        filtered = self.filter(Level(samples, guides), heads)  # (B, 6 L, H, W)
+        del guides, heads
+        blended = filtered, divisor, previous, validity, gate, mix, gain
+        left = divisor, samples, surface
 
-        # leave a history for the next frame
-        fade = MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
-        divided = image / (divisor if len(colors) == 1 else divisor.repeat(1, len(colors), 1, 1))
-        history = torch.cat((divided, samples * fade, surface), 1)  # (B, HISTORY, H, W)
+        def finish(top: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+            image = blend(*(planes[:, :, top:end] for planes in blended))
+            return image, next_history(image, *(planes[:, :, top:end] for planes in left))
+
+        image, history = in_rows(filtered, finish)  # (B, 3 L, H, W), (B, HISTORY, H, W)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
@@ -253,15 +254,13 @@ class FilteringDenoiser(nn.Module):
         return encode_radiance(image.clamp(min=1e-6)), state  # the gradient of the power is infinite at 0
 
     @torch.no_grad()
-    def guides(self, seen: Seen) -> torch.Tensor:
-        """What kernels should not blur across, (B, 9, H, W): surfaces, and shading.
+    def shade(self, seen: Seen) -> torch.Tensor:
+        """The shading that kernels should not blur across, (B, 1, H, W).
 
-        Shading is that of the previous image, and where there is none, what this frame's samples suggest.
+        That of the previous image, and where there is none, what this frame's samples suggest.
         """
-        divided, depth, normal, albedo, has_albedo, past, validity = seen
-        previous = encode_radiance(past[:, PREVIOUS].mean(1, keepdim=True))
-        shade = torch.lerp(rough_shading(divided), previous, validity)  # (B, 1, H, W)
-        return torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
+        previous = encode_radiance(seen.past[:, PREVIOUS].mean(1, keepdim=True))
+        return torch.lerp(rough_shading(seen.divided), previous, seen.validity)
 
     def filter(self, finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
         """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""

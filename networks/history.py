@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
 from networks.motion import pixel_grid, warp
-from networks.rows import row_blocks
+from networks.rows import in_rows
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
@@ -62,12 +62,12 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     planes = history.flatten(2)  # (B, HISTORY, N)
     x, y = pixel_grid(motion)
     places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
-    blocks = [
-        fetch(planes, history.shape[-2:], places[:, :, top:end].flatten(2), surface[:, :, top:end].flatten(2))
-        for top, end in row_blocks(motion)
-    ]
-    found, kept = (torch.cat(part, 2) for part in zip(*blocks, strict=True))  # (B, 10, N), (B, 1, N)
-    return found.unflatten(2, motion.shape[-2:]), kept.clamp(max=1).unflatten(2, motion.shape[-2:])
+
+    def fetch_rows(top: int, end: int) -> tuple[torch.Tensor, ...]:
+        rows = places[:, :, top:end].flatten(2), surface[:, :, top:end].flatten(2)
+        return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, history.shape[-2:], *rows))
+
+    return in_rows(motion, fetch_rows)
 
 
 def fetch(
@@ -90,7 +90,21 @@ def fetch(
             share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
             share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, n)
             total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
-    return total / kept.clamp(min=1e-4), kept
+    return total / kept.clamp(min=1e-4), kept.clamp(max=1)
+
+
+def next_history(
+    image: torch.Tensor, divisor: torch.Tensor, samples: torch.Tensor, surface: torch.Tensor
+) -> torch.Tensor:
+    """What a frame leaves for the next, (B, HISTORY, H, W).
+
+    image: (B, 3 L, H, W). divisor: (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums
+    and weight. surface: (B, 7, H, W).
+    """
+    fade = MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
+    colors = image.shape[1] // 3
+    divided = image / (divisor if colors == 1 else divisor.repeat(1, colors, 1, 1))
+    return torch.cat((divided, samples * fade, surface), 1)
 
 
 def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tensor, stride: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from networks.recording import is_recording
-from networks.rows import row_blocks
+from networks.rows import in_rows
 
 COARSE_TAPS = 9  # logits, for 3x3 pixels of the coarser result, of which each pixel takes the nearest 2x2
 COARSE_SHARES = 0.25, 0.75  # of the farther and the nearer of two coarser pixels, along an axis: linear interpolation
@@ -201,17 +201,14 @@ def filter_level(level: Level, head: torch.Tensor, taps: Taps, coarser: Level | 
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """
-    results = [
-        filter_rows(
-            [rows_with_margin(planes, top, end, reach_of(taps)) for planes in level],
-            [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()],
-            level.guides[:, :, top:end],
-            F.pixel_shuffle(head[:, :, top // patch : end // patch], patch).float(),
-            taps,
-        )
-        for top, end in row_blocks(level.guides)
-    ]
-    return torch.cat(results, 2) if len(results) > 1 else results[0]
+
+    def rows(top: int, end: int) -> tuple[torch.Tensor]:
+        own = [rows_with_margin(planes, top, end, reach_of(taps)) for planes in level]
+        above = [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()]
+        outputs = F.pixel_shuffle(head[:, :, top // patch : end // patch], patch).float()
+        return (filter_rows(own, above, level.guides[:, :, top:end], outputs, taps),)
+
+    return in_rows(level.guides, rows)[0]
 
 
 def filter_rows(

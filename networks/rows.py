@@ -1,6 +1,6 @@
 """Work on a few rows of a picture at a time, so that what is between the steps stays in the processor's cache."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -18,3 +18,20 @@ def row_blocks(planes: torch.Tensor) -> Iterator[tuple[int, int]]:
     if planes.is_cuda or torch.is_grad_enabled() or is_recording():
         return iter([(0, height)])
     return ((top, min(top + ROWS, height)) for top in range(0, height, ROWS))
+
+
+def in_rows(planes: torch.Tensor, work: Callable[[int, int], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+    """What `work` gives for all rows of (..., h, w) planes, from block to block.
+
+    work: from the first row and the row after the last to tensors (B, C, rows, w). Each block goes at once to where it
+    stays: to keep them all and join them in the end would take twice the memory.
+    """
+    height, wholes = planes.shape[-2], ()
+    for top, end in row_blocks(planes):
+        parts = work(top, end)
+        if end - top == height:
+            return parts
+        wholes = wholes or [part.new_empty(*part.shape[:2], height, part.shape[3]) for part in parts]
+        for whole, part in zip(wholes, parts, strict=True):
+            whole[:, :, top:end] = part
+    return tuple(wholes)
