@@ -16,7 +16,8 @@ from frames.exr import load_noisy, load_target
 from frames.radiance import luminance
 from frames.sequences import Frame, Sequence
 from networks.history import motion_is_known
-from networks.motion import LEVELS, estimate_motion, features_of, pixel_grid, warp
+from networks.motion import LEVELS, estimate_motion, features_of
+from networks.warping import pixel_grid, warp
 
 MOST_PAIRS = 3  # of each scene
 SURFACE = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))

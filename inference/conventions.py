@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 from files import InputError
 from frames.channels import QUANTITIES
-from networks.motion import LARGEST_DIFFERENCE, features_of, pixel_grid
+from networks.motion import LARGEST_DIFFERENCE, features_of
+from networks.warping import pixel_grid
 
 WORDS = {"leads": ("previous", "next"), "x": ("right", "left"), "y": ("down", "up"), "unit": ("pixels", "fractions")}
 MISSING = QUANTITIES["motion"].missing

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from inference.conventions import MISSING
 from networks.autoencoder import pad_to_multiple
-from networks.motion import LEVELS, estimate_motion, warp
+from networks.motion import LEVELS, estimate_motion
+from networks.warping import warp
 
 NORMAL = slice(1, 4)
 DEPTH_TOLERANCE = 0.05  # relative; surfaces that differ more are not the same

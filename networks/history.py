@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
-from networks.motion import pixel_grid, warp
 from networks.rows import in_rows
+from networks.warping import pixel_grid, warp
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance

@@ -10,7 +10,7 @@ import torch
 from networks.filtering import FilteringDenoiser
 from networks.history import WEIGHT
 from networks.kernels import Level
-from networks.motion import pixel_grid
+from networks.warping import pixel_grid
 
 
 def inspect(denoiser: FilteringDenoiser, frames: torch.Tensor) -> dict[str, torch.Tensor]:

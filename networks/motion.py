@@ -1,9 +1,9 @@
 """Motion estimated from the surfaces that two frames show, for renderers that write none.
 
 The method of Lucas and Kanade (1981) over a pyramid: at each level, the motion that best explains the difference of two
-frames in log depth, normal and albedo, in a window around every pixel. These buffers have no noise, so this finds the
-motion to a fraction of a pixel. Where a window shows nothing to hold on to (the middle of a wall), the motion of what
-is around it is taken; along a flat surface, being a little off does no harm.
+frames in log depth, normal and albedo. First at the coarse levels, in a window around every pixel, then that of a
+camera in a scene at rest (networks/camera.py), then at the fine levels, for what moves by itself, in windows again.
+These buffers have no noise, so this finds the motion to a tenth of a pixel.
 
 Shapes: B sequences, H rows, W columns, multiples of 2^LEVELS. Motion is in pixels, as networks/history.py has it.
 """
@@ -11,25 +11,47 @@ Shapes: B sequences, H rows, W columns, multiples of 2^LEVELS. Motion is in pixe
 import torch
 import torch.nn.functional as F
 
+from networks.camera import at_rest_unless_better, fit_to_motion, fit_to_pictures, motion_of, nearness, ways_to_move
+from networks.warping import blurred, box_mean, enlarge, gradients, warp
+
 LEVELS = 5  # halvings; the coarsest level finds motion of up to about 60 pixels
-ITERATIONS = 2  # at each level
+COARSE = 3  # levels, before the camera's motion is fitted
+ITERATIONS = 2  # in windows, at each level
+CAMERA_ITERATIONS = 4, 6, 3  # from the last of the coarse levels on
 WINDOW, SPREAD = 4, 8  # pixels to each side: of the window, and over which sure motion spreads to its surroundings
 STEADINESS = 3e-3  # squared gradient of the features, below which a pixel tells little
 LARGEST_DIFFERENCE = 0.2  # of a feature; larger ones are occlusions, and should not pull harder
+CLEARLY = 1.5, 0.02  # factor and amount by which more must differ along the camera's motion than along another
 DEPTH_SCALE, ALBEDO_SCALE = 0.5, 2.0  # of log depth and albedo among the features; that of normals is 1
 
 
 def estimate_motion(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
     """The motion, (B, 2, H, W), from `now` back to `then`: (B, 7, H, W) depth, normal, albedo of successive frames."""
-    # from half size on, which is fine enough for history
-    pyramid = [(F.avg_pool2d(features_of(then), 2), F.avg_pool2d(features_of(now), 2))]
-    for _ in range(LEVELS - 1):
-        pyramid.append(tuple(F.avg_pool2d(planes, 2) for planes in pyramid[-1]))
-    motion = now.new_zeros(now.shape[0], 2, *pyramid[-1][1].shape[2:])
-    for level, (before, after) in enumerate(pyramid[::-1]):
+    # pyramids, coarsest level first: to half size, which is fine enough for history
+    pyramids = (pyramid(features_of(surface)) for surface in (then, now))
+    frames = [(blurred(a), blurred(b)) for a, b in zip(*pyramids, strict=True)]
+    near = pyramid(nearness(now[:, :1]))
+
+    # anything that moves, roughly
+    motion = now.new_zeros(now.shape[0], 2, *near[0].shape[2:])
+    for level in range(COARSE):
         motion = enlarge(motion) if level else motion
-        motion = refine(motion, before, after)
-    return enlarge(motion)
+        motion = refined(motion, torch.zeros_like(motion), *frames[level])
+
+    # the camera; by normals and albedo, since depth changes as it moves
+    fit = fit_to_motion(near[COARSE - 1], motion)
+    for level, iterations in enumerate(CAMERA_ITERATIONS, COARSE - 1):
+        pictures = [planes[:, 1:] for planes in frames[level]]
+        fit = fit_to_pictures(fit, near[level], *pictures, iterations)
+    fit = at_rest_unless_better(fit, near[-1], *pictures)
+
+    # what moves by itself
+    for level in range(COARSE, LEVELS):
+        camera = motion_of(fit, ways_to_move(near[level]))
+        motion = refined(enlarge(motion) if level > COARSE else camera, camera, *frames[level])
+    factor, amount = CLEARLY
+    by_itself = difference(camera, *frames[-1]) > factor * difference(motion, *frames[-1]) + amount
+    return enlarge(motion.where(by_itself, camera))
 
 
 def features_of(surface: torch.Tensor) -> torch.Tensor:
@@ -38,13 +60,20 @@ def features_of(surface: torch.Tensor) -> torch.Tensor:
     return torch.cat((DEPTH_SCALE * torch.log(depth.clamp(min=1e-3)), normal, ALBEDO_SCALE * albedo), 1)
 
 
-def enlarge(motion: torch.Tensor) -> torch.Tensor:
-    """Motion of a level to that of the next finer one: twice the size, twice the pixels."""
-    return 2 * F.interpolate(motion, scale_factor=2.0, mode="bilinear", align_corners=False)
+def pyramid(planes: torch.Tensor) -> list[torch.Tensor]:
+    """(B, C, H, W) planes at LEVELS smaller sizes, each half the next, smallest first."""
+    levels = []
+    for _ in range(LEVELS):
+        planes = F.avg_pool2d(planes, 2)
+        levels.append(planes)
+    return levels[::-1]
 
 
-def refine(motion: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-    """A level's motion, (B, 2, h, w), improved by what (B, 7, h, w) features of two frames say."""
+def refined(motion: torch.Tensor, usual: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """A level's motion, (B, 2, h, w), improved by what (B, 7, h, w) features of two frames say.
+
+    Where a window shows nothing to hold on to, what is around it decides how far to depart from the usual motion.
+    """
     for _ in range(ITERATIONS):
         # gradient of the earlier frame where the motion leads, and what it leaves unexplained
         warped = warp(then, motion)
@@ -59,42 +88,11 @@ def refine(motion: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch
         motion = motion + step.clamp(-1, 1)
     # sure motion spreads
     sureness = xx + yy - 2 * STEADINESS + 1e-5
-    spread = box_mean(torch.cat((motion * sureness, sureness), 1), SPREAD)
-    return spread[:, :2] / spread[:, 2:]
+    spread = box_mean(torch.cat(((motion - usual) * sureness, sureness), 1), SPREAD)
+    return usual + spread[:, :2] / spread[:, 2:]
 
 
-def gradients(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Central differences of (B, C, h, w) planes along x and along y."""
-    padded = F.pad(planes, (1, 1, 1, 1), mode="replicate")
-    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
-    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    return across / 2, down / 2
-
-
-def box_mean(planes: torch.Tensor, radius: int) -> torch.Tensor:
-    """The mean of (B, C, h, w) planes over squares of 2 radius + 1 pixels; outside the picture nothing counts."""
-    size = 2 * radius + 1
-    for kernel, margin in (((1, size), (0, radius)), ((size, 1), (radius, 0))):
-        planes = F.avg_pool2d(planes, kernel, 1, margin, count_include_pad=False)
-    return planes
-
-
-def pixel_grid(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The column x and row y of every pixel of (..., H, W) planes, each (H, W)."""
-    height, width = planes.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=planes.device), torch.arange(width, device=planes.device), indexing="ij"
-    )
-    return x, y
-
-
-def warp(planes: torch.Tensor, motion: torch.Tensor, outside: str = "border") -> torch.Tensor:
-    """(B, C, h, w) planes fetched bilinearly along (B, 2, h, w) motion, in their own pixels.
-
-    outside: what is beyond the edge, as F.grid_sample names it: "border" or "zeros".
-    """
-    height, width = planes.shape[-2:]
-    x, y = pixel_grid(planes)
-    # grid_sample counts from -1 to 1 between the outer edges of the picture
-    grid = torch.stack((((x + motion[:, 0]) * 2 + 1) / width - 1, ((y + motion[:, 1]) * 2 + 1) / height - 1), -1)
-    return F.grid_sample(planes, grid, mode="bilinear", padding_mode=outside, align_corners=False)
+def difference(motion: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """How much features differ along the motion, in the mean around each pixel: (B, 1, h, w)."""
+    rest = (now - warp(then, motion)).abs().clamp(max=LARGEST_DIFFERENCE)
+    return box_mean(rest.sum(1, keepdim=True), WINDOW)

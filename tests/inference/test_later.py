@@ -18,9 +18,10 @@ DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motio
 
 
 def sequence(frames=4, height=32, width=64):
-    """Frames without motion, of a wall in front of the camera."""
+    """Frames without motion, of a textured wall in front of a camera at rest."""
     planes = torch.rand(frames, 12, height, width, generator=torch.Generator().manual_seed(0))
     planes[:, DEPTH : DEPTH + 4] = torch.tensor([2.0, 0, 0, 1])[:, None, None]
+    planes[:, DEPTH + 4 : MOTION] = planes[0, DEPTH + 4 : MOTION].clone()
     planes[:, MOTION:] = MISSING
     return planes
 

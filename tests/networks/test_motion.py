@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from networks.motion import LEVELS, box_mean, estimate_motion
+from networks.motion import LEVELS, estimate_motion
+from networks.warping import box_mean
 
 
 def textured_wall(height=96, width=128, seed=0):
