@@ -14,8 +14,8 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
 from inference.brightness import Brightness
-from inference.later import turned_around
-from model import Refinement, denoise, estimates
+from inference.later import estimates_in_mirror, turned_around
+from model import Refinement, denoise
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
 from training.checkpoints import load_denoiser
@@ -118,7 +118,7 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
         if direction == "both":
             pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
             turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
-            found, brightness = list(estimates(denoiser, turned)), Brightness()
+            found, brightness = list(estimates_in_mirror(denoiser, turned)), Brightness()
             for frame, estimate in found:
                 brightness.add(frame, estimate.image)
             later, curve = iter([estimate for _, estimate in found[::-1]]), brightness.curve

@@ -1,12 +1,13 @@
-"""What later frames tell of each frame: the network's estimates of a sequence in reverse order.
+"""What later frames tell of each frame: the network's estimates of a sequence in reverse order, seen in a mirror.
 
-These are made first, last frame first, and wait in a temporary file until their frames are due.
+In a mirror, because what the network errs by there is a little different, and partly cancels. These estimates are made
+first, last frame first, and wait in a temporary file until their frames are due.
 Shapes: C input channels, H rows, W columns; L colors, mostly 1.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -41,6 +42,23 @@ def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple
     return frame
 
 
+def mirrored(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
+    """The (C, H, W) frame with left and right exchanged. Normals stay: they are the world's, not the picture's."""
+    frame = frame.flip(-1)
+    if "motion" in inputs:
+        frame[first_channel(inputs, "motion")] *= -1  # what is missing is so by its size
+    return frame
+
+
+def estimates_in_mirror(
+    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None
+) -> Iterator[tuple[torch.Tensor, Estimate]]:
+    """As model.estimates, but the network sees mirrored frames."""
+    inputs = denoiser.inputs
+    for frame, (image, samples) in estimates(denoiser, (mirrored(frame, inputs) for frame in frames), step):
+        yield mirrored(frame, inputs), Estimate(image.flip(-1), samples.flip(-1))
+
+
 @contextmanager
 def refinement(
     denoiser: Denoiser,
@@ -63,7 +81,7 @@ def refinement(
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
-        for frame, (image, samples) in estimates(denoiser, prefetch(frames), step):
+        for frame, (image, samples) in estimates_in_mirror(denoiser, prefetch(frames), step):
             planes = torch.cat((image, samples.expand(1, *image.shape[1:])))  # (3 L + 1, H, W)
             try:
                 file.write(planes.contiguous().numpy().data)

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
 from inference.conventions import MISSING
-from inference.later import refinement, turned_around
-from model import Denoiser, Estimate, combined, denoise, estimates, make_denoiser
+from inference.later import estimates_in_mirror, mirrored, refinement, turned_around
+from model import Denoiser, Estimate, combined, denoise, make_denoiser
 
 DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
 
@@ -39,22 +39,23 @@ def later(denoiser, frames, folder, step=None, brightness="on"):
 
 
 @pytest.mark.parametrize("make", [network, lambda: Denoiser((8, 10)).eval()], ids=["history", "direct"])
-def test_the_sequence_in_reverse_gives_the_same_images_in_reverse(make, tmp_path):
+def test_the_sequence_in_reverse_and_mirrored_gives_the_same_images(make, tmp_path):
     denoiser, frames = make(), list(sequence())
     if isinstance(denoiser, Denoiser):
         frames = [frame[:7] for frame in frames]
     with later(denoiser, frames[::-1], tmp_path) as found:
         one = [image for _, image in denoise(denoiser, frames, refinement=found)]
-    with later(denoiser, frames, tmp_path) as found:
-        other = [image for _, image in denoise(denoiser, frames[::-1], refinement=found)]
+    reverse = [mirrored(frame, denoiser.inputs) for frame in frames[::-1]]
+    with later(denoiser, reverse[::-1], tmp_path) as found:
+        other = [image for _, image in denoise(denoiser, reverse, refinement=found)]
     for a, b in zip(one, other[::-1], strict=True):
-        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6), "the curves miss one frame each, another one"
+        assert torch.allclose(a, b.flip(-1), rtol=1e-3, atol=1e-6), "the curves miss one frame each, another one"
     assert not torch.allclose(one[0], next(image for _, image in denoise(denoiser, frames)), atol=1e-4)
 
 
 def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
     denoiser, frames = network(), list(sequence())
-    expected = [found for _, found in estimates(denoiser, frames[::-1])][::-1]
+    expected = [found for _, found in estimates_in_mirror(denoiser, frames[::-1])][::-1]
     with later(denoiser, frames[::-1], tmp_path) as found:
         found = list(found.later)
         assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
@@ -62,6 +63,22 @@ def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
         assert torch.equal(image, wanted_image) and torch.equal(samples, wanted_samples)
     counts = [float(samples.mean()) for _, samples in found]
     assert counts == sorted(counts, reverse=True), "the first frame has the most frames after it"
+
+
+def test_a_mirror_exchanges_left_and_right_and_what_moves_left_and_right():
+    frame = sequence(1)[0]
+    frame[MOTION:] = torch.tensor([3.0, 2.0])[:, None, None]
+    found = mirrored(frame, MOTION_INPUTS)
+    assert torch.equal(found[:MOTION], frame[:MOTION].flip(-1))
+    assert torch.equal(found[MOTION:, 0, 0], torch.tensor([-3.0, 2.0]))
+    assert torch.equal(mirrored(found, MOTION_INPUTS), frame)
+    assert torch.equal(mirrored(frame[:7], PLAIN_INPUTS), frame[:7].flip(-1))
+
+
+def test_in_a_mirror_the_frames_come_back_as_they_were(tmp_path):
+    frames = list(sequence())
+    for frame, (given, estimate) in zip(frames, estimates_in_mirror(network(), frames), strict=True):
+        assert torch.equal(frame, given) and estimate.image.shape == (3, 32, 64)
 
 
 def test_each_estimate_counts_by_its_samples_and_what_is_too_bright_for_less():
@@ -79,6 +96,8 @@ def test_each_estimate_counts_by_its_samples_and_what_is_too_bright_for_less():
 
 class Dimmer(torch.nn.Module):
     """Instead of a network: gives the frame's radiance times a factor."""
+
+    inputs = MOTION_INPUTS
 
     def __init__(self, factor):
         super().__init__()
