@@ -13,7 +13,7 @@ from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import decode_radiance, encode_radiance, local_mean
-from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
+from networks.autoencoder import RecurrentAutoencoder, State, mirrored, pad_to_multiple
 from networks.features import within_limits
 from networks.filtering import FilteringDenoiser
 
@@ -68,6 +68,8 @@ class Denoiser(nn.Module):
         self.multiple = max(self.network.multiple, *means, 1)  # all are powers of two
         if means:
             nn.init.zeros_(self.network.output.weight)  # training starts without a correction
+
+    smallest = 1  # pixels; see `grown`
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -201,7 +203,7 @@ def estimates(
     step, state = step or denoiser, None
     for count, frame in enumerate(frames, 1):
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
-            planes = frame[None].to(device)
+            planes = grown(frame, denoiser)[None].to(device)
             if state is None and hasattr(denoiser, "second_look"):
                 _, state = step(planes, state)
                 planes, state = denoiser.second_look(planes, state)
@@ -210,7 +212,13 @@ def estimates(
                 samples = denoiser.sample_counts(state)[0, :, : frame.shape[1], : frame.shape[2]]
             else:
                 samples = torch.full((1, 1, 1), float(count))
-        yield frame, Estimate(image[0].cpu(), samples.cpu())
+        yield frame, Estimate(image[0, :, : frame.shape[1], : frame.shape[2]].cpu(), samples.cpu())
+
+
+def grown(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.Tensor:
+    """A (C, H, W) frame, mirrored at its last row and column until both sides have the denoiser's `smallest` length."""
+    height, width = (max(denoiser.smallest - extent, 0) for extent in frame.shape[1:])
+    return mirrored(mirrored(frame, 1, height), 2, width) if height or width else frame
 
 
 class Refinement(NamedTuple):

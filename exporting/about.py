@@ -19,7 +19,7 @@ def about(step: NamedStep, precision: str) -> dict[str, str]:
     """The texts by name; `frame` and `state` are JSON objects with an entry for each input, in order.
 
     frame: the channels' names in this project's EXR files, in order, the unit, and what stands for the quantity where
-    there is none, null if it must be there. state: channels, stride, multiple and NumPy type.
+    there is none, null if it must be there. state: channels, stride, multiple and NumPy type. smallest: of model.grown.
     """
     # what goes in: the frame, and the state
     frame = {
@@ -40,6 +40,7 @@ def about(step: NamedStep, precision: str) -> dict[str, str]:
     return {
         "frame": json.dumps(frame),
         "state": json.dumps(state),
+        "smallest": json.dumps(step.denoiser.smallest),
         "image": "(1, 3, height, width) float32 linear radiance, R G B",
         "first_frame": FIRST_FRAME + (SECOND_LOOK if step.looks_twice else ""),
         "next_frame": "The output next_NAME is the input NAME of the next frame.",

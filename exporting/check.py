@@ -11,7 +11,7 @@ import torch
 from exporting.formats import Arrays
 from exporting.step import IMAGE, SECOND_LOOK, NamedStep
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
-from model import denoise
+from model import denoise, grown
 
 SIZES = (45, 70), (64, 96)  # (H, W) of the made-up sequences: one that is padded, one that is not
 LENGTH = 5  # frames of a made-up sequence
@@ -37,6 +37,8 @@ def denoise_by(
     """model.denoise by an exported file: yields the (3, H, W) image of each (C, H, W) frame."""
     state = None
     for frame in frames:
+        height, width = frame.shape[1:]
+        frame = grown(frame, step.denoiser)
         inputs = {name: planes[None] for name, planes in split_planes(frame.numpy(), step.denoiser.inputs).items()}
         looks = [False, True] if state is None and step.looks_twice else [False]
         state = state or {name: part.numpy() for name, part in step.first_state(*frame.shape[1:]).items()}
@@ -44,7 +46,7 @@ def denoise_by(
             flag = {SECOND_LOOK: np.array(second_look)} if step.looks_twice else {}
             outputs = run(inputs | flag | state)
             state = {name: outputs[step.next_name(name)] for name in step.state_names}
-        yield outputs[IMAGE][0]
+        yield outputs[IMAGE][0, :, :height, :width]
 
 
 def made_up_frames(inputs: tuple[str, ...], size: tuple[int, int]) -> list[torch.Tensor]:

@@ -77,6 +77,7 @@ class FilteringDenoiser(nn.Module):
     complete_window = staticmethod(complete_window)
     inputs = MOTION_INPUTS  # what a frame holds
     required = PLAIN_INPUTS  # what its file must have
+    smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.grown
 
     def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2):
         super().__init__()

@@ -97,7 +97,7 @@ def test_each_estimate_counts_by_its_samples_and_what_is_too_bright_for_less():
 class Dimmer(torch.nn.Module):
     """Instead of a network: gives the frame's radiance times a factor."""
 
-    inputs = MOTION_INPUTS
+    inputs, smallest = MOTION_INPUTS, 1
 
     def __init__(self, factor):
         super().__init__()

@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from inference.tiling import denoise_in_tiles
-from model import denoise
+from model import Denoiser, denoise, grown
 from networks import filtering
 from networks.filtering import FilteringDenoiser
 from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
@@ -84,7 +85,10 @@ def test_motion_is_completed_only_where_it_is_missing(denoiser):
 @pytest.mark.parametrize("size", [(32, 64), (16, 24), (37, 50)])
 def test_a_window_completed_at_once_is_what_its_frames_are_one_by_one(denoiser, size):
     frames = scene(4, *size)
-    frames[:, 0, 4:7] = torch.nn.functional.normalize(torch.rand(4, 3, *size), dim=1)  # something that seems to move
+    wall = torch.rand(1, 3, size[0] // 4, size[1] // 4, generator=torch.Generator().manual_seed(0)) - 0.5
+    wall = F.normalize(F.interpolate(wall, size=(size[0], size[1] + 4), mode="bicubic"), dim=1)[0]
+    for index in range(4):  # the camera turns by a pixel a frame
+        frames[index, 0, 4:7] = wall[:, :, index : index + size[1]]
     frames[:, :, 10:] = 3.0
     frames[2] = leave_out(frames, "motion")[2]
     window = denoiser.complete_window(frames.transpose(0, 1)).transpose(0, 1)  # (T, 1, 12, H, W)
@@ -97,7 +101,7 @@ def test_a_window_completed_at_once_is_what_its_frames_are_one_by_one(denoiser, 
         image, state = denoiser(frame, state)
         if size == (32, 64):  # others are padded, and the padding of this motion is not what would be estimated there
             given, completed = denoiser(whole, completed, complete=True)
-            assert torch.allclose(given, image, atol=1e-6)
+            assert torch.allclose(given, image, atol=1e-4)
     nowhere = denoiser.complete_window(leave_out(frames, "motion").transpose(0, 1))
     assert nowhere[:, 0, 10:].abs().max() == 0  # a history that training gives it has the same camera
 
@@ -214,3 +218,15 @@ def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser
     assert first.mean() < 0.5 * second.mean()  # not a share of the beauty
     tiled = denoise(denoiser, list(grouped[:, 0]), lambda frame, state: denoise_in_tiles(denoiser, frame, state, 16))
     assert torch.allclose(torch.stack([image for _, image in tiled]), images, rtol=1e-4, atol=1e-5)
+
+
+def test_small_pictures_are_mirrored_for_networks_that_need_it():
+    frame = torch.arange(12.0 * 3 * 50).reshape(12, 3, 50)
+    denoiser = FilteringDenoiser((8, 10))
+    found = grown(frame, denoiser)
+    assert found.shape == (12, 64, 64) and torch.equal(found[:, :3, :50], frame)
+    assert torch.equal(found[:, 3:5, :50], frame[:, [1, 0]]), "mirrored at the last row"
+    assert torch.equal(found[:, :3, 50:], frame[:, :, 35:49].flip(2)), "and at the last column"
+    assert grown(frame, Denoiser((8, 10))) is frame and grown(found, denoiser) is found
+    images = [image for _, image in denoise(denoiser.eval(), [frame, frame])]
+    assert all(image.shape == (3, 3, 50) for image in images)
