@@ -97,11 +97,11 @@ def test_a_window_completed_at_once_is_what_its_frames_are_one_by_one(denoiser, 
     for index, (frame, whole) in enumerate(zip(frames, window, strict=True)):
         if index == 2:
             alone = denoiser.complete_frame(denoiser.fit(frame)[0], state)[..., : size[0], : size[1]]
-            assert torch.allclose(alone, whole, atol=1e-6)
+            assert torch.allclose(alone, whole, atol=1e-3)  # of a pixel
         image, state = denoiser(frame, state)
         if size == (32, 64):  # others are padded, and the padding of this motion is not what would be estimated there
             given, completed = denoiser(whole, completed, complete=True)
-            assert torch.allclose(given, image, atol=1e-4)
+            assert torch.allclose(given, image, atol=1e-3)
     nowhere = denoiser.complete_window(leave_out(frames, "motion").transpose(0, 1))
     assert nowhere[:, 0, 10:].abs().max() == 0  # a history that training gives it has the same camera
 
