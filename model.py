@@ -221,15 +221,18 @@ def grown(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.
     return mirrored(mirrored(frame, 1, height), 2, width) if height or width else frame
 
 
+Finish = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 class Refinement(NamedTuple):
     """What makes the images of a sequence better than its frames one by one do (inference/later.py).
 
-    later: what the frames after each frame say of it, first frame first; None: nothing. brightness: from a (C, H, W)
-    frame and its (3, H, W) image to the image with its brightness mended; called for every frame in turn.
+    later: what the frames after each frame say of it, first frame first; None: nothing. finish: from a (C, H, W) frame
+    and its (3, H, W) image to the image with brightness and rims mended; called for every frame in turn.
     """
 
     later: Iterator[Estimate] | None
-    brightness: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    finish: Finish
 
 
 def denoise(
@@ -243,7 +246,7 @@ def denoise(
         image = estimate.image
         if refinement is not None:
             image = image if refinement.later is None else combined(estimate, next(refinement.later))
-            image = refinement.brightness(frame, image)
+            image = refinement.finish(frame, image)
         yield frame, image
 
 

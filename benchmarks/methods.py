@@ -14,7 +14,7 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
 from inference.brightness import Brightness
-from inference.later import estimates_in_mirror, turned_around
+from inference.later import estimates_in_mirror, finish, turned_around
 from model import Refinement, denoise
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
@@ -114,7 +114,7 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
             stacked = frame.without(*without)
             stacked[:3] = frame.radiance(spp)
             planes.append(stacked[:channels])
-        refinement = Refinement(None, Brightness().mended)
+        refinement = Refinement(None, finish(denoiser.inputs, Brightness().mended))
         if direction == "both":
             pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
             turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
@@ -122,7 +122,7 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
             for frame, estimate in found:
                 brightness.add(frame, estimate.image)
             later, curve = iter([estimate for _, estimate in found[::-1]]), brightness.curve
-            refinement = Refinement(later, lambda _, image: curve(image))
+            refinement = Refinement(later, finish(denoiser.inputs, lambda _, image: curve(image)))
         for _, image in denoise(denoiser, planes, refinement=refinement):
             yield image
 

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from frames.channels import channel_count, first_channel
 from inference.brightness import Brightness
 from inference.conventions import MISSING, turned_back
+from inference.rims import mend_rims
 from inference.threads import prefetch
-from model import Denoiser, Estimate, Refinement, Step, estimates
+from model import Denoiser, Estimate, Finish, Refinement, Step, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
@@ -68,16 +69,16 @@ def refinement(
     options: argparse.Namespace,
     progress: tqdm,
 ) -> Iterator[Refinement]:
-    """What the network says of each frame if it sees the sequence in reverse, and the brightness that samples have.
+    """What the network says of each frame if it sees the sequence in reverse, and how to mend brightness and rims.
 
     Where the reverse is not wanted, an image gets the brightness of the samples so far. frames: `number` of (C, H, W),
     the last one first, with motion to the frame after it or with none; read in a thread, if at all. Until the context
     ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of them
     stays, even if the process is killed. Raises OSError if they do not fit there.
     """
-    mend = options.brightness == "on"
+    mend, rims = options.brightness == "on", options.rims == "on"
     if not is_wanted(options.direction, number):
-        yield Refinement(None, Brightness().mended if mend else unmended)
+        yield Refinement(None, finish(denoiser.inputs, Brightness().mended if mend else unmended, rims))
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
@@ -92,7 +93,13 @@ def refinement(
             shape, count = planes.shape, count + 1
             progress.update()
         later, curve = (read_estimate(file, shape, index) for index in reversed(range(count))), brightness.curve
-        yield Refinement(later, (lambda _, image: curve(image)) if mend else unmended)
+        brighten = (lambda _, image: curve(image)) if mend else unmended
+        yield Refinement(later, finish(denoiser.inputs, brighten, rims))
+
+
+def finish(inputs: tuple[str, ...], brighten: Finish, rims: bool = True) -> Finish:
+    """What brightens an image, then mends its rims if that is wanted. inputs: the frames' quantities."""
+    return (lambda frame, image: mend_rims(frame, brighten(frame, image), inputs)) if rims else brighten
 
 
 def unmended(_frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

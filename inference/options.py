@@ -55,6 +55,13 @@ def build_parser() -> argparse.ArgumentParser:
         default="on",
         help="on: as in the samples, which are right in the mean; off: as the network has it; default: %(default)s",
     )
+    add(
+        "--rims",
+        choices=SWITCH,
+        default="on",
+        help="on: where an object shares a pixel with the background, mixed by how much of it is covered; off: as the "
+        "network has it; default: %(default)s",
+    )
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(
         "--precision",

@@ -34,7 +34,7 @@ def network():
 
 def later(denoiser, frames, folder, step=None, brightness="on"):
     """refinement as test.py calls it."""
-    options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness)
+    options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness, rims="on")
     return refinement(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
 
 
@@ -125,7 +125,7 @@ def test_brightness_can_be_left_alone(tmp_path):
 
 def test_forward_an_image_is_as_bright_as_the_samples_so_far(tmp_path):
     denoiser, frames = Dimmer(0.96), list(sequence())
-    options = argparse.Namespace(output_dir=tmp_path, direction="forward", brightness="on")
+    options = argparse.Namespace(output_dir=tmp_path, direction="forward", brightness="on", rims="on")
     with refinement(denoiser, iter(()), 4, denoiser, options, tqdm(disable=True)) as found:
         images = [image for _, image in denoise(denoiser, frames, refinement=found)]
     factors = [float((image / frame[:3]).nanmedian()) for frame, image in zip(frames, images, strict=True)]
@@ -162,7 +162,7 @@ def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("direction", "number"), [("forward", 4), ("both", 1)])
 def test_frames_are_not_read_in_reverse_where_that_tells_nothing(direction, number, tmp_path):
-    options = argparse.Namespace(output_dir=tmp_path, direction=direction, brightness="off")
+    options = argparse.Namespace(output_dir=tmp_path, direction=direction, brightness="off", rims="off")
     frames = iter(sequence(number))
     with refinement(network(), frames, number, network(), options, tqdm(disable=True)) as found:
         assert found.later is None and len(list(frames)) == number

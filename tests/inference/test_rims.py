@@ -1,0 +1,79 @@
+"""Pins rims: mixed by coverage, nothing else changes, thin things stay, colors add up, bad values do no harm."""
+
+import pytest
+import torch
+
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, first_channel
+from inference.rims import find_rims, mend_rims
+
+DEPTH, NORMAL, ALBEDO = (first_channel(MOTION_INPUTS, name) for name in ("depth", "normal", "albedo"))
+SKY, THING = 0.5, 3.0
+
+
+def coverage(size=48, radius=15.3):
+    """How much of each pixel a disk covers, (H, W)."""
+    fine = 8
+    places = (torch.arange(size * fine) + 0.5) / fine - size / 2
+    disk = (places.square() + places[:, None].square() < radius**2).float()
+    return disk.unflatten(0, (size, fine)).unflatten(2, (size, fine)).mean((1, 3))
+
+
+def scene(covered):
+    """A frame, (12, H, W), of something before the sky, and what it looks like, (3, H, W)."""
+    frame = torch.zeros(12, *covered.shape)
+    frame[DEPTH], frame[NORMAL + 2], frame[ALBEDO] = 4 * covered, covered, 0.6 * covered
+    return frame, (covered * THING + (1 - covered) * SKY).expand(3, -1, -1).clone()
+
+
+def blurred(image):
+    return torch.nn.functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+
+
+def test_rims_are_mixed_by_how_much_is_covered():
+    frame, exact = scene(coverage())
+    image = blurred(exact)
+    found = mend_rims(frame, image, MOTION_INPUTS)
+    rims = find_rims(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    assert 60 < rims.sum() < 400
+    before, after = ((x - exact)[:, rims].abs() for x in (image, found))
+    assert after.mean() < 0.15 * before.mean() and after.max() < 0.5 * before.max()
+    assert torch.equal(found[:, ~rims], image[:, ~rims])
+
+
+def test_without_albedo_normals_do():
+    frame, exact = scene(coverage())
+    found = mend_rims(frame[:7], blurred(exact), PLAIN_INPUTS)
+    assert (found - exact).abs().mean() < 0.8 * (blurred(exact) - exact).abs().mean()
+
+
+def test_single_samples_say_nothing_of_coverage():
+    frame, exact = scene((coverage() > 0.5).float())
+    assert torch.equal(mend_rims(frame, blurred(exact), MOTION_INPUTS), blurred(exact))
+
+
+def test_what_is_too_thin_to_have_an_inside_stays():
+    covered = torch.zeros(32, 32)
+    covered[:, 15], covered[:, 16] = 0.3, 0.8
+    frame, exact = scene(covered)
+    found = mend_rims(frame, exact, MOTION_INPUTS)
+    assert torch.allclose(found, exact, rtol=0.05)
+
+
+def test_further_colors_add_up():
+    frame, exact = scene(coverage())
+    image = torch.cat((exact, 0.3 * exact, 0.7 * exact))
+    found = mend_rims(frame, blurred(image), MOTION_INPUTS)
+    assert torch.allclose(found[3:6] + found[6:], found[:3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e30, QUANTITIES["albedo"].missing])
+def test_bad_values_do_no_harm(value):
+    frame, exact = scene(coverage())
+    frame[NORMAL:, 20:24] = value
+    found = mend_rims(frame, blurred(exact), MOTION_INPUTS)
+    assert torch.isfinite(found).all() and found.max() <= THING * 1.001 and found.min() >= SKY * 0.999
+
+
+def test_black_stays_black():
+    frame, _ = scene(coverage())
+    assert mend_rims(frame, torch.zeros(3, 48, 48), MOTION_INPUTS).abs().max() == 0
