@@ -18,6 +18,7 @@ RADIUS = 3  # pixels to each side, from which a rim is mixed
 COVERED = 0.99  # length of a normal, above which a pixel is not mixed
 DOUBT = 1e-2  # weight of rims, so that something too thin to have anything else stays as it is
 RIDGE = 1e-5  # of the squares of normal and albedo, so that there always is a solution
+BLACK = 1e-6  # radiance, below which nothing is mended: factors on it could overflow
 MOST = 2**14  # rims at a time, for memory
 
 
@@ -39,7 +40,8 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
         rows, columns = places.unbind(1)
         old = image[:3, rows, columns]  # (3, P)
         mixed = mix(guides, image[:3], rims, rows, columns)
-        found[:, rows, columns] *= torch.where(old > 0, mixed / old, 1).repeat(len(image) // 3, 1)
+        factor = torch.where(old > BLACK, mixed / old.clamp(min=BLACK), 1)
+        found[:, rows, columns] *= factor.repeat(len(image) // 3, 1)
     return found
 
 

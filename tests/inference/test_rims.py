@@ -77,3 +77,11 @@ def test_bad_values_do_no_harm(value):
 def test_black_stays_black():
     frame, _ = scene(coverage())
     assert mend_rims(frame, torch.zeros(3, 48, 48), MOTION_INPUTS).abs().max() == 0
+
+
+def test_hardly_any_light_does_not_overflow():
+    frame, exact = scene(coverage())
+    image = blurred(exact)
+    image[:, ::2] = 1e-40
+    found = mend_rims(frame, image, MOTION_INPUTS)
+    assert torch.isfinite(found).all() and found.max() <= THING * 1.001
