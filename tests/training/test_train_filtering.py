@@ -63,14 +63,14 @@ def test_one_network_trains_on_and_reconstructs_every_set_of_buffers(mixed_datas
 def test_training_computes_what_reconstruction_does():
     torch.manual_seed(0)
     module = DenoisingModule({"channels": [8, 10], "kernels": True}, 1e-3, loss="picture").eval()
-    noisy = torch.rand(2, 3, 12, 32, 32)  # (B, T, C, H, W)
+    noisy = torch.rand(2, 3, 12, 64, 64)  # (B, T, C, H, W)
     with torch.no_grad():
         images = module(noisy)
         for window, image in zip(noisy, images, strict=True):
             wanted = torch.stack([found for _, found in denoise(module.denoiser, window)])
             assert torch.allclose(image, wanted, rtol=1e-4, atol=1e-5)
         # a history in one window changes that window alone, and an empty one changes nothing
-        start = torch.zeros(2, 7, 32, 32)
+        start = torch.zeros(2, 7, 64, 64)
         assert torch.allclose(module(noisy, start), images, rtol=1e-4, atol=1e-5)
         start[1] = 1
         changed = (module(noisy, start) - images).abs().amax((1, 2, 3, 4))
