@@ -127,6 +127,11 @@ def first_channel(names: tuple[str, ...], name: str) -> int:
     return channel_count(names[: names.index(name)])
 
 
+def channels_of(names: tuple[str, ...], name: str) -> slice:
+    """The channels of the quantity `name` among the concatenated channels of `names`."""
+    return slice(first_channel(names, name), first_channel(names, name) + channel_count((name,)))
+
+
 def split_planes(planes: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Splits (C, H, W) planes into views, one per quantity in `names`, each (count, H, W)."""
     ends = np.cumsum([QUANTITIES[name].count for name in names])

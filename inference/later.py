@@ -14,7 +14,7 @@ from typing import BinaryIO
 import torch
 from tqdm import tqdm
 
-from frames.channels import channel_count, first_channel
+from frames.channels import channels_of, first_channel
 from inference.brightness import Brightness
 from inference.conventions import MISSING, turned_back
 from inference.rims import mend_rims
@@ -35,7 +35,7 @@ def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple
     if "motion" not in inputs:
         return frame
     depth = first_channel(inputs, "depth")
-    motion = slice(first_channel(inputs, "motion"), first_channel(inputs, "motion") + channel_count(("motion",)))
+    motion = channels_of(inputs, "motion")
     frame = frame.clone()
     frame[motion] = MISSING
     if after is not None:

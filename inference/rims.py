@@ -10,7 +10,7 @@ Shapes: C input channels, L colors, mostly 1, H rows, W columns, P rims, N pixel
 
 import torch
 
-from frames.channels import channel_count, first_channel
+from frames.channels import channels_of
 from networks.features import within_limits
 from networks.warping import local_maximum
 
@@ -29,7 +29,7 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
     samples, they do not say what is covered, and nothing changes.
     """
     depth, normal, *albedo = (
-        within_limits(frame[None, part(inputs, name)], (name,))[0]
+        within_limits(frame[None, channels_of(inputs, name)], (name,))[0]
         for name in ("depth", "normal", "albedo")
         if name in inputs
     )
@@ -43,11 +43,6 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
         factor = torch.where(old > BLACK, mixed / old.clamp(min=BLACK), 1)
         found[:, rows, columns] *= factor.repeat(len(image) // 3, 1)
     return found
-
-
-def part(inputs: tuple[str, ...], name: str) -> slice:
-    """The channels of a quantity."""
-    return slice(first_channel(inputs, name), first_channel(inputs, name) + channel_count((name,)))
 
 
 def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
