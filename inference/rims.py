@@ -16,7 +16,7 @@ from networks.warping import local_maximum
 
 RADIUS = 3  # pixels to each side, from which a rim is mixed
 COVERED = 0.99  # length of a normal, above which a pixel is not mixed
-DOUBT = 1e-2  # weight of rims, so that something too thin to have anything else stays as it is
+DOUBT = 1e-2  # weight of rims and what touches them, so that something too thin to have anything else stays as it is
 RIDGE = 1e-5  # of the squares of normal and albedo, so that there always is a solution
 BLACK = 1e-6  # radiance, below which nothing is mended: factors on it could overflow
 MOST = 2**14  # rims at a time, for memory
@@ -49,7 +49,6 @@ def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
     """The pixels that the background shares, and those of it beside them, (H, W) booleans.
 
     Shared is what is beside a pixel that hits nothing, and has a short normal.
-
     depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W), a pixel's mean.
     """
     hit = (depth > 0)[None]  # (1, 1, H, W)
