@@ -89,6 +89,7 @@ class SaveWithinEpochs(pl.Callback):
     def on_train_start(self, trainer, module) -> None:
         """Installs the signal handlers, in place of Lightning's, which drop an epoch that is being validated."""
         self.handlers = {s: signal.signal(s, self.request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.requested |= trainer.received_sigterm  # while Lightning tried the validation out
         self.saved = time.monotonic()
 
     def request_stop(self, _number: int, _frame) -> None:
@@ -142,6 +143,8 @@ class SaveWithinEpochs(pl.Callback):
             rank_zero_info(f"\n{slurm.requeue()}")
         if self.checkpoint and self.checkpoint.is_file():
             rank_zero_info(f"\nThe last checkpoint is {self.checkpoint}; to resume from it:\n  {self.resume}")
+        elif self.checkpoint and isinstance(exception, KeyboardInterrupt | SystemExit):
+            rank_zero_info("\nStopped before the first checkpoint: nothing has been trained")
 
     def teardown(self, trainer, module, stage) -> None:
         """Restores the previous signal handlers."""

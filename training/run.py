@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Timer, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 from dataset import SequenceData
@@ -38,7 +38,8 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
 
     options: from parse_options. command: the command line of this run, from which the one that resumes it is made.
     Raises InputError if the dataset, the checkpoint or the machine does not fit the options; OSError if a file cannot
-    be read or written; FloatingPointError if the loss is not finite.
+    be read or written; FloatingPointError if the loss is not finite; KeyboardInterrupt or SystemExit if stopped by a
+    signal.
     """
     pl.seed_everything(options.seed, workers=True, verbose=False)
 
@@ -75,6 +76,8 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
     try:
         with suppress(TimeIsUp):
             trainer.fit(module, data, ckpt_path=resumed, weights_only=True if resumed else None)
+    except SIGTERMException as stop:  # before the first step; on its own it would end the process with code 0
+        raise KeyboardInterrupt from stop
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
             raise ConnectionError(LOST_PROCESS) from error

@@ -15,7 +15,8 @@ import torch
 from support import QUICK, ROOT, run_script
 from train_runs import assert_same_weights, hear_ctrl_c, run_training, weights
 
-from training.callbacks import AveragedWeights, SaveWithinEpochs, StopOnBrokenSteps
+from train import main
+from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpochs, StopOnBrokenSteps
 from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
@@ -70,6 +71,20 @@ def test_a_signal_leaves_a_checkpoint_says_how_to_resume_and_the_resumed_run_equ
     resume = said[said.rindex(sys.executable) :].splitlines()[0].split()
     run_script(*resume[1:])
     assert_same_weights(whole, last)
+
+
+@pytest.mark.parametrize("moment", ["on_sanity_check_start", "on_sanity_check_end"])
+def test_a_signal_before_the_first_step_ends_with_an_error_code_and_a_word(
+    small_dataset, tmp_path, monkeypatch, caplog, moment
+):
+    monkeypatch.setattr(FramesPerSecond, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM), raising=False)
+    arguments = ["train.py", *map(str, (small_dataset, *QUICK, "--max_epochs", 1, "--log_dir", tmp_path))]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code  # 0 and None are what a script returns that has done its work
+    assert "nothing has been trained" in caplog.text
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_a_second_ctrl_c_stops_at_once():
