@@ -83,6 +83,7 @@ def levels(*channels: int) -> dict:
 
 
 FILTERING = "networks.filtering"
+BLENDING = "networks.blending"
 
 
 def without(name: str) -> tuple[str, ...]:
@@ -104,12 +105,12 @@ CHANGES = {
     "no hidden state": Change(values={f"{FILTERING}.warp_hidden": forgotten}),
     "all samples trusted": Change(values={f"{FILTERING}.CONFIDENCE_BIAS": 1e4}),
     "all histories trusted": Change(values={f"{FILTERING}.TRUST_BIAS": 1e4}),
-    "divided radiance only": Change(values={f"{FILTERING}.MIX_BIAS": 1e4}),
-    "plain radiance only": Change(values={f"{FILTERING}.MIX_BIAS": -1e4}),
+    "divided radiance only": Change(values={f"{BLENDING}.MIX_BIAS": 1e4}),
+    "plain radiance only": Change(values={f"{BLENDING}.MIX_BIAS": -1e4}),
     "smallest divisor 0.1": Change(values={"networks.features.MIN_ALBEDO": 0.1}),
     "no guides": Change(values={"networks.kernels.BANDWIDTH_SCALES": (0.0,) * 4}),
     "no shading guide": Change(values={"networks.kernels.BANDWIDTH_SCALES": (50.0, 4.0, 4.0, 0.0)}),
-    "no gain": Change(values={f"{FILTERING}.GAIN_LIMIT": 0.0}),
+    "no gain": Change(values={f"{BLENDING}.GAIN_LIMIT": 0.0}),
     "coarse pixels as squares": Change(values={"networks.kernels.COARSE_SHARES": (0.5, 0.5)}),
     "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": as_if_first}),
     "no windows that begin with history": Change(without("history")),

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.noise_frames import write_sequence
@@ -102,6 +103,21 @@ def run_oidn(quality: str, size: tuple[int, int], device_name: str, repeat: int)
     return {"seconds": seconds, "memory": peak_memory(device) if device.type == "cpu" else None}
 
 
+class Moved(TorchDispatchMode):
+    """Counts the values that convolutions read and write."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        """Runs the function, and counts if it is a convolution."""
+        result = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten.convolution.default:
+            self.values += args[0].numel() + args[1].numel() + result.numel()
+        return result
+
+
 def gflop(network: str | dict, size: tuple[int, int]) -> float:
     """GFLOP of the convolutions of a frame; a multiplication and an addition count as two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
@@ -112,19 +128,10 @@ def gflop(network: str | dict, size: tuple[int, int]) -> float:
 
 def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> float:
     """GB that the convolutions of a frame read and write, weights included, if each value moves once."""
-    values = 0
-
-    def count(layer, inputs, output):
-        nonlocal values
-        values += inputs[0].numel() + output.numel() + layer.weight.numel()
-
-    with torch.device("meta"), torch.inference_mode():
+    with torch.device("meta"), torch.no_grad(), Moved() as moved:
         denoiser = make(network)
-        for layer in denoiser.modules():
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.register_forward_hook(count)
         denoiser(torch.empty(1, channel_count(denoiser.inputs), *size))
-    return values * DTYPES[precision].itemsize / 1e9
+    return moved.values * DTYPES[precision].itemsize / 1e9
 
 
 def compare(sizes: list[tuple[int, int]], device: str, rounds: int, repeat: int, only: list[str] | None) -> None:

@@ -3,6 +3,7 @@
 Shapes: B sequences, T frames, H rows, W columns. The hidden state is one tensor per encoder level.
 """
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -10,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from networks.rows import in_rows
+
+ALL_ROWS = slice(None)
 LEAK = 0.1  # slope of the leaky ReLU (section 4.1)
 
 State = list[torch.Tensor]
@@ -28,16 +32,47 @@ def activate(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, LEAK, inplace=True)
 
 
-def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Tensor:
+def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int, margin: bool = False) -> torch.Tensor:
     """Applies `layer` to a (B, C, H, W) picture, with each square of patch x patch pixels as one of C patch^2 channels.
 
     On a CPU this is one convolution with a larger stride, which computes the same sum: the shuffle would take longer.
+    margin: x has `patch` rows above and below what the result is for, instead of zeros; on a CPU only.
     """
-    if patch == 1:
-        return layer(x)
     if x.is_cuda:
-        return layer(F.pixel_unshuffle(x, patch))
-    return F.conv2d(x, F.pixel_shuffle(layer.weight, patch), layer.bias, stride=patch, padding=patch)
+        return layer(F.pixel_unshuffle(x, patch) if patch > 1 else x)
+    weight = F.pixel_shuffle(layer.weight, patch) if patch > 1 else layer.weight
+    return F.conv2d(x, weight, layer.bias, stride=patch, padding=(0 if margin else patch, patch))
+
+
+def convolve_rows(
+    layer: nn.Conv2d, like: torch.Tensor, rows: Callable[[slice], torch.Tensor], patch: int = 1
+) -> torch.Tensor:
+    """`convolve_patches` and `activate` of a picture that need not exist as a whole, for memory.
+
+    like: a tensor with as many rows as the result. rows: gives some rows of the picture, or with ALL_ROWS all of them.
+    """
+    height = like.shape[2]
+
+    def convolve(top: int, end: int) -> tuple[torch.Tensor]:
+        if end - top == height:
+            return (activate(convolve_patches(layer, rows(ALL_ROWS), patch)),)
+        above, below = (top - 1) * patch, (end + 1) * patch
+        first, last = max(above, 0), min(below, height * patch)
+        x = rows(slice(first, last))
+        if (first, last) != (above, below):
+            x = F.pad(x, (0, 0, first - above, below - last))
+        return (activate(convolve_patches(layer, x, patch, margin=True)),)
+
+    return in_rows(like, convolve)[0]
+
+
+def doubled_rows(x: torch.Tensor, rows: slice) -> torch.Tensor:
+    """These rows of (B, C, h, w) planes at twice their size."""
+    if rows == ALL_ROWS:
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+    first = rows.start // 2
+    larger = F.interpolate(x[:, :, first : (rows.stop + 1) // 2], scale_factor=2.0, mode="nearest")
+    return larger[:, :, rows.start - 2 * first : rows.stop - 2 * first]
 
 
 def pad_to_multiple(planes: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -89,14 +124,21 @@ class EncoderLevel(nn.Module):
         self.conv4 = convolution(width, width)
         rename_on_load(self, {"entry": "conv1", "before": "conv2", "join": "conv3", "after": "conv4"})
 
-    def extract(self, x: torch.Tensor) -> torch.Tensor:
-        """What does not depend on the previous frame: (B, inputs, H, W) to (B, width, H / patch, W / patch)."""
-        return activate(self.conv2(activate(convolve_patches(self.conv1, x, self.patch))))
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        """The first convolution: (B, inputs, H, W) to (B, width, H / patch, W / patch)."""
+        return activate(convolve_patches(self.conv1, x, self.patch))
+
+    def extract(self, entered: torch.Tensor) -> torch.Tensor:
+        """The output of `enter` to the rest of what does not depend on the previous frame, of the same shape."""
+        return activate(self.conv2(entered))
 
     def update(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The output of `extract` and the hidden state, of the same shape, to the new hidden state, also the skip."""
-        x = activate(self.conv3(torch.cat((x, hidden), 1)))
-        return activate(self.conv4(x))
+
+        def joined(rows: slice) -> torch.Tensor:
+            return torch.cat((x[:, :, rows], hidden[:, :, rows]), 1)
+
+        return activate(self.conv4(convolve_rows(self.conv3, x, joined)))
 
 
 class DecoderLevel(nn.Module):
@@ -110,8 +152,11 @@ class DecoderLevel(nn.Module):
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """(B, inputs, H/2, W/2) and the (B, skip, H, W) skip connection to (B, width, H, W)."""
-        x = F.interpolate(x, scale_factor=2.0, mode="nearest")  # (B, inputs, H, W)
-        return activate(self.conv2(activate(self.conv1(torch.cat((x, skip), 1)))))
+
+        def joined(rows: slice) -> torch.Tensor:
+            return torch.cat((doubled_rows(x, rows), skip[:, :, rows]), 1)  # (B, inputs + skip, rows, W)
+
+        return activate(self.conv2(convolve_rows(self.conv1, skip, joined)))
 
 
 class RecurrentAutoencoder(nn.Module):
@@ -163,22 +208,25 @@ class RecurrentAutoencoder(nn.Module):
 
     def forward(self, features: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """T frames: (T, B, features, H, W) and the state before them to (T, B, 3, H, W) and the state after them."""
-        decoded, state = self.decode(features, state)
+        entered = self.encoder[0].enter(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        decoded, state = self.decode(entered, state)
         colors = self.output(decoded[-1])  # (T B, 3 patch^2, H / patch, W / patch)
         colors = F.pixel_shuffle(colors, self.patch) if self.patch > 1 else colors  # (T B, 3, H, W)
         return colors.unflatten(0, (len(features), -1)), state
 
-    def decode(self, features: torch.Tensor, state: State) -> tuple[list[torch.Tensor], State]:
-        """As forward, but with the features of every decoder level, (T B, channels[l], H / s, W / s), coarsest first.
+    def decode(self, entered: torch.Tensor, state: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], State]:
+        """The features of every decoder level, (T B, channels[l], H / s, W / s), coarsest first, and the new state.
 
+        entered: (T, B, channels[0], H / patch, W / patch), which `enter` of the first level gave.
         Level by level, so that what does not depend on the previous frame is computed for all frames at once.
         """
-        length, new_state, skips = len(features), [], []
+        length, new_state, skips = len(entered), [], []
         # encoder: frame by frame only where the hidden state is needed
-        x = features.flatten(0, 1)  # (T B, features, H, W)
+        x = entered.flatten(0, 1)  # (T B, channels[0], H / patch, W / patch)
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
             hiddens = []
-            for frame in level.extract(x if index == 0 else F.max_pool2d(x, 2)).chunk(length):
+            x = x if index == 0 else level.enter(F.max_pool2d(x, 2))
+            for frame in level.extract(x).chunk(length):
                 hidden = level.update(frame, hidden)  # (B, channels[l], H / s, W / s)
                 hiddens.append(hidden)
             x = torch.cat(hiddens) if length > 1 else hidden  # (T B, channels[l], H / s, W / s)

@@ -4,7 +4,6 @@ Shapes: B sequences, H rows, W columns. A frame is (B, 9 + 3 L, H, W): its color
 then further colors; L counts all colors, and is mostly 1.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -12,8 +11,8 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
+from networks.autoencoder import ALL_ROWS, RecurrentAutoencoder, convolve_rows
 from networks.history import PREVIOUS, SUMS, WEIGHT
-from networks.rows import row_blocks
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
@@ -67,36 +66,39 @@ def with_motion(frame: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     return torch.cat((frame[:, : MOTION.start], motion, frame[:, MOTION.stop :]), 1)
 
 
-def feature_planes(seen: Seen) -> Iterator[torch.Tensor]:
-    """What the network sees, one by one, for memory: this frame (11 planes), local means (9), the fetched history (8).
+def mean_planes(seen: Seen) -> torch.Tensor:
+    """The local means that the network sees, (B, 3 len(MEANS), H, W), of the samples of this frame and the history."""
+    samples = (seen.past[:, SUMS][:, :3] + seen.divided) / (seen.past[:, WEIGHT] + 1) + SMALL
+    return torch.cat([local_mean(samples, size, encode=True) for size in MEANS], 1)
 
-    The means are of all samples, this frame's and the history's.
-    """
+
+def feature_planes(seen: Seen, means: torch.Tensor) -> list[torch.Tensor]:
+    """What the network sees: this frame (11 planes), local means (9), the fetched history (8). means: mean_planes."""
     divided, depth, normal, albedo, has_albedo, past, validity = seen
-    yield from (encode_radiance(divided), torch.log1p(depth), normal, has_albedo, albedo)
-    samples = (past[:, SUMS][:, :3] + divided) / (past[:, WEIGHT] + 1) + SMALL
-    yield from (local_mean(samples, size, encode=True) for size in MEANS)
-    yield encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
-    yield encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
-    yield from (validity, 1 / (1 + past[:, WEIGHT]))
+    previous = encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
+    earlier = encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
+    surface = torch.log1p(depth), normal, has_albedo, albedo
+    return [encode_radiance(divided), *surface, means, previous, earlier, validity, 1 / (1 + past[:, WEIGHT])]
 
 
-def all_features(seen: Seen, dtype: torch.dtype, layout: torch.memory_format) -> torch.Tensor:
-    """What the network sees, (B, FEATURES, H, W), in its type.
+def enter(network: RecurrentAutoencoder, seen: Seen, hidden: torch.Tensor) -> torch.Tensor:
+    """The network's first convolution of what it sees, (B, C, h, w), the shape of its first hidden state.
 
-    Written into its memory layout a few rows at a time where that is possible, since a conversion of it all would take
-    long and a second tensor.
+    A few rows at a time where that is possible, because all that it sees would take much memory.
     """
-    planes = [part.to(dtype) for part in feature_planes(seen)]
-    blocks = list(row_blocks(seen.depth))
-    if len(blocks) == 1:
-        return torch.cat(planes, 1)
-    batch, _, height, width = seen.depth.shape
-    size, device = (batch, FEATURES, height, width), seen.depth.device
-    features = torch.empty(size, dtype=dtype, device=device, memory_format=layout)
-    for top, end in blocks:
-        torch.cat([part[:, :, top:end] for part in planes], 1, out=features[:, :, top:end])
-    return features
+    means = mean_planes(seen)
+
+    def features(rows: slice) -> torch.Tensor:
+        planes = feature_planes(Seen(*(part[:, :, rows] for part in seen)), means[:, :, rows])
+        planes = [part.to(hidden.dtype) for part in planes]
+        if rows == ALL_ROWS:
+            return torch.cat(planes, 1)
+        # at once into the network's memory format, for time
+        size = len(means), FEATURES, *planes[0].shape[2:]
+        out = torch.empty(size, dtype=hidden.dtype, device=means.device, memory_format=network.memory_format)
+        return torch.cat(planes, 1, out=out)
+
+    return convolve_rows(network.encoder[0].conv1, hidden, features, network.patch)
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,6 +19,7 @@ from torch import nn
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
+from networks.blending import blend
 from networks.completion import complete_frame, complete_window
 from networks.features import (
     FEATURES,
@@ -27,8 +28,8 @@ from networks.features import (
     SURFACES,
     Seen,
     albedo_divisor,
-    all_features,
     color_count,
+    enter,
     further_colors,
     rough_shading,
     with_motion,
@@ -49,20 +50,20 @@ from networks.kernels import (
     BANDWIDTHS,
     COARSE_TAPS,
     FINEST_TAPS,
+    Head,
     Level,
     diamond,
     filter_level,
     level_outputs,
     reach_of,
+    rows_of,
 )
 from networks.rows import in_rows
 
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
 FINEST_OUTPUTS = level_outputs(len(FINEST_TAPS), True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
-MIX_BIAS = 2.0  # before training: 0.88 from divided radiance
 CONFIDENCE_BIAS, TRUST_BIAS = 3.0, 4.0  # before training, nearly all samples and histories are trusted
-GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
 NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
 
@@ -177,21 +178,19 @@ class FilteringDenoiser(nn.Module):
         surface = frame[:, SURFACES]  # (B, 7, H, W)
         past, validity = reproject(history, motion, surface)  # (B, 9 L + 1, H, W)
         previous, earlier = split_past(past, len(colors))
-        hidden = [
-            warp_hidden(h, motion, validity, stride) for h, stride in zip(hidden, self.network.strides, strict=True)
-        ]
+        levels = zip(hidden, self.network.strides, strict=True)
+        warped = (warp_hidden(h, motion, validity, stride) for h, stride in levels)  # one at a time, for memory
 
         # predict kernels
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
         shade = self.shade(seen)
-        decoded, hidden = self.network.decode(all_features(seen, self.dtype, self.network.memory_format)[None], hidden)
-        heads = [head(x) for head, x in zip(self.network.heads, decoded, strict=True)]
-        finest = self.network.finest(decoded[-1])
-        kernels, extras = finest.split([(count * self.network.patch**2) for count in FINEST_OUTPUTS], 1)
-        gate, mix, confidence, trust, gain = F.pixel_shuffle(extras, self.network.patch).float().split(1, 1)
-        heads.append(kernels)  # still in patches: it becomes float32 a few rows at a time, for memory
+        decoded, hidden = self.network.decode(enter(self.network, seen, hidden[0])[None], warped)
+        heads = [rows_of(head(x)) for head, x in zip(self.network.heads, decoded, strict=True)]
+        kernels, extras = self.finest_heads(decoded[-1])
+        gate, mix, confidence, trust, gain = extras.float().split(1, 1)
+        heads.append(kernels)
 
         # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
         confidence, trust = torch.sigmoid(confidence + CONFIDENCE_BIAS), torch.sigmoid(trust + TRUST_BIAS)
@@ -199,7 +198,7 @@ class FilteringDenoiser(nn.Module):
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         previous = previous.clone()  # of `past`, which goes
-        del seen, past, earlier, measured, decoded, kernels, finest, extras, confidence, trust
+        del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust
         guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
         filtered = self.filter(Level(samples, guides), heads)  # (B, 6 L, H, W)
         del guides, heads
@@ -263,7 +262,20 @@ class FilteringDenoiser(nn.Module):
         previous = encode_radiance(seen.past[:, PREVIOUS].mean(1, keepdim=True))
         return torch.lerp(rough_shading(seen.divided), previous, seen.validity)
 
-    def filter(self, finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
+    def finest_heads(self, features: torch.Tensor) -> tuple[Head, torch.Tensor]:
+        """The finest level's head, made row by row of (B, C, H / patch, W / patch) features, for memory; and EXTRAS."""
+        head, patch = self.network.finest, self.network.patch
+        (weight, more_weight), (bias, more_bias) = (
+            part.split([count * patch**2 for count in FINEST_OUTPUTS]) for part in (head.weight, head.bias)
+        )
+
+        def kernels(top: int, end: int) -> torch.Tensor:
+            rows = features[:, :, top // patch : end // patch]
+            return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch)
+
+        return kernels, F.pixel_shuffle(F.conv2d(features, more_weight, more_bias), patch)
+
+    def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
         """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""
         # average samples and guides down to the coarsest level
         pyramid = [finest]
@@ -273,31 +285,7 @@ class FilteringDenoiser(nn.Module):
         coarser = None
         for level, head in zip(pyramid[::-1], heads, strict=True):
             if level is finest:
-                return filter_level(level, head, FINEST_TAPS, coarser, self.network.patch)
+                return filter_level(level, head, FINEST_TAPS, coarser)
             result = filter_level(level, head, self.taps, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
-
-
-def blend(
-    filtered: torch.Tensor,
-    divisor: torch.Tensor,
-    previous: torch.Tensor,
-    validity: torch.Tensor,
-    gate: torch.Tensor,
-    mix: torch.Tensor,
-    gain: torch.Tensor,
-) -> torch.Tensor:
-    """The image, (B, 3 L, H, W), of the filtered radiance, divided and plain, (B, 6 L, H, W), and the previous image.
-
-    previous: (B, 3 L, H, W), divided by albedo, as the history has it. gate, mix, gain: (B, 1, H, W) outputs of the
-    network.
-    """
-    share, factor = torch.sigmoid(mix + MIX_BIAS), torch.exp(GAIN_LIMIT * torch.tanh(gain))
-    kept = torch.sigmoid(gate) * validity
-    images = []
-    for both, before in zip(filtered.split(6, 1), previous.split(3, 1), strict=True):
-        divided, plain = both.split(3, 1)
-        image = (share * divisor * divided + (1 - share) * plain) * factor
-        images.append(torch.lerp(image, before * divisor, kept))
-    return torch.cat(images, 1) if len(images) > 1 else images[0]

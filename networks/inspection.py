@@ -9,7 +9,7 @@ import torch
 
 from networks.filtering import FilteringDenoiser
 from networks.history import WEIGHT
-from networks.kernels import Level
+from networks.kernels import Head, Level
 from networks.warping import pixel_grid
 
 
@@ -24,7 +24,7 @@ def inspect(denoiser: FilteringDenoiser, frames: torch.Tensor) -> dict[str, torc
     first, state = denoiser.second_look(frames[:1], state)
     maps, apply_kernels = {}, denoiser.filter
 
-    def filter_and_measure(finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
+    def filter_and_measure(finest: Level, heads: list[Head]) -> torch.Tensor:
         maps["kernel"] = spread(apply_kernels, finest, heads)[0, 0, :height, :width]
         return apply_kernels(finest, heads)
 
@@ -37,7 +37,7 @@ def inspect(denoiser: FilteringDenoiser, frames: torch.Tensor) -> dict[str, torc
     return maps | {"history": state[-1][0, WEIGHT, :height, :width][0]}
 
 
-def spread(apply_kernels: Callable, finest: Level, heads: list[torch.Tensor]) -> torch.Tensor:
+def spread(apply_kernels: Callable, finest: Level, heads: list[Head]) -> torch.Tensor:
     """The root mean square distance, (B, 1, H, W), of what each pixel's kernel averages from their mean.
 
     Filters the pixels' places and squared places instead of radiance: the variance is the mean square less the square

@@ -4,6 +4,7 @@ Shapes: B frames, h rows and w columns of one level, whose pixels are averages o
 """
 
 import math
+from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
 NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
 
+Head = Callable[[int, int], torch.Tensor]  # from the first row and the row after the last to outputs of the network
 Taps = tuple[tuple[int, int], ...]  # rows and columns of taps, counted from the corner of a square around the pixel
 
 
@@ -56,6 +58,11 @@ def reach_of(taps: Taps) -> int:
 def level_outputs(taps: int, has_coarser: bool) -> int:
     """How many channels the head of a level with so many taps gives: a logit for each tap, and the bandwidths."""
     return taps + (COARSE_TAPS if has_coarser else 0) + BANDWIDTHS
+
+
+def rows_of(outputs: torch.Tensor) -> Head:
+    """The head of a level whose outputs are there as a whole."""
+    return lambda top, end: outputs[:, :, top:end]
 
 
 def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
@@ -193,10 +200,10 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
     return found
 
 
-def filter_level(level: Level, head: torch.Tensor, taps: Taps, coarser: Level | None, patch: int = 1) -> torch.Tensor:
+def filter_level(level: Level, head: Head, taps: Taps, coarser: Level | None) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
-    head: (B, level_outputs patch^2, h / patch, w / patch) of the network. taps: into its own samples. coarser: the
+    head: gives the (B, level_outputs, rows, w) of the network for some rows. taps: into its own samples. coarser: the
     coarser level, its sums replaced by its result times its weight.
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
@@ -205,8 +212,7 @@ def filter_level(level: Level, head: torch.Tensor, taps: Taps, coarser: Level | 
     def rows(top: int, end: int) -> tuple[torch.Tensor]:
         own = [rows_with_margin(planes, top, end, reach_of(taps)) for planes in level]
         above = [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()]
-        outputs = F.pixel_shuffle(head[:, :, top // patch : end // patch], patch).float()
-        return (filter_rows(own, above, level.guides[:, :, top:end], outputs, taps),)
+        return (filter_rows(own, above, level.guides[:, :, top:end], head(top, end).float(), taps),)
 
     return in_rows(level.guides, rows)[0]
 

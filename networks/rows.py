@@ -20,6 +20,14 @@ def row_blocks(planes: torch.Tensor) -> Iterator[tuple[int, int]]:
     return ((top, min(top + ROWS, height)) for top in range(0, height, ROWS))
 
 
+def empty_like(part: torch.Tensor, rows: int) -> torch.Tensor:
+    """A tensor of so many rows, in the memory layout of the (B, C, h, w) part."""
+    dense = part.is_contiguous() or not part.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.contiguous_format if dense else torch.channels_last
+    size = *part.shape[:2], rows, part.shape[3]
+    return torch.empty(size, dtype=part.dtype, device=part.device, memory_format=layout)
+
+
 def in_rows(planes: torch.Tensor, work: Callable[[int, int], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
     """What `work` gives for all rows of (..., h, w) planes, from block to block.
 
@@ -31,7 +39,7 @@ def in_rows(planes: torch.Tensor, work: Callable[[int, int], tuple[torch.Tensor,
         parts = work(top, end)
         if end - top == height:
             return parts
-        wholes = wholes or [part.new_empty(*part.shape[:2], height, part.shape[3]) for part in parts]
+        wholes = wholes or [empty_like(part, height) for part in parts]
         for whole, part in zip(wholes, parts, strict=True):
             whole[:, :, top:end] = part
     return tuple(wholes)

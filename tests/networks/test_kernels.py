@@ -13,7 +13,6 @@ from networks.kernels import (
     Misfit,
     TapSum,
     diamond,
-    filter_level,
     level_outputs,
     misfit,
     reach_of,
@@ -35,6 +34,11 @@ def level(height=6, width=8, taps=TAPS, coarse=True, seed=0):
     coarser = Level(*(rand(1, c, height // 2, width // 2) for c in (7, 9))) if coarse else None
     head = rand(1, level_outputs(len(taps), coarse), height, width)
     return Level(rand(1, 7, height, width), rand(1, 9, height, width)), head, taps, coarser
+
+
+def filter_level(own, head, taps, coarser):
+    """kernels.filter_level with all of the head at once."""
+    return kernels.filter_level(own, kernels.rows_of(head), taps, coarser)
 
 
 def picture(level):
