@@ -22,6 +22,8 @@ PER_COLOR = 9  # of these are there once more for every further color
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
+RIM_TOLERANCE = 0.02  # the same, from a rim to where there is none
+RIM = 0.02  # a rim is where a pixel's depth differs by this share from the mean of 3x3 pixels
 NORMAL_TOLERANCE = 0.8  # smallest cosine
 ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
 UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
@@ -40,10 +42,19 @@ def split_past(past: torch.Tensor, colors: int) -> tuple[torch.Tensor, torch.Ten
     return past[:, : 3 * colors], past[:, 3 * colors :]
 
 
-def same_surface(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-    """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do."""
+def on_rim(depth: torch.Tensor) -> torch.Tensor:
+    """1 where a (B, 1, H, W) depth breaks off, else 0: pixels that may show two surfaces, and those beside them."""
+    around = F.avg_pool2d(F.pad(depth, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return ((depth - around).abs() > RIM * depth).to(depth.dtype)
+
+
+def same_surface(then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor) -> torch.Tensor:
+    """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
+
+    tolerance: (B, N), how much depths may differ, relative to the larger.
+    """
     depth_then, depth_now = then[:, 0], now[:, 0]
-    near = (depth_then - depth_now).abs() <= DEPTH_TOLERANCE * torch.maximum(depth_then, depth_now)
+    near = (depth_then - depth_now).abs() <= tolerance * torch.maximum(depth_then, depth_now)
     cosine = (then[:, 1:4] * now[:, 1:4]).sum(1)
     lengths = (then[:, 1:4].square().sum(1) * now[:, 1:4].square().sum(1)).sqrt()
     facing = cosine >= NORMAL_TOLERANCE * lengths  # averaged normals are shorter than 1; on a miss both are 0
@@ -58,24 +69,34 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     Each pixel takes the four history pixels around its previous place, weighted bilinearly; pixels outside the picture
     or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
     Where it is 0, everything is 0. With further colors, as many more channels as the history has are fetched.
+
+    A pixel on a rim has the mean depth of two surfaces, but a sample of one. What is farther from the rim takes nothing
+    from there, or the samples of a lamp would trail behind it along the wall, unless depths are hardly different.
     """
     planes = history.flatten(2)  # (B, HISTORY, N)
+    rims, inner = on_rim(history[:, SURFACE][:, :1]).flatten(1), 1 - on_rim(surface[:, :1])
     x, y = pixel_grid(motion)
     places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
 
     def fetch_rows(top: int, end: int) -> tuple[torch.Tensor, ...]:
-        rows = places[:, :, top:end].flatten(2), surface[:, :, top:end].flatten(2)
-        return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, history.shape[-2:], *rows))
+        rows = (part[:, :, top:end].flatten(2) for part in (places, surface, inner))
+        return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, rims, history.shape[-2:], *rows))
 
     return in_rows(motion, fetch_rows)
 
 
 def fetch(
-    planes: torch.Tensor, size: tuple[int, int], places: torch.Tensor, now: torch.Tensor
+    planes: torch.Tensor,
+    rims: torch.Tensor,
+    size: tuple[int, int],
+    places: torch.Tensor,
+    now: torch.Tensor,
+    inner: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`reproject` for n of the pixels: what was found, (B, 10, n), and the weight that remained, (B, 1, n).
 
-    planes: (B, HISTORY, N) of a history of `size` (H, W). places: (B, 2, n) columns and rows in it. now: (B, 7, n).
+    planes: (B, HISTORY, N) of a history of `size` (H, W); rims: (B, N) of it. places: (B, 2, n) columns and rows in it.
+    now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1.
     """
     height, width = size
     left, top = places.floor().unbind(1)  # (B, n) each
@@ -88,7 +109,8 @@ def fetch(
             index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
             tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
             share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
-            share = (share * same_surface(tap[:, SURFACE].detach(), now))[:, None]  # (B, 1, n)
+            tolerance = torch.where(rims.gather(1, index) * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
+            share = (share * same_surface(tap[:, SURFACE].detach(), now, tolerance))[:, None]  # (B, 1, n)
             total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     return total / kept.clamp(min=1e-4), kept.clamp(max=1)
 

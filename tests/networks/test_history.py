@@ -10,6 +10,8 @@ from networks.history import (
     DEPTH_TOLERANCE,
     HISTORY,
     NORMAL_TOLERANCE,
+    RIM,
+    RIM_TOLERANCE,
     SURFACE,
     reproject,
     warp_hidden,
@@ -25,6 +27,16 @@ def random_frame(height=9, width=11, seed=0):
     return history, motion, surface
 
 
+def slow_rim(depth, y, x):
+    """Whether the depth of this pixel differs from the mean of nine; beyond the border, the border is repeated."""
+    around = [
+        depth[min(max(y + dy, 0), depth.shape[0] - 1), min(max(x + dx, 0), depth.shape[1] - 1)]
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+    ]
+    return abs(depth[y, x] - sum(around) / 9) > RIM * depth[y, x]
+
+
 def slow_reproject(history, motion, surface, y, x):
     """One pixel, tap by tap, as the definition reads."""
     _, _, height, width = history.shape
@@ -36,7 +48,8 @@ def slow_reproject(history, motion, surface, y, x):
         if not (0 <= row < height and 0 <= column < width):
             continue
         then = history[0, SURFACE, row, column]
-        near = abs(then[0] - now[0]) <= DEPTH_TOLERANCE * max(then[0], now[0])
+        strict = slow_rim(history[0, SURFACE][0], row, column) and not slow_rim(surface[0, 0], y, x)
+        near = abs(then[0] - now[0]) <= (RIM_TOLERANCE if strict else DEPTH_TOLERANCE) * max(then[0], now[0])
         facing = then[1:4].dot(now[1:4]) >= NORMAL_TOLERANCE * then[1:4].norm() * now[1:4].norm()
         alike = (then[4:] - now[4:]).abs().max() <= ALBEDO_TOLERANCE
         if near and facing and alike:
@@ -45,8 +58,12 @@ def slow_reproject(history, motion, surface, y, x):
     return (total / kept if kept > 1e-4 else total), kept
 
 
-def test_reprojection_equals_the_slow_one():
+@pytest.mark.parametrize("smooth", [False, True])
+def test_reprojection_equals_the_slow_one(smooth):
     history, motion, surface = random_frame()
+    if smooth:  # no rims in this frame, some in the one before
+        history[:, SURFACE.start] = 1 + 0.08 * history[:, SURFACE.start]
+        surface[:, 0] = 1.04
     found, validity = reproject(history, motion, surface)
     kinds = set()
     for y in range(history.shape[2]):
@@ -78,6 +95,20 @@ def test_what_an_object_uncovers_has_no_history():
     assert (validity[..., 8:11] == 0).all() and (found[..., 8:11] == 0).all()
     assert (validity[..., :8] == 1).all() and (validity[..., 11:] == 1).all()
     assert torch.equal(found[0, 0, 0, 11:15], torch.arange(8.0, 12.0))
+
+
+def test_what_shows_mostly_a_lamp_leaves_nothing_on_the_wall_behind_it():
+    """A pixel at the lamp's rim has a depth near the wall's; once the lamp has left, the wall takes nothing of it."""
+    history = torch.zeros(1, HISTORY, 8, 20)
+    history[:, SURFACE] = wall_and_box(8)
+    history[:, SURFACE.start, :, 12] = 4.6  # 13 percent of it are the lamp
+    history[:, :10, :, 12] = 100.0
+    surface, motion = wall_and_box(4), torch.zeros(1, 2, 8, 20)
+    found, validity = reproject(history, motion, surface)
+    assert (validity[..., 12] == 0).all() and (found[..., 12] == 0).all()
+    assert (validity[..., 13:] == 1).all(), "beside it, and the wall alone"
+    again = history[:, SURFACE].clone()
+    assert (reproject(history, motion, again)[1] == 1).all(), "what stands still keeps its rims"
 
 
 def test_a_constant_stays_constant_and_outside_the_picture_is_nothing():
