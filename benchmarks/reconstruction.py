@@ -127,7 +127,7 @@ def gflop(network: str | dict, size: tuple[int, int]) -> float:
 
 
 def gigabytes(network: str | dict, size: tuple[int, int], precision: str) -> float:
-    """GB that the convolutions of a frame read and write, weights included, if each value moves once."""
+    """GB that the convolutions of a frame read and write, weights and the margins of blocks included."""
     with torch.device("meta"), torch.no_grad(), Moved() as moved:
         denoiser = make(network)
         denoiser(torch.empty(1, channel_count(denoiser.inputs), *size))
