@@ -78,7 +78,8 @@ def test_tiles_of_a_filtering_network_reach_as_far_as_the_motion(tile, missing):
         assert denoiser.reach(frame) < 170  # so that tiles are smaller than the frame
         tiled, tiled_state = denoise_in_tiles(denoiser, frame, tiled_state, tile)
         assert torch.allclose(tiled, image, atol=1e-4)
-        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(tiled_state, state, strict=True))
+        # where hardly any history remains, it is divided by little, and so is its rounding
+        assert all(torch.allclose(a, b, rtol=3e-4, atol=1e-4) for a, b in zip(tiled_state, state, strict=True))
 
 
 def test_boxes_cover_a_frame_once():
