@@ -144,7 +144,7 @@ class SaveWithinEpochs(pl.Callback):
         if self.checkpoint and self.checkpoint.is_file():
             rank_zero_info(f"\nThe last checkpoint is {self.checkpoint}; to resume from it:\n  {self.resume}")
         elif self.checkpoint and isinstance(exception, KeyboardInterrupt | SystemExit):
-            rank_zero_info("\nStopped before the first checkpoint: nothing has been trained")
+            rank_zero_info("\nStopped before the first checkpoint: nothing of this training is kept")
 
     def teardown(self, trainer, module, stage) -> None:
         """Restores the previous signal handlers."""

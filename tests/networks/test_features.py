@@ -1,4 +1,4 @@
-"""Pins what radiance is divided by."""
+"""Pins what radiance is divided by, and that the network's input may be made a few rows at a time."""
 
 import pytest
 import torch

@@ -97,7 +97,7 @@ def test_what_an_object_uncovers_has_no_history():
     assert torch.equal(found[0, 0, 0, 11:15], torch.arange(8.0, 12.0))
 
 
-def test_what_shows_mostly_a_lamp_leaves_nothing_on_the_wall_behind_it():
+def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
     """A pixel at the lamp's rim has a depth near the wall's; once the lamp has left, the wall takes nothing of it."""
     history = torch.zeros(1, HISTORY, 8, 20)
     history[:, SURFACE] = wall_and_box(8)

@@ -83,7 +83,7 @@ def test_a_signal_before_the_first_step_ends_with_an_error_code_and_a_word(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code  # 0 and None are what a script returns that has done its work
-    assert "nothing has been trained" in caplog.text
+    assert "nothing of this training is kept" in caplog.text
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
