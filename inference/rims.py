@@ -1,9 +1,10 @@
-"""Rims of what a frame shows before the background: mixed anew, by how much of a pixel each covers.
+"""Rims, the pixels that two surfaces or a surface and the background share: mixed anew, by how much each covers.
 
-A network that filters gives such a pixel the mean of pixels that are alike, and beside the background few are. Normal
-and albedo say how much of it is covered: both are 0 in the background, and without noise. So around a rim radiance is
-taken for a linear function of normal and albedo, found by least squares among the pixels that are no rim (a guided
-filter, He et al. 2010; weighted, as in Moon et al. 2014), and a rim gets what that gives.
+A network that filters gives such a pixel the mean of pixels that are alike, and beside it few are. Depth, normal and
+albedo say how much of each surface a pixel has: without noise, they are means, too. So around a rim radiance is taken
+for a linear function of the three, found by least squares among the pixels around it (a guided filter, He et al. 2010;
+weighted, as in Moon et al. 2014). What that gives counts by how well it explains what is around, compared with the
+brightness of the rim: beside a lamp, a small share of the lamp's light would be a large error.
 
 Shapes: C input channels, L colors, mostly 1, H rows, W columns, P rims, N pixels around each, G guides.
 """
@@ -12,21 +13,24 @@ import torch
 
 from frames.channels import channels_of
 from networks.features import within_limits
-from networks.warping import local_maximum
+from networks.history import on_rim
 
 RADIUS = 3  # pixels to each side, from which a rim is mixed
-COVERED = 0.99  # length of a normal, above which a pixel is not mixed
-DOUBT = 1e-2  # weight of rims and what touches them, so that something too thin to have anything else stays as it is
-RIDGE = 1e-5  # of the squares of normal and albedo, so that there always is a solution
+SPREAD = 1.7  # pixels; standard deviation of their weights
+COVERED = 0.99  # length of a normal, above which it is that of one surface
+AVERAGED = 0.05  # share of the rims with shorter normals, below which a frame's normals are not means
+DOUBT = 0.02  # weight of rims, so that something too thin to have anything else stays as it is
+RIDGE = 1e-5  # of the squares of guides, so that there always is a solution
+ERROR = 0.5  # of the network at a rim, relative to its brightness: what is found counts as much if its misfit is that
+SMALLEST_RANGE = 1e-3  # of depth around a rim, relative to the largest
 BLACK = 1e-6  # radiance, below which nothing is mended: factors on it could overflow
-MOST = 2**14  # rims at a time, for memory
+MOST = 2**13  # rims at a time, for memory
 
 
 def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
     """The (3 L, H, W) image of a (C, H, W) frame of the quantities `inputs`, with its rims mixed anew.
 
-    Further colors get the factors of the first, so that they still add up to it. Where normals are those of single
-    samples, they do not say what is covered, and nothing changes.
+    Further colors get the factors of the first, so that they still add up to it.
     """
     depth, normal, *albedo = (
         within_limits(frame[None, channels_of(inputs, name)], (name,))[0]
@@ -34,57 +38,68 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
         if name in inputs
     )
     rims = find_rims(depth, normal)  # (H, W)
-    guides = torch.cat((normal, *albedo))  # (G, H, W)
-    found = image.clone()
+    planes = torch.cat((depth, normal, *albedo, image[:3], torch.where(rims, DOUBT, 1.0)[None]))
+    found, pixels = image.clone(), planes.flatten(1).T.contiguous()  # (H W, G + 4)
     for places in rims.nonzero().split(MOST):
         rows, columns = places.unbind(1)
         old = image[:3, rows, columns]  # (3, P)
-        mixed = mix(guides, image[:3], rims, rows, columns)
-        factor = torch.where(old > BLACK, mixed / old.clamp(min=BLACK), 1)
+        factor = torch.where(old > BLACK, mix(around(pixels, image.shape[1:], rows, columns)).T / old.clamp(min=BLACK), 1)
         found[:, rows, columns] *= factor.repeat(len(image) // 3, 1)
     return found
 
 
 def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """The pixels that the background shares, and those of it beside them, (H, W) booleans.
+    """The pixels that two surfaces or a surface and the background share, and those beside them: (H, W) booleans.
 
-    Shared is what is beside a pixel that hits nothing, and has a short normal.
-    depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W), a pixel's mean.
+    depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W). None where normals are those of single samples, which do
+    not say what is covered: then hardly any is short.
     """
-    hit = (depth > 0)[None]  # (1, 1, H, W)
-    shared = hit & touches(~hit) & (normal.norm(dim=0) < COVERED)
-    return (shared | (~hit & touches(shared)))[0, 0]
+    broken = on_rim(depth[None])[0, 0] > 0
+    short = (depth[0] > 0) & (normal.norm(dim=0) < COVERED)
+    averaged = (broken & short).sum() > AVERAGED * broken.sum()
+    return (broken | short) & averaged
 
 
-def touches(pixels: torch.Tensor) -> torch.Tensor:
-    """The pixels of (1, 1, H, W) booleans, and their neighbors."""
-    return local_maximum(pixels.float()) > 0
+def mix(near: torch.Tensor) -> torch.Tensor:
+    """The radiance of some pixels, (P, 3), within the range of what is around, which a line may leave.
 
-
-def mix(
-    guides: torch.Tensor, image: torch.Tensor, rims: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
-) -> torch.Tensor:
-    """The radiance of some pixels, (3, P), by (G, H, W) guides and a (3, H, W) image around them.
-
-    Within the range of what is around, which a line may leave.
+    near: (P, N, G + 4) guides, depth first, radiance and weight of what is around, the pixel itself in the middle.
     """
-    blurred = touches(rims[None, None])[0]  # (1, H, W): by the network, across the rim
-    weight = around(torch.where(blurred, DOUBT, 1.0), rows, columns)  # (1, N, P)
-    weight = weight / weight.sum(1, keepdim=True)
-    near_guides, near_image = around(guides, rows, columns), around(image, rows, columns)  # (G, N, P), (3, N, P)
-    mean_guides, mean_image = ((planes * weight).sum(1) for planes in (near_guides, near_image))
-    spread = (near_guides - mean_guides[:, None]).permute(2, 0, 1)  # (P, G, N)
-    weighted = spread * weight.permute(2, 0, 1)
-    matrix = weighted @ spread.transpose(1, 2) + RIDGE * torch.eye(len(guides))  # (P, G, G)
-    right = weighted @ (near_image - mean_image[:, None]).permute(2, 1, 0)  # (P, G, 3)
-    slopes = torch.linalg.solve(matrix, right)
-    own = (guides[:, rows, columns] - mean_guides).T[:, None]  # (P, 1, G)
-    return (mean_image + (own @ slopes)[:, 0].T).clamp(near_image.amin(1), near_image.amax(1))
+    guides, image, weight = near.split([near.shape[2] - 4, 3, 1], 2)
+    # depth, in shares of its range around each rim
+    lowest, highest = guides[..., :1].aminmax(dim=1, keepdim=True)
+    guides[..., :1] = (guides[..., :1] - lowest) / (highest - lowest).clamp(min=SMALLEST_RANGE * highest + BLACK)
+    # least squares
+    own, own_image = (x[:, x.shape[1] // 2, None] for x in (guides, image))  # (P, 1, G), (P, 1, 3)
+    weight = weight * closeness()
+    weight = weight / weight.sum(1, keepdim=True)  # (P, N, 1)
+    mean_guides, mean_image = ((x * weight).sum(1, keepdim=True) for x in (guides, image))
+    guides, colors = guides - mean_guides, image - mean_image
+    weighted = (guides * weight).transpose(1, 2)  # (P, G, N)
+    matrix = weighted @ guides + RIDGE * torch.eye(guides.shape[2])  # (P, G, G)
+    slopes = torch.linalg.solve(matrix, weighted @ colors)  # (P, G, 3)
+    mixed = (mean_image + (own - mean_guides) @ slopes).clamp(image.amin(1, True), image.amax(1, True))  # (P, 1, 3)
+    # by how well that explains what is around
+    misfit = ((colors - guides @ slopes).square() * weight).sum(1, keepdim=True).mean(2, keepdim=True)  # (P, 1, 1)
+    error = ERROR**2 * own_image.mean(2, keepdim=True) * mixed.mean(2, keepdim=True)  # alike for darker and brighter
+    return torch.lerp(own_image, mixed, error / (error + misfit + BLACK**2))[:, 0]
 
 
-def around(planes: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """The values of (C, H, W) planes in squares around some pixels, (C, N, P); at the border, the nearest inside."""
-    offsets = torch.arange(-RADIUS, RADIUS + 1)
-    y, x = (part.flatten()[:, None] for part in torch.meshgrid(offsets, offsets, indexing="ij"))
-    height, width = planes.shape[1:]
-    return planes[:, (rows + y).clamp(0, height - 1), (columns + x).clamp(0, width - 1)]
+def around(pixels: torch.Tensor, size: tuple[int, int], rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """The values of (H W, C) pixels in squares around some, (P, N, C); at the border, the nearest inside. size: H, W."""
+    y, x = offsets()
+    height, width = size
+    return pixels[(rows[:, None] + y).clamp(0, height - 1) * width + (columns[:, None] + x).clamp(0, width - 1)]
+
+
+def offsets() -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the pixels around a pixel, counted from it: (N,) each."""
+    steps = torch.arange(-RADIUS, RADIUS + 1)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return y.flatten(), x.flatten()
+
+
+def closeness() -> torch.Tensor:
+    """The weights of the pixels around a pixel, (N, 1), by their distance."""
+    y, x = offsets()
+    return torch.exp((y.square() + x.square()) / (-2 * SPREAD**2))[:, None]

@@ -25,12 +25,21 @@ def scene(covered):
     return frame, (covered * THING + (1 - covered) * SKY).expand(3, -1, -1).clone()
 
 
+def before_a_wall(covered):
+    """The same before a wall instead of the sky."""
+    frame, exact = scene(covered)
+    frame[DEPTH] += 6 * (1 - covered)
+    frame[NORMAL], frame[ALBEDO : ALBEDO + 3] = 1 - covered, 0.6
+    return frame, exact
+
+
 def blurred(image):
     return torch.nn.functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
 
 
-def test_rims_are_mixed_by_how_much_is_covered():
-    frame, exact = scene(coverage())
+@pytest.mark.parametrize("make", [scene, before_a_wall])
+def test_rims_are_mixed_by_how_much_is_covered(make):
+    frame, exact = make(coverage())
     image = blurred(exact)
     found = mend_rims(frame, image, MOTION_INPUTS)
     rims = find_rims(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
@@ -46,8 +55,30 @@ def test_without_albedo_normals_do():
     assert (found - exact).abs().mean() < 0.8 * (blurred(exact) - exact).abs().mean()
 
 
-def test_single_samples_say_nothing_of_coverage():
-    frame, exact = scene((coverage() > 0.5).float())
+def test_depth_tells_parallel_surfaces_apart():
+    covered = coverage()
+    frame, exact = before_a_wall(covered)
+    parallel = frame.clone()
+    parallel[NORMAL], parallel[NORMAL + 2] = 0, 1
+    frame, exact = torch.cat((frame, parallel), 1), torch.cat((exact, exact), 1)  # short normals show that all are means
+    found = mend_rims(frame, blurred(exact), MOTION_INPUTS)[:, 48:]
+    mixed = (covered > 0) & (covered < 1)
+    before, after = ((x - exact[:, 48:])[:, mixed].abs().mean() for x in (blurred(exact)[:, 48:], found))
+    assert after < 0.3 * before
+
+
+def test_a_lamp_does_not_shine_on_rims_that_share_nothing_with_it():
+    frame, exact = before_a_wall(coverage())
+    image = exact.clone()
+    image[:, 24, 4] = 1000.0  # on the wall, nothing but its brightness tells
+    rims = find_rims(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    found = mend_rims(frame, image, MOTION_INPUTS)
+    assert rims[20:29, 5:9].any() and torch.allclose(found, image, rtol=0.05)
+
+
+@pytest.mark.parametrize("make", [scene, before_a_wall])
+def test_single_samples_say_nothing_of_coverage(make):
+    frame, exact = make((coverage() > 0.5).float())
     assert torch.equal(mend_rims(frame, blurred(exact), MOTION_INPUTS), blurred(exact))
 
 
