@@ -55,7 +55,7 @@ def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
     not say what is covered: then hardly any is short.
     """
     broken = on_rim(depth[None])[0, 0] > 0
-    short = (depth[0] > 0) & (normal.norm(dim=0) < COVERED)
+    short = (depth[0] > 0) & (normal.square().sum(0) < COVERED**2)  # faster than a norm
     averaged = (broken & short).sum() > AVERAGED * broken.sum()
     return (broken | short) & averaged
 
