@@ -59,8 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--rims",
         choices=SWITCH,
         default="on",
-        help="on: where an object shares a pixel with the background, mixed by how much of it is covered; off: as the "
-        "network has it; default: %(default)s",
+        help="on: a pixel that shows two surfaces, or one and the background, is mixed by how much of each it shows; "
+        "off: as the network has it; default: %(default)s",
     )
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(

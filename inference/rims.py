@@ -43,7 +43,8 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
     for places in rims.nonzero().split(MOST):
         rows, columns = places.unbind(1)
         old = image[:3, rows, columns]  # (3, P)
-        factor = torch.where(old > BLACK, mix(around(pixels, image.shape[1:], rows, columns)).T / old.clamp(min=BLACK), 1)
+        mixed = mix(around(pixels, image.shape[1:], rows, columns)).T  # (3, P)
+        factor = torch.where(old > BLACK, mixed / old.clamp(min=BLACK), 1)
         found[:, rows, columns] *= factor.repeat(len(image) // 3, 1)
     return found
 
@@ -51,8 +52,8 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
 def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
     """The pixels that two surfaces or a surface and the background share, and those beside them: (H, W) booleans.
 
-    depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W). None where normals are those of single samples, which do
-    not say what is covered: then hardly any is short.
+    depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W). None where normals are those of single samples, which
+    do not say what is covered: then hardly any is short.
     """
     broken = on_rim(depth[None])[0, 0] > 0
     short = (depth[0] > 0) & (normal.square().sum(0) < COVERED**2)  # faster than a norm
@@ -86,7 +87,10 @@ def mix(near: torch.Tensor) -> torch.Tensor:
 
 
 def around(pixels: torch.Tensor, size: tuple[int, int], rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """The values of (H W, C) pixels in squares around some, (P, N, C); at the border, the nearest inside. size: H, W."""
+    """The values of (H W, C) pixels in squares around some, (P, N, C); at the border, the nearest inside.
+
+    size: H, W.
+    """
     y, x = offsets()
     height, width = size
     return pixels[(rows[:, None] + y).clamp(0, height - 1) * width + (columns[:, None] + x).clamp(0, width - 1)]

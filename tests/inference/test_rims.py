@@ -60,7 +60,8 @@ def test_depth_tells_parallel_surfaces_apart():
     frame, exact = before_a_wall(covered)
     parallel = frame.clone()
     parallel[NORMAL], parallel[NORMAL + 2] = 0, 1
-    frame, exact = torch.cat((frame, parallel), 1), torch.cat((exact, exact), 1)  # short normals show that all are means
+    # short normals in one half show that those of the other are means, too
+    frame, exact = torch.cat((frame, parallel), 1), torch.cat((exact, exact), 1)
     found = mend_rims(frame, blurred(exact), MOTION_INPUTS)[:, 48:]
     mixed = (covered > 0) & (covered < 1)
     before, after = ((x - exact[:, 48:])[:, mixed].abs().mean() for x in (blurred(exact)[:, 48:], found))
@@ -88,6 +89,14 @@ def test_what_is_too_thin_to_have_an_inside_stays():
     frame, exact = scene(covered)
     found = mend_rims(frame, exact, MOTION_INPUTS)
     assert torch.allclose(found, exact, rtol=0.05)
+
+
+def test_constants_stay_and_brightness_scales():
+    frame, exact = before_a_wall(coverage())
+    image = blurred(exact)
+    assert torch.allclose(mend_rims(frame, torch.full_like(image, 0.7), MOTION_INPUTS), torch.tensor(0.7))
+    found = mend_rims(frame, image, MOTION_INPUTS)
+    assert torch.allclose(mend_rims(frame, 64 * image, MOTION_INPUTS), 64 * found, rtol=1e-4)
 
 
 def test_further_colors_add_up():
