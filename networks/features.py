@@ -7,12 +7,12 @@ then further colors; L counts all colors, and is mostly 1.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
 from networks.autoencoder import ALL_ROWS, RecurrentAutoencoder, convolve_rows
 from networks.history import PREVIOUS, SUMS, WEIGHT
+from networks.warping import local_maximum
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
@@ -110,7 +110,7 @@ def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     largest = albedo.amax(1, keepdim=True)
     has_albedo = largest > NO_ALBEDO
-    beside = F.avg_pool2d(1 - has_albedo.to(albedo.dtype), 3, 1, 1) > 0  # a third of the time of max_pool2d
+    beside = local_maximum(1 - has_albedo.to(albedo.dtype)) > 0
     brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(beside, 1)
     return has_albedo, (albedo.clamp(min=MIN_ALBEDO) * brighter).where(has_albedo, 1)
 

@@ -40,16 +40,16 @@ from networks.history import (
     PER_COLOR,
     PREVIOUS,
     SURFACE,
+    finish_history,
     motion_is_known,
     next_history,
     reproject,
-    split_past,
+    split_history,
     warp_hidden,
 )
 from networks.kernels import (
     BANDWIDTHS,
     COARSE_TAPS,
-    FINEST_TAPS,
     Head,
     Level,
     diamond,
@@ -57,11 +57,14 @@ from networks.kernels import (
     level_outputs,
     reach_of,
     rows_of,
+    with_nearest,
 )
+from networks.pooling import pooled
+from networks.recording import is_recording
 from networks.rows import in_rows
 
+PATCH = 2  # each level's pixels are those of 2x2 of the finer one, from full size on
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
-FINEST_OUTPUTS = level_outputs(len(FINEST_TAPS), True), EXTRAS  # of the head at full size
 COARSE_BIAS = 1.0  # logit of the coarser result's taps before training: wide kernels
 CONFIDENCE_BIAS, TRUST_BIAS = 3.0, 4.0  # before training, nearly all samples and histories are trusted
 FLAG_GUIDE = 3.0  # distance, as albedo, between pixels that were divided and pixels that were not
@@ -71,8 +74,10 @@ NEVER = -1.0  # depth of a history that holds nothing: equal to no surface's
 class FilteringDenoiser(nn.Module):
     """Maps (frame, state) to (image, state): any frame size, linear radiance in and out.
 
-    channels: widths of the encoder levels. patch: see RecurrentAutoencoder. radius: of the kernels below full
-    size, see kernels.diamond.
+    channels: widths of the encoder levels. patch: see RecurrentAutoencoder; 2, since each level is half the next.
+    radius: of the kernels below full size, see kernels.diamond. lean: less work at full size, where most of it is: the
+    first convolution is one patch wide, and kernels weigh the pixel against the coarser result, without its neighbors.
+    Raises ValueError if the patch is another.
     """
 
     complete_window = staticmethod(complete_window)
@@ -80,16 +85,20 @@ class FilteringDenoiser(nn.Module):
     required = PLAIN_INPUTS  # what its file must have
     smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.grown
 
-    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2):
+    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2, lean: bool = False):
         super().__init__()
-        self.options = {"channels": list(channels), "patch": patch, "radius": radius, "kernels": True}
+        if patch != PATCH:
+            raise ValueError(f"patch {patch}: kernels need {PATCH}")
+        self.options = {"channels": list(channels), "patch": patch, "radius": radius, "lean": lean, "kernels": True}
         self.taps = diamond(radius)  # below full size
-        self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch)
+        self.finest_taps = diamond(0 if lean else 1)  # at full size
+        self.finest_outputs = level_outputs(len(self.finest_taps), True), EXTRAS  # of the head there
+        self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch, entry=1 if lean else 3)
         del self.network.output  # kernels instead of colors
         self.network.heads = nn.ModuleList(
             nn.Conv2d(width, level_outputs(len(self.taps), index > 0), 1) for index, width in enumerate(channels[::-1])
         )
-        self.network.finest = nn.Conv2d(channels[0], sum(FINEST_OUTPUTS) * patch**2, 1)
+        self.network.finest = nn.Conv2d(channels[0], sum(self.finest_outputs) * patch**2, 1)
         self.initialize_heads()
         self.multiple = max(self.network.multiple, *MEANS)  # all are powers of two
 
@@ -102,7 +111,7 @@ class FilteringDenoiser(nn.Module):
         for head in self.network.heads[1:]:
             head.bias[len(self.taps) : -BANDWIDTHS] = COARSE_BIAS
         finest = self.network.finest.bias.view(-1, self.network.patch**2)
-        finest[len(FINEST_TAPS) :][:COARSE_TAPS] = COARSE_BIAS
+        finest[len(self.finest_taps) :][:COARSE_TAPS] = COARSE_BIAS
         self.network.finest.weight[-(self.network.patch**2) :] = 0  # no gain
 
     @property
@@ -115,7 +124,7 @@ class FilteringDenoiser(nn.Module):
         motion = frame[:, MOTION]
         moved = motion.abs().where(motion_is_known(motion), 0).amax()
         kernels = sum((reach_of(self.taps) + 1) * stride for stride in self.network.strides)
-        kernels += reach_of(FINEST_TAPS) + 1
+        kernels += reach_of(self.finest_taps) + 1
         return self.network.receptive_radius + 2 * max(MEANS) + kernels + self.multiple + math.ceil(float(moved)) + 1
 
     @property
@@ -176,40 +185,46 @@ class FilteringDenoiser(nn.Module):
 
         # fetch history and hidden states
         surface = frame[:, SURFACES]  # (B, 7, H, W)
-        past, validity = reproject(history, motion, surface)  # (B, 9 L + 1, H, W)
-        previous, earlier = split_past(past, len(colors))
+        history, validity = reproject(history, motion, surface)  # (B, HISTORY, H, W)
+        previous, earlier = split_history(history, len(colors))
         levels = zip(hidden, self.network.strides, strict=True)
         warped = (warp_hidden(h, motion, validity, stride) for h, stride in levels)  # one at a time, for memory
 
         # predict kernels
+        past = history[:, : SURFACE.start]
         if len(colors) > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
         shade = self.shade(seen)
         decoded, hidden = self.network.decode(enter(self.network, seen, hidden[0])[None], warped)
-        heads = [rows_of(head(x)) for head, x in zip(self.network.heads, decoded, strict=True)]
+        heads = [rows_of(head(x), self.taps) for head, x in zip(self.network.heads, decoded, strict=True)]
         kernels, extras = self.finest_heads(decoded[-1])
         gate, mix, confidence, trust, gain = extras.float().split(1, 1)
         heads.append(kernels)
 
         # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
         confidence, trust = torch.sigmoid(confidence + CONFIDENCE_BIAS), torch.sigmoid(trust + TRUST_BIAS)
-        samples = torch.addcmul(earlier * trust, confidence, measured)  # (B, 6 L + 1, H, W)
+        in_place = not (torch.is_grad_enabled() or is_recording())  # new memory takes longer than what is computed
+        if in_place:
+            samples = earlier.mul_(trust).addcmul_(confidence, measured)  # (B, 6 L + 1, H, W)
+        else:
+            samples = torch.addcmul(earlier * trust, confidence, measured)
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
-        previous = previous.clone()  # of `past`, which goes
         del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust
         guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
         filtered = self.filter(Level(samples, guides), heads)  # (B, 6 L, H, W)
         del guides, heads
         blended = filtered, divisor, previous, validity, gate, mix, gain
-        left = divisor, samples, surface
 
-        def finish(top: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        def finish(top: int, end: int) -> tuple[torch.Tensor]:
             image = blend(*(planes[:, :, top:end] for planes in blended))
-            return image, next_history(image, *(planes[:, :, top:end] for planes in left))
+            if in_place:
+                finish_history(history[:, :, top:end], image, divisor[:, :, top:end])
+            return (image,)
 
-        image, history = in_rows(filtered, finish)  # (B, 3 L, H, W), (B, HISTORY, H, W)
+        (image,) = in_rows(filtered, finish)  # (B, 3 L, H, W)
+        history = history if in_place else next_history(image, divisor, samples, surface)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
@@ -238,7 +253,7 @@ class FilteringDenoiser(nn.Module):
         state without the frame's samples, so that they are not counted twice.
         """
         *hidden, history = state
-        previous, samples = split_past(history[:, : SURFACE.start], color_count(frame))
+        previous, samples = split_history(history, color_count(frame))
         history = torch.cat((previous, torch.zeros_like(samples), history[:, SURFACE]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
@@ -266,26 +281,36 @@ class FilteringDenoiser(nn.Module):
         """The finest level's head, made row by row of (B, C, H / patch, W / patch) features, for memory; and EXTRAS."""
         head, patch = self.network.finest, self.network.patch
         (weight, more_weight), (bias, more_bias) = (
-            part.split([count * patch**2 for count in FINEST_OUTPUTS]) for part in (head.weight, head.bias)
+            part.split([count * patch**2 for count in self.finest_outputs]) for part in (head.weight, head.bias)
         )
+
+        # of the coarser result's logits, only those of the nearest pixels are computed
+        weight = self.nearest_outputs(weight.flatten(1).T, smooth=False).T[..., None, None]
+        bias = self.nearest_outputs(bias[None])[0]
 
         def kernels(top: int, end: int) -> torch.Tensor:
             rows = features[:, :, top // patch : end // patch]
-            return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch)
+            return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
 
         return kernels, F.pixel_shuffle(F.conv2d(features, more_weight, more_bias), patch)
+
+    def nearest_outputs(self, head: torch.Tensor, smooth: bool = True) -> torch.Tensor:
+        """`with_nearest` of the finest head's weights or bias: (n, level_outputs patch^2) to (n, fewer patch^2)."""
+        patch = self.network.patch
+        planes = head.unflatten(1, (-1, patch, patch))  # of each pixel of a patch
+        return with_nearest(planes, self.finest_taps, smooth).flatten(1)
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
         """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""
         # average samples and guides down to the coarsest level
         pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
-            pyramid.append(Level(*(F.avg_pool2d(planes, size) for planes in pyramid[-1])))
+            pyramid.append(Level(*(pooled(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result
         coarser = None
         for level, head in zip(pyramid[::-1], heads, strict=True):
             if level is finest:
-                return filter_level(level, head, FINEST_TAPS, coarser)
+                return filter_level(level, head, self.finest_taps, coarser)
             result = filter_level(level, head, self.taps, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)

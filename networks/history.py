@@ -7,9 +7,9 @@ right, y down.
 """
 
 import torch
-import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
+from networks.pooling import mean_around, pooled
 from networks.rows import in_rows
 from networks.warping import pixel_grid, warp
 
@@ -34,18 +34,17 @@ def motion_is_known(motion: torch.Tensor) -> torch.Tensor:
     return motion.abs().amax(1, keepdim=True) < UNKNOWN_MOTION
 
 
-def split_past(past: torch.Tensor, colors: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Previous images, (B, 3 L, ...), and samples, (B, 6 L + 1, ...), of what precedes a history's surface.
+def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Previous images, (B, 3 L, ...), and samples, (B, 6 L + 1, ...), of a history.
 
     Samples are the sums of every color, then their one weight.
     """
-    return past[:, : 3 * colors], past[:, 3 * colors :]
+    return history[:, : 3 * colors], history[:, 3 * colors : SURFACE.start]
 
 
 def on_rim(depth: torch.Tensor) -> torch.Tensor:
     """1 where a (B, 1, H, W) depth breaks off, else 0: pixels that may show two surfaces, and those beside them."""
-    around = F.avg_pool2d(F.pad(depth, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return ((depth - around).abs() > RIM * depth).to(depth.dtype)
+    return ((depth - mean_around(depth)).abs() > RIM * depth).to(depth.dtype)
 
 
 def same_surface(then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor) -> torch.Tensor:
@@ -63,12 +62,12 @@ def same_surface(then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor)
 
 
 def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fetches previous image, sums and weight, (B, 10, H, W), along the motion; and their validity, (B, 1, H, W).
+    """Moves a history along the motion: (B, HISTORY, H, W) with this frame's surface, and validity, (B, 1, H, W).
 
     history: (B, HISTORY, H, W) of the previous frame. motion: (B, 2, H, W). surface: (B, 7, H, W) of this frame.
     Each pixel takes the four history pixels around its previous place, weighted bilinearly; pixels outside the picture
     or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
-    Where it is 0, everything is 0. With further colors, as many more channels as the history has are fetched.
+    Where it is 0, previous image, sums and weight are 0.
 
     A pixel on a rim has the mean depth of two surfaces, but a sample of one. What is farther from the rim takes nothing
     from there, or the samples of a lamp would trail behind it along the wall, unless depths are hardly different.
@@ -93,40 +92,59 @@ def fetch(
     now: torch.Tensor,
     inner: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`reproject` for n of the pixels: what was found, (B, 10, n), and the weight that remained, (B, 1, n).
+    """`reproject` for n of the pixels: (B, HISTORY, n), and the weight that remained, (B, 1, n).
 
     planes: (B, HISTORY, N) of a history of `size` (H, W); rims: (B, N) of it. places: (B, 2, n) columns and rows in it.
     now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1.
     """
     height, width = size
-    left, top = places.floor().unbind(1)  # (B, n) each
-    across, down = places[:, 0] - left, places[:, 1] - top
+    (left, top), (across, down) = (part.unbind(1) for part in (places.floor(), places - places.floor()))  # (B, n) each
+    columns = (left, 1 - across), (left + 1, across)
+    columns = [(column.clamp(0, width - 1).long(), share * within(column, width)) for column, share in columns]
     total = kept = planes.new_zeros(())
-    for dy in (0, 1):
-        for dx in (0, 1):
-            column, row = left + dx, top + dy
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+    for row, below in ((top, 1 - down), (top + 1, down)):
+        start, below = row.clamp(0, height - 1).long() * width, below * within(row, height)
+        for column, beside in columns:
+            index, share = start + column, below * beside
             tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
-            share = (across if dx else 1 - across) * (down if dy else 1 - down) * inside
             tolerance = torch.where(rims.gather(1, index) * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
             share = (share * same_surface(tap[:, SURFACE].detach(), now, tolerance))[:, None]  # (B, 1, n)
             total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
-    return total / kept.clamp(min=1e-4), kept.clamp(max=1)
+    return torch.cat((total / kept.clamp(min=1e-4), now), 1), kept.clamp(max=1)
+
+
+def within(places: torch.Tensor, extent: int) -> torch.Tensor:
+    """Which rows are among so many; the same with columns."""
+    return (places >= 0) & (places < extent)
 
 
 def next_history(
     image: torch.Tensor, divisor: torch.Tensor, samples: torch.Tensor, surface: torch.Tensor
 ) -> torch.Tensor:
-    """What a frame leaves for the next, (B, HISTORY, H, W).
+    """The history that this frame leaves, (B, HISTORY, H, W); sums beyond MAX_WEIGHT fade.
 
     image: (B, 3 L, H, W). divisor: (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums
     and weight. surface: (B, 7, H, W).
     """
-    fade = MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
+    return torch.cat((previous_of(image, divisor), samples * fade_of(samples), surface), 1)
+
+
+def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> None:
+    """Makes a history with this frame's samples and surface the next_history, in place: new memory takes time."""
+    previous, samples = split_history(history, image.shape[1] // 3)
+    previous.copy_(previous_of(image, divisor))
+    samples.mul_(fade_of(samples))
+
+
+def previous_of(image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+    """The image as the history has it."""
     colors = image.shape[1] // 3
-    divided = image / (divisor if colors == 1 else divisor.repeat(1, colors, 1, 1))
-    return torch.cat((divided, samples * fade, surface), 1)
+    return image / (divisor if colors == 1 else divisor.repeat(1, colors, 1, 1))
+
+
+def fade_of(samples: torch.Tensor) -> torch.Tensor:
+    """By what samples are multiplied so that their weight is MAX_WEIGHT at most: (B, 1, H, W)."""
+    return MAX_WEIGHT / samples[:, -1:].clamp(min=MAX_WEIGHT)
 
 
 def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tensor, stride: int) -> torch.Tensor:
@@ -134,8 +152,8 @@ def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tens
 
     hidden: (B, C, H / stride, W / stride). motion: (B, 2, H, W) pixels. validity: (B, 1, H, W).
     """
-    moved = F.avg_pool2d(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
+    moved = pooled(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
     warped = warp(hidden.float(), moved, outside="zeros")
     # in the network's memory layout, or its next convolution would copy more
     layout = torch.channels_last if hidden.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    return (warped * F.avg_pool2d(validity, stride)).to(hidden.dtype, memory_format=layout)
+    return (warped * pooled(validity, stride)).to(hidden.dtype, memory_format=layout)

@@ -22,7 +22,7 @@ BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
 NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
 
-Head = Callable[[int, int], torch.Tensor]  # from the first row and the row after the last to outputs of the network
+Head = Callable[[int, int], torch.Tensor]  # from the first row and the row after the last to what with_nearest gives
 Taps = tuple[tuple[int, int], ...]  # rows and columns of taps, counted from the corner of a square around the pixel
 
 
@@ -55,14 +55,14 @@ def reach_of(taps: Taps) -> int:
     return max(max(tap) for tap in taps) // 2
 
 
+def output_counts(taps: int, has_coarser: bool) -> list[int]:
+    """How many channels a level's head gives: a logit for each of so many taps, for the coarser result, bandwidths."""
+    return [taps, *[COARSE_TAPS] * has_coarser, BANDWIDTHS]
+
+
 def level_outputs(taps: int, has_coarser: bool) -> int:
-    """How many channels the head of a level with so many taps gives: a logit for each tap, and the bandwidths."""
-    return taps + (COARSE_TAPS if has_coarser else 0) + BANDWIDTHS
-
-
-def rows_of(outputs: torch.Tensor) -> Head:
-    """The head of a level whose outputs are there as a whole."""
-    return lambda top, end: outputs[:, :, top:end]
+    """How many channels that makes."""
+    return sum(output_counts(taps, has_coarser))
 
 
 def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
@@ -85,22 +85,35 @@ def doubled(planes: torch.Tensor) -> torch.Tensor:
     return F.interpolate(planes, scale_factor=2.0, mode="nearest")[..., 1:-1, 1:-1]
 
 
-def coarse_logits(logits: torch.Tensor) -> torch.Tensor:
+def nearest_four(logits: torch.Tensor, smooth: bool = True) -> torch.Tensor:
     """(B, COARSE_TAPS, h, w) logits of the coarser pixels around each pixel's own to those of the nearest four.
 
-    What is added makes equal logits a smooth upsampling. Without it the four pixels of a coarser one would be the same
-    mean of the same taps, and where kernels are wide, its square would show.
+    smooth: add what makes equal logits a smooth upsampling. Without it the four pixels of a coarser one would be the
+    same mean of the same taps, and where kernels are wide, its square would show.
     """
     taps = logits.unflatten(1, (3, 3))
     # of three along an axis, an even pixel's nearest are the first two, an odd one's the last two
     corners = [taps[:, y : y + 2, x : x + 2, y::2, x::2] for y, x in product((0, 1), repeat=2)]
+    nearest = torch.stack(corners, 3)  # (B, 2, 2, 4, h/2, w/2)
+    if not smooth:
+        return F.pixel_shuffle(nearest.flatten(1, 3), 2)  # (B, 4, h, w)
     # together they count as much as all nine would; no constants from the CPU, which a CUDA graph could not fetch
     farther, nearer = (math.log(3 * share) for share in COARSE_SHARES)
     place = torch.arange(2, device=logits.device)
     axis = torch.where(place[:, None] == place, farther, nearer).to(logits.dtype)  # (2 taps, 2 parities)
     shares = (axis[:, None, :, None] + axis[None, :, None, :]).reshape(2, 2, 4, 1, 1)
-    nearest = torch.stack(corners, 3) + shares  # (B, 2, 2, 4, h/2, w/2)
-    return F.pixel_shuffle(nearest.flatten(1, 3), 2)  # (B, 4, h, w)
+    return F.pixel_shuffle((nearest + shares).flatten(1, 3), 2)
+
+
+def with_nearest(outputs: torch.Tensor, taps: Taps, smooth: bool = True) -> torch.Tensor:
+    """A level's (B, level_outputs, h, w), with `nearest_four` instead of the COARSE_TAPS, if it has them."""
+    own, *coarse, bandwidths = outputs.split(output_counts(len(taps), outputs.shape[1] > len(taps) + BANDWIDTHS), 1)
+    return torch.cat((own, nearest_four(*coarse, smooth), bandwidths), 1) if coarse else outputs
+
+
+def rows_of(outputs: torch.Tensor, taps: Taps) -> Head:
+    """The head of a level whose outputs are there as a whole. taps: its own."""
+    return lambda top, end: with_nearest(outputs[:, :, top:end].float(), taps)
 
 
 class TapSum(torch.autograd.Function):
@@ -195,6 +208,9 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
     mine, distance = -guides * roots, torch.empty_like(roots)
     found = guides.new_empty(len(guides), len(taps), *guides.shape[2:])
     for index, tap in enumerate(taps):
+        if tap is guides:
+            found[:, index] = 0
+            continue
         torch.addcmul(mine, tap, roots, out=distance)
         torch.sum(distance.square_(), 1, out=found[:, index])
     return found
@@ -203,7 +219,7 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
 def filter_level(level: Level, head: Head, taps: Taps, coarser: Level | None) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
-    head: gives the (B, level_outputs, rows, w) of the network for some rows. taps: into its own samples. coarser: the
+    head: gives what the network says of some rows. taps: into its own samples. coarser: the
     coarser level, its sums replaced by its result times its weight.
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
@@ -212,7 +228,7 @@ def filter_level(level: Level, head: Head, taps: Taps, coarser: Level | None) ->
     def rows(top: int, end: int) -> tuple[torch.Tensor]:
         own = [rows_with_margin(planes, top, end, reach_of(taps)) for planes in level]
         above = [doubled(rows_with_margin(planes, top // 2, end // 2, 1)) for planes in coarser or ()]
-        return (filter_rows(own, above, level.guides[:, :, top:end], head(top, end).float(), taps),)
+        return (filter_rows(own, above, level.guides[:, :, top:end], head(top, end), taps),)
 
     return in_rows(level.guides, rows)[0]
 
@@ -222,10 +238,10 @@ def filter_rows(
 ) -> torch.Tensor:
     """filter_level of a few rows. own, above: samples and guides, with their margins; above: `doubled`."""
     size = guides.shape[2:]
-    logits, *coarse, bandwidths = head.split([len(taps), *[COARSE_TAPS] * bool(above), BANDWIDTHS], 1)
+    logits, bandwidths = head.split([head.shape[1] - BANDWIDTHS, BANDWIDTHS], 1)
     tap_guides = shifted(own[1], taps, *size)
+    tap_guides[len(taps) // 2] = guides  # the pixel itself, which fits
     if above:
-        logits = torch.cat((logits, coarse_logits(*coarse)), 1)
         tap_guides += shifted(above[1], CORNERS, *size)
     # how well each tap's guides fit
     scaled = zip(bandwidths.clamp(-6, 6).exp().split(1, 1), BANDWIDTH_SCALES, strict=True)

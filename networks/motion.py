@@ -9,9 +9,9 @@ Shapes: B sequences, H rows, W columns, multiples of 2^LEVELS. Motion is in pixe
 """
 
 import torch
-import torch.nn.functional as F
 
 from networks.camera import at_rest_unless_better, fit_to_motion, fit_to_pictures, motion_of, nearness, ways_to_move
+from networks.pooling import pooled
 from networks.warping import blurred, box_mean, enlarge, gradients, warp
 
 LEVELS = 5  # halvings; the coarsest level finds motion of up to about 60 pixels
@@ -64,7 +64,7 @@ def pyramid(planes: torch.Tensor) -> list[torch.Tensor]:
     """(B, C, H, W) planes at LEVELS smaller sizes, each half the next, smallest first."""
     levels = []
     for _ in range(LEVELS):
-        planes = F.avg_pool2d(planes, 2)
+        planes = pooled(planes, 2)
         levels.append(planes)
     return levels[::-1]
 

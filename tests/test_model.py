@@ -243,6 +243,7 @@ def test_bad_checkpoints_are_named(tmp_path):
         {"hyper_parameters": {"denoiser": {"channels": [4, -1], "kernels": True}}, "state_dict": {}},
         {"hyper_parameters": {"denoiser": {"channels": "four", "kernels": True}}, "state_dict": {}},
         {"hyper_parameters": {"denoiser": {"channels": [4], "patch": 0, "kernels": True}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4], "patch": 4, "kernels": True}}, "state_dict": {}},
         {"hyper_parameters": {"denoiser": {"channels": [10**9, 10**9]}}, "state_dict": {}},
         {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": {1: None, "denoiser.x": torch.ones(1)}},
         {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": None},
@@ -291,10 +292,11 @@ def test_the_papers_network_is_what_its_widths_alone_give():
     }
 
 
+@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("patch", [1, 2, 4])
-def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch):
+def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch, size):
     x = torch.rand(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
-    layer = convolution(3 * patch**2, 5)
+    layer = convolution(3 * patch**2, 5, size)
     assert torch.allclose(convolve_patches(layer, x, patch), layer(F.pixel_unshuffle(x, patch)), atol=1e-5)
 
 

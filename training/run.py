@@ -119,7 +119,8 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
 def make_module(settings: argparse.Namespace, saved: dict | None = None) -> DenoisingModule:
     """The denoiser in training. settings: from resolve. saved: options that the checkpoints keep."""
     if settings.kernels == "on":
-        network = {name: getattr(settings, name) for name in ("channels", "patch", "radius")} | {"kernels": True}
+        network = {name: getattr(settings, name) for name in ("channels", "patch", "radius")}
+        network |= {"lean": settings.lean == "on", "kernels": True}
     else:
         network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
         network = {"demodulate": settings.albedo} | network
@@ -229,7 +230,7 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     # network
     channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
     parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
-    parts += f" of radius {settings.radius}" if settings.kernels == "on" else ""
+    parts += f" of radius {settings.radius}, lean {settings.lean}" if settings.kernels == "on" else ""
     lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed

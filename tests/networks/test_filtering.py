@@ -12,14 +12,27 @@ from model import Denoiser, denoise, grown
 from networks import filtering
 from networks.filtering import FilteringDenoiser
 from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
+from networks.kernels import with_nearest
 
 SMALL = (8, 12, 16)
 
 
+def make(lean=False):
+    torch.manual_seed(0)
+    return FilteringDenoiser(SMALL, lean=lean).eval().requires_grad_(False)
+
+
 @pytest.fixture
 def denoiser():
-    torch.manual_seed(0)
-    return FilteringDenoiser(SMALL).eval().requires_grad_(False)
+    return make()
+
+
+def shaken(denoiser):
+    """The denoiser with weights that make every output count."""
+    generator = torch.Generator().manual_seed(1)
+    for weight in denoiser.parameters():
+        weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    return denoiser
 
 
 def scene(frames=4, height=37, width=50, noise=True, seed=0):
@@ -201,6 +214,40 @@ def test_every_weight_gets_a_finite_gradient():
     (images - 0.4).square().mean().backward()
     for name, weight in denoiser.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_the_shorter_way_without_a_gradient_gives_the_same_and_leaves_the_state_alone(lean):
+    """A frame of three blocks of rows: images and histories are those of training's way, and what was given stays."""
+    denoiser, frames = shaken(make(lean)), scene(3, height=72)
+    frames[:, :, 3] += frames[:, :, 0]  # surfaces of all sorts, some of which lose their history
+    frames[:, :, 10], frames[2, :, 11] = 1.3, -0.6
+    state = slow_state = None
+    for frame in frames:
+        given, kept = frame.clone(), [part.clone() for part in state or ()]
+        with torch.no_grad():
+            image, new = denoiser(frame, state)
+        assert torch.equal(frame, given) and all(map(torch.equal, state or (), kept))
+        slow, slow_state = denoiser(frame.clone().requires_grad_(), slow_state)
+        assert torch.allclose(image, slow, rtol=1e-3, atol=1e-5)
+        assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(new, slow_state, strict=True))
+        state, slow_state = new, [part.detach() for part in slow_state]
+
+
+def test_the_finest_head_computes_of_the_coarser_results_logits_those_of_the_nearest_pixels(denoiser):
+    features = torch.rand(1, SMALL[0], 6, 8, generator=torch.Generator().manual_seed(0))
+    outputs = F.pixel_shuffle(shaken(denoiser).network.finest(features), 2)[:, : -filtering.EXTRAS]
+    wanted = with_nearest(outputs, denoiser.finest_taps)
+    assert torch.allclose(denoiser.finest_heads(features)[0](4, 12), wanted[:, :, 4:], atol=1e-5)
+
+
+def test_a_lean_network_sees_a_patch_at_first_and_weighs_a_pixel_without_its_neighbors():
+    lean, usual = make(lean=True), make()
+    assert lean.network.encoder[0].conv1.kernel_size == (1, 1) and lean.finest_taps == ((0, 0),)
+    assert lean.reach(scene(1)[0]) < usual.reach(scene(1)[0])
+    assert lean.options == usual.options | {"lean": True}
+    images, _ = run(lean, scene(2, noise=False))
+    assert torch.allclose(images, torch.tensor(0.4), rtol=1e-4)
 
 
 def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser):

@@ -20,7 +20,7 @@ def test_networks_by_name_and_by_widths():
 
     assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
     assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
-    assert chosen("--network", "fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
+    assert chosen("--network", "direct-fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
 
 
 def test_loading_processes_only_where_cores_are_idle():
@@ -62,6 +62,7 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "means": [],
         "kernels": "off",
         "radius": 2,
+        "lean": "off",
         "loss": "paper",
         "schedule": "paper",
         "learning_rate": 5e-4,
@@ -88,6 +89,7 @@ def test_the_schedule_suits_the_network_and_needs_an_end(capsys):
     ("arguments", "message"),
     [
         (["--patch", "3"], "invalid choice: 3"),
+        (["--network", "fast", "--patch", "4"], "--patch 4: kernels need --patch 2"),
         (["--means", "8", "5"], "invalid choice: 5"),
         (["--network", "fast", "--channels", "8"], "not allowed with argument"),
     ],
