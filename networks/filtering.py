@@ -54,10 +54,10 @@ from networks.kernels import (
     Level,
     diamond,
     filter_level,
+    head_of_patches,
     level_outputs,
     reach_of,
     rows_of,
-    with_nearest,
 )
 from networks.pooling import pooled
 from networks.recording import is_recording
@@ -278,27 +278,13 @@ class FilteringDenoiser(nn.Module):
         return torch.lerp(rough_shading(seen.divided), previous, seen.validity)
 
     def finest_heads(self, features: torch.Tensor) -> tuple[Head, torch.Tensor]:
-        """The finest level's head, made row by row of (B, C, H / patch, W / patch) features, for memory; and EXTRAS."""
+        """The finest level's head of (B, C, H / patch, W / patch) features, and EXTRAS."""
         head, patch = self.network.finest, self.network.patch
-        (weight, more_weight), (bias, more_bias) = (
-            part.split([count * patch**2 for count in self.finest_outputs]) for part in (head.weight, head.bias)
+        counts = [count * patch**2 for count in self.finest_outputs]
+        own, extras = zip(head.weight.split(counts), head.bias.split(counts), strict=True)
+        return head_of_patches(features, *own, self.finest_taps, patch), F.pixel_shuffle(
+            F.conv2d(features, *extras), patch
         )
-
-        # of the coarser result's logits, only those of the nearest pixels are computed
-        weight = self.nearest_outputs(weight.flatten(1).T, smooth=False).T[..., None, None]
-        bias = self.nearest_outputs(bias[None])[0]
-
-        def kernels(top: int, end: int) -> torch.Tensor:
-            rows = features[:, :, top // patch : end // patch]
-            return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
-
-        return kernels, F.pixel_shuffle(F.conv2d(features, more_weight, more_bias), patch)
-
-    def nearest_outputs(self, head: torch.Tensor, smooth: bool = True) -> torch.Tensor:
-        """`with_nearest` of the finest head's weights or bias: (n, level_outputs patch^2) to (n, fewer patch^2)."""
-        patch = self.network.patch
-        planes = head.unflatten(1, (-1, patch, patch))  # of each pixel of a patch
-        return with_nearest(planes, self.finest_taps, smooth).flatten(1)
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
         """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""

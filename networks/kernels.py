@@ -116,6 +116,27 @@ def rows_of(outputs: torch.Tensor, taps: Taps) -> Head:
     return lambda top, end: with_nearest(outputs[:, :, top:end].float(), taps)
 
 
+def head_of_patches(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, taps: Taps, patch: int) -> Head:
+    """The head of the finest level, computed row by row, for memory, from a pixel of features for each patch of pixels.
+
+    features: (B, C, h / patch, w / patch). weight: (level_outputs patch^2, C, 1, 1). bias: as many. taps: its own.
+    """
+    if is_recording():  # an exporter wants weights that are constants
+        return rows_of(F.pixel_shuffle(F.conv2d(features, weight, bias), patch), taps)
+
+    # a pixel's place in its patch says which coarser pixels are the nearest: of no others logits are computed
+    def nearest(planes: torch.Tensor, smooth: bool) -> torch.Tensor:
+        return with_nearest(planes.unflatten(1, (-1, patch, patch)), taps, smooth).flatten(1)
+
+    weight, bias = nearest(weight.flatten(1).T, smooth=False).T[..., None, None], nearest(bias[None], smooth=True)[0]
+
+    def head(top: int, end: int) -> torch.Tensor:
+        rows = features[:, :, top // patch : end // patch]
+        return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
+
+    return head
+
+
 class TapSum(torch.autograd.Function):
     """The sum of the taps of padded planes, each times its own weight.
 
