@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds per period, or max (Linux control groups)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt, from malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt, from malloc.h
 
 SWITCH = ("on", "off")  # choices of options that can be switched
 
@@ -65,13 +65,11 @@ def keep_freed_memory() -> None:
     """Makes the GNU C library keep freed memory for the next allocation instead of returning it to the system.
 
     Otherwise every large tensor gets new pages, which the system has to clear: that takes as long as many operations on
-    the tensor. Blocks of 24 MiB and more do go back, since the holes that they leave are seldom filled: of a frame of
-    1280x720, seven planes and more. Only for scripts, since it affects the whole process. Does nothing with other C
-    libraries.
+    the tensor. Only for scripts, since it affects the whole process. Does nothing with other C libraries.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, 24 * 2**20)
+        library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 

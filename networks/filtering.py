@@ -11,9 +11,9 @@ mostly it is 1.
 """
 
 import math
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
@@ -52,6 +52,7 @@ from networks.kernels import (
     COARSE_TAPS,
     Head,
     Level,
+    convolved_rows,
     diamond,
     filter_level,
     head_of_patches,
@@ -182,24 +183,27 @@ class FilteringDenoiser(nn.Module):
         has_albedo, divisor = albedo_divisor(albedo)
         measured = [planes for c in colors for planes in (c / divisor, c)]
         measured = torch.cat((*measured, torch.ones_like(depth)), 1)  # (B, 6 L + 1, H, W): one sample, and its weight
+        count = len(colors)
 
         # fetch history and hidden states
-        surface = frame[:, SURFACES]  # (B, 7, H, W)
-        history, validity = reproject(history, motion, surface)  # (B, HISTORY, H, W)
-        previous, earlier = split_history(history, len(colors))
+        history, validity = reproject(history, motion, frame[:, SURFACES])  # (B, HISTORY, H, W)
+        surface, motion = history[:, SURFACE], motion.clone()  # so that the frame can go, for memory
+        depth, normal, albedo = surface.split([1, 3, 3], 1)
+        del frame, color, colors
+        previous, earlier = split_history(history, count)
         levels = zip(hidden, self.network.strides, strict=True)
         warped = (warp_hidden(h, motion, validity, stride) for h, stride in levels)  # one at a time, for memory
 
         # predict kernels
         past = history[:, : SURFACE.start]
-        if len(colors) > 1:  # the network sees the frame's own color only
+        if count > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
         shade = self.shade(seen)
         decoded, hidden = self.network.decode(enter(self.network, seen, hidden[0])[None], warped)
         heads = [rows_of(head(x), self.taps) for head, x in zip(self.network.heads, decoded, strict=True)]
-        kernels, extras = self.finest_heads(decoded[-1])
-        gate, mix, confidence, trust, gain = extras.float().split(1, 1)
+        kernels, extras = self.finest_heads(decoded[-1], validity)
+        gate, mix, confidence, trust, gain = extras.split(1, 1)
         heads.append(kernels)
 
         # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
@@ -277,14 +281,14 @@ class FilteringDenoiser(nn.Module):
         previous = encode_radiance(seen.past[:, PREVIOUS].mean(1, keepdim=True))
         return torch.lerp(rough_shading(seen.divided), previous, seen.validity)
 
-    def finest_heads(self, features: torch.Tensor) -> tuple[Head, torch.Tensor]:
-        """The finest level's head of (B, C, H / patch, W / patch) features, and EXTRAS."""
+    def finest_heads(self, features: torch.Tensor, like: torch.Tensor) -> tuple[Head, torch.Tensor]:
+        """The finest level's head of (B, C, H / patch, W / patch) features, and EXTRAS. like: (B, 1, H, W)."""
         head, patch = self.network.finest, self.network.patch
         counts = [count * patch**2 for count in self.finest_outputs]
         own, extras = zip(head.weight.split(counts), head.bias.split(counts), strict=True)
-        return head_of_patches(features, *own, self.finest_taps, patch), F.pixel_shuffle(
-            F.conv2d(features, *extras), patch
-        )
+        rows = partial(convolved_rows, features, *extras, patch)
+        (more,) = in_rows(like, lambda top, end: (rows(top, end),))
+        return head_of_patches(features, *own, self.finest_taps, patch), more
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
         """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""

@@ -47,16 +47,23 @@ def on_rim(depth: torch.Tensor) -> torch.Tensor:
     return ((depth - mean_around(depth)).abs() > RIM * depth).to(depth.dtype)
 
 
-def same_surface(then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor) -> torch.Tensor:
+def length_of(surface: torch.Tensor) -> torch.Tensor:
+    """The length of the normals of (B, 7, N) surfaces, (B, N)."""
+    return surface[:, 1:4].square().sum(1).sqrt()
+
+
+def same_surface(
+    then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor, least_length: torch.Tensor
+) -> torch.Tensor:
     """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
 
-    tolerance: (B, N), how much depths may differ, relative to the larger.
+    tolerance: (B, N), how much depths may differ, relative to the larger. least_length: (B, N), NORMAL_TOLERANCE times
+    the length of the normals now.
     """
     depth_then, depth_now = then[:, 0], now[:, 0]
     near = (depth_then - depth_now).abs() <= tolerance * torch.maximum(depth_then, depth_now)
     cosine = (then[:, 1:4] * now[:, 1:4]).sum(1)
-    lengths = (then[:, 1:4].square().sum(1) * now[:, 1:4].square().sum(1)).sqrt()
-    facing = cosine >= NORMAL_TOLERANCE * lengths  # averaged normals are shorter than 1; on a miss both are 0
+    facing = cosine >= length_of(then) * least_length  # averaged normals are shorter than 1; on a miss both are 0
     alike = (then[:, 4:7] - now[:, 4:7]).abs().amax(1) <= ALBEDO_TOLERANCE
     return near & facing & alike
 
@@ -101,6 +108,7 @@ def fetch(
     (left, top), (across, down) = (part.unbind(1) for part in (places.floor(), places - places.floor()))  # (B, n) each
     columns = (left, 1 - across), (left + 1, across)
     columns = [(column.clamp(0, width - 1).long(), share * within(column, width)) for column, share in columns]
+    least_length = NORMAL_TOLERANCE * length_of(now)
     total = kept = planes.new_zeros(())
     for row, below in ((top, 1 - down), (top + 1, down)):
         start, below = row.clamp(0, height - 1).long() * width, below * within(row, height)
@@ -108,7 +116,7 @@ def fetch(
             index, share = start + column, below * beside
             tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
             tolerance = torch.where(rims.gather(1, index) * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
-            share = (share * same_surface(tap[:, SURFACE].detach(), now, tolerance))[:, None]  # (B, 1, n)
+            share = (share * same_surface(tap[:, SURFACE].detach(), now, tolerance, least_length))[:, None]  # (B, 1, n)
             total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     return torch.cat((total / kept.clamp(min=1e-4), now), 1), kept.clamp(max=1)
 

@@ -5,6 +5,7 @@ Shapes: B frames, h rows and w columns of one level, whose pixels are averages o
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -68,6 +69,8 @@ def level_outputs(taps: int, has_coarser: bool) -> int:
 def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
     """Rows `top` to `end` of (B, C, h, w) planes, and `margin` more pixels on every side; the border is repeated."""
     first, last = max(top - margin, 0), min(end + margin, planes.shape[2])
+    if not margin:
+        return planes[:, :, top:end]
     missing = margin - (top - first), margin - (last - end)
     return F.pad(planes[:, :, first:last], (margin, margin, *missing), mode="replicate")
 
@@ -116,13 +119,21 @@ def rows_of(outputs: torch.Tensor, taps: Taps) -> Head:
     return lambda top, end: with_nearest(outputs[:, :, top:end].float(), taps)
 
 
+def convolved_rows(
+    features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, patch: int, top: int = 0, end: int | None = None
+) -> torch.Tensor:
+    """A 1x1 convolution that gives patch^2 pixels for each pixel of features, some rows of its result."""
+    rows = features[:, :, top // patch : end and end // patch]
+    return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
+
+
 def head_of_patches(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, taps: Taps, patch: int) -> Head:
     """The head of the finest level, computed row by row, for memory, from a pixel of features for each patch of pixels.
 
     features: (B, C, h / patch, w / patch). weight: (level_outputs patch^2, C, 1, 1). bias: as many. taps: its own.
     """
     if is_recording():  # an exporter wants weights that are constants
-        return rows_of(F.pixel_shuffle(F.conv2d(features, weight, bias), patch), taps)
+        return rows_of(convolved_rows(features, weight, bias, patch), taps)
 
     # a pixel's place in its patch says which coarser pixels are the nearest: of no others logits are computed
     def nearest(planes: torch.Tensor, smooth: bool) -> torch.Tensor:
@@ -130,11 +141,7 @@ def head_of_patches(features: torch.Tensor, weight: torch.Tensor, bias: torch.Te
 
     weight, bias = nearest(weight.flatten(1).T, smooth=False).T[..., None, None], nearest(bias[None], smooth=True)[0]
 
-    def head(top: int, end: int) -> torch.Tensor:
-        rows = features[:, :, top // patch : end // patch]
-        return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
-
-    return head
+    return partial(convolved_rows, features, weight, bias, patch)
 
 
 class TapSum(torch.autograd.Function):

@@ -238,7 +238,9 @@ def test_the_finest_head_computes_of_the_coarser_results_logits_those_of_the_nea
     features = torch.rand(1, SMALL[0], 6, 8, generator=torch.Generator().manual_seed(0))
     outputs = F.pixel_shuffle(shaken(denoiser).network.finest(features), 2)[:, : -filtering.EXTRAS]
     wanted = with_nearest(outputs, denoiser.finest_taps)
-    assert torch.allclose(denoiser.finest_heads(features)[0](4, 12), wanted[:, :, 4:], atol=1e-5)
+    assert torch.allclose(
+        denoiser.finest_heads(features, torch.zeros(1, 1, 12, 16))[0](4, 12), wanted[:, :, 4:], atol=1e-5
+    )
 
 
 def test_a_lean_network_sees_a_patch_at_first_and_weighs_a_pixel_without_its_neighbors():
