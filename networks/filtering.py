@@ -218,7 +218,7 @@ class FilteringDenoiser(nn.Module):
         del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust
         guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
         filtered = self.filter(Level(samples, guides), heads)  # (B, 6 L, H, W)
-        del guides, heads
+        del guides
         blended = filtered, divisor, previous, validity, gate, mix, gain
 
         def finish(top: int, end: int) -> tuple[torch.Tensor]:
@@ -291,16 +291,17 @@ class FilteringDenoiser(nn.Module):
         return head_of_patches(features, *own, self.finest_taps, patch), more
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
-        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""
+        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W). Empties `heads`, for memory."""
         # average samples and guides down to the coarsest level
         pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
             pyramid.append(Level(*(pooled(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result
         coarser = None
-        for level, head in zip(pyramid[::-1], heads, strict=True):
-            if level is finest:
-                return filter_level(level, head, self.finest_taps, coarser)
-            result = filter_level(level, head, self.taps, coarser)  # (B, 6 L, h, w)
+        while len(heads) > 1:
+            level = pyramid.pop()
+            result = filter_level(level, heads.pop(0), self.taps, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
+        del level, result, weight
+        return filter_level(finest, heads.pop(), self.finest_taps, coarser)

@@ -164,4 +164,4 @@ def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tens
     warped = warp(hidden.float(), moved, outside="zeros")
     # in the network's memory layout, or its next convolution would copy more
     layout = torch.channels_last if hidden.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    return (warped * pooled(validity, stride)).to(hidden.dtype, memory_format=layout)
+    return warped.mul_(pooled(validity, stride)).to(hidden.dtype, memory_format=layout)
