@@ -19,9 +19,9 @@ LEAK = 0.1  # slope of the leaky ReLU (section 4.1)
 State = list[torch.Tensor]
 
 
-def convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
-    """A convolution that keeps the size, initialised for leaky ReLU (He et al. 2015). size: of its kernel, odd."""
-    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2)
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size, initialised for leaky ReLU (He et al. 2015)."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.kaiming_normal_(layer.weight, a=LEAK, nonlinearity="leaky_relu")
     nn.init.zeros_(layer.bias)
     return layer
@@ -36,13 +36,12 @@ def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int, margin: bool
     """Applies `layer` to a (B, C, H, W) picture, with each square of patch x patch pixels as one of C patch^2 channels.
 
     On a CPU this is one convolution with a larger stride, which computes the same sum: the shuffle would take longer.
-    margin: x has the rows above and below that the result needs, instead of zeros; on a CPU only.
+    margin: x has `patch` rows above and below what the result is for, instead of zeros; on a CPU only.
     """
     if x.is_cuda:
         return layer(F.pixel_unshuffle(x, patch) if patch > 1 else x)
     weight = F.pixel_shuffle(layer.weight, patch) if patch > 1 else layer.weight
-    beside = layer.padding[0] * patch
-    return F.conv2d(x, weight, layer.bias, stride=patch, padding=(0 if margin else beside, beside))
+    return F.conv2d(x, weight, layer.bias, stride=patch, padding=(0 if margin else patch, patch))
 
 
 def convolve_rows(
@@ -52,12 +51,12 @@ def convolve_rows(
 
     like: a tensor with as many rows as the result. rows: gives some rows of the picture, or with ALL_ROWS all of them.
     """
-    height, reach = like.shape[2], layer.padding[0]
+    height = like.shape[2]
 
     def convolve(top: int, end: int) -> tuple[torch.Tensor]:
         if end - top == height:
             return (activate(convolve_patches(layer, rows(ALL_ROWS), patch)),)
-        above, below = (top - reach) * patch, (end + reach) * patch
+        above, below = (top - 1) * patch, (end + 1) * patch
         first, last = max(above, 0), min(below, height * patch)
         x = rows(slice(first, last))
         if (first, last) != (above, below):
@@ -113,13 +112,13 @@ def _rename_weights(names: dict[str, str], _module: nn.Module, weights: dict, pr
 class EncoderLevel(nn.Module):
     """A convolution, then a recurrent block of three convolutions; the hidden state joins at its second (figure 3).
 
-    patch, entry: see RecurrentAutoencoder.
+    patch: see RecurrentAutoencoder.
     """
 
-    def __init__(self, inputs: int, width: int, patch: int = 1, entry: int = 3):
+    def __init__(self, inputs: int, width: int, patch: int = 1):
         super().__init__()
         self.patch = patch
-        self.conv1 = convolution(inputs * patch**2, width, entry)
+        self.conv1 = convolution(inputs * patch**2, width)
         self.conv2 = convolution(width, width)
         self.conv3 = convolution(2 * width, width)
         self.conv4 = convolution(width, width)
@@ -166,15 +165,14 @@ class RecurrentAutoencoder(nn.Module):
     channels: widths of the encoder levels, full size first.
     patch: each square of patch x patch pixels enters as one pixel with patch^2 times as many features, and leaves as
     patch^2 colors (Shi et al. 2016), so that the first level has patch^2 times fewer pixels. 1 is the paper's network.
-    entry: how many patches wide the first convolution is, 3 or 1; with 1 it takes a quarter of the time.
     """
 
-    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1, entry: int = 3):
+    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1):
         super().__init__()
         self.channels, self.patch = tuple(channels), patch
         self.strides = [patch << level for level in range(len(channels))]  # pixels from one to the next, per level
         self.multiple = self.strides[-1]
-        self.encoder = nn.ModuleList([EncoderLevel(features, channels[0], patch, entry)])
+        self.encoder = nn.ModuleList([EncoderLevel(features, channels[0], patch)])
         self.encoder.extend(EncoderLevel(above, width) for above, width in pairwise(channels))
         self.decoder = nn.ModuleList(
             DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
@@ -194,10 +192,7 @@ class RecurrentAutoencoder(nn.Module):
     def receptive_radius(self) -> int:
         """How far, in pixels, a pixel's output and state can depend on the input, to each side."""
         encoder, decoder = (sum(4 * s for s in self.strides), sum(2 * s for s in self.strides[:-1]))
-        output, narrower = self.patch, self.patch * (1 - self.encoder[0].conv1.padding[0])
-        return (
-            encoder - narrower + decoder + output + self.multiple - 1
-        )  # last: a pixel's place within its coarsest one
+        return encoder + decoder + self.patch + self.multiple - 1  # last: a pixel's place within its coarsest one
 
     def initial_state(self, features: torch.Tensor) -> State:
         """The zero state for features of this shape, type and device.

@@ -76,8 +76,8 @@ class FilteringDenoiser(nn.Module):
     """Maps (frame, state) to (image, state): any frame size, linear radiance in and out.
 
     channels: widths of the encoder levels. patch: see RecurrentAutoencoder; 2, since each level is half the next.
-    radius: of the kernels below full size, see kernels.diamond. lean: less work at full size, where most of it is: the
-    first convolution is one patch wide, and kernels weigh the pixel against the coarser result, without its neighbors.
+    radius: of the kernels below full size, see kernels.diamond. finest_radius: of those at full size, where most of the
+    work is; with 0, they weigh the pixel itself against the coarser result.
     Raises ValueError if the patch is another.
     """
 
@@ -86,15 +86,15 @@ class FilteringDenoiser(nn.Module):
     required = PLAIN_INPUTS  # what its file must have
     smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.grown
 
-    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2, lean: bool = False):
+    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2, finest_radius: int = 1):
         super().__init__()
         if patch != PATCH:
             raise ValueError(f"patch {patch}: kernels need {PATCH}")
-        self.options = {"channels": list(channels), "patch": patch, "radius": radius, "lean": lean, "kernels": True}
-        self.taps = diamond(radius)  # below full size
-        self.finest_taps = diamond(0 if lean else 1)  # at full size
+        radii = {"radius": radius, "finest_radius": finest_radius}
+        self.options = {"channels": list(channels), "patch": patch, **radii, "kernels": True}
+        self.taps, self.finest_taps = diamond(radius), diamond(finest_radius)  # below full size, and there
         self.finest_outputs = level_outputs(len(self.finest_taps), True), EXTRAS  # of the head there
-        self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch, entry=1 if lean else 3)
+        self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch)
         del self.network.output  # kernels instead of colors
         self.network.heads = nn.ModuleList(
             nn.Conv2d(width, level_outputs(len(self.taps), index > 0), 1) for index, width in enumerate(channels[::-1])
@@ -291,12 +291,13 @@ class FilteringDenoiser(nn.Module):
         return head_of_patches(features, *own, self.finest_taps, patch), more
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
-        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W). Empties `heads`, for memory."""
+        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W). Without a gradient, empties `heads`."""
+        heads = [*heads] if torch.is_grad_enabled() else heads  # which training may use again, to recompute
         # average samples and guides down to the coarsest level
         pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
             pyramid.append(Level(*(pooled(planes, size) for planes in pyramid[-1])))
-        # filter each level together with the coarser result
+        # filter each level together with the coarser result; what has been used goes, for memory
         coarser = None
         while len(heads) > 1:
             level = pyramid.pop()

@@ -292,11 +292,10 @@ def test_the_papers_network_is_what_its_widths_alone_give():
     }
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("patch", [1, 2, 4])
-def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch, size):
+def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch):
     x = torch.rand(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
-    layer = convolution(3 * patch**2, 5, size)
+    layer = convolution(3 * patch**2, 5)
     assert torch.allclose(convolve_patches(layer, x, patch), layer(F.pixel_unshuffle(x, patch)), atol=1e-5)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, natural, positive
-from training.networks import KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
+from training.networks import FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
 from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
@@ -51,7 +51,7 @@ ALBEDO = "auto: divide radiance by albedo if all scenes have it"
 WIDTHS = "widths of the encoder levels, full size first"
 PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channels"
 MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
-LEAN = "with kernels, less work at full size; default: the network's, off with --channels"
+FINEST_RADIUS = "of the kernels at full size: 0, the pixel alone, or 1; default: the network's, 1 with --channels"
 KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
 LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
 SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: cosine with kernels"
@@ -86,7 +86,7 @@ OPTIONS = {  # (title, description) of a group: its options
             type=int,
             choices=RADII,
         ),
-        option("--lean", LEAN, FIXED, choices=SWITCH),
+        option("--finest_radius", FINEST_RADIUS, FIXED, type=int, choices=FINEST_RADII),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
     ("optimisation", "how to train it, and how long"): (
@@ -206,26 +206,16 @@ def read_saved_options(checkpoint: Path) -> dict:
     from training.checkpoints import load_checkpoint  # imports PyTorch
 
     saved = load_checkpoint(checkpoint)["hyper_parameters"]
+    earlier = {"means": [], "radius": 2, "finest_radius": 1}  # before there were such options
     if "options" not in saved:  # released weights: only the network is fixed
         network = saved["denoiser"]
-        parts = {name: network[name] for name in ("channels", "patch", "means", "radius") if name in network}
-        switches = {name: "on" if network.get(name) else "off" for name in ("kernels", "lean")}
-        return {"means": [], "radius": 2} | switches | parts
+        parts = {name: network[name] for name in ("channels", "patch", *earlier) if name in network}
+        return earlier | {"kernels": "on" if network.get("kernels") else "off"} | parts
     saved = saved["options"] or {}
     if not isinstance(saved, dict):
         raise InputError(f"{checkpoint}: its options are damaged; expected a .ckpt file of train.py")
     kept = {name: saved[name] for name in names_of(SAVED, FIXED) if name in saved}
-    # what the first checkpoints, which had no such options, were trained with
-    first = {
-        "patch": 1,
-        "means": [],
-        "kernels": "off",
-        "radius": 2,
-        "lean": "off",
-        "loss": "paper",
-        "schedule": "paper",
-    }
-    return first | kept
+    return earlier | {"patch": 1, "kernels": "off", "loss": "paper", "schedule": "paper"} | kept
 
 
 def saved_options(options: argparse.Namespace) -> dict:
@@ -248,7 +238,8 @@ def complete_network(options: argparse.Namespace) -> None:
     options.patch = options.patch or named["patch"]
     options.means = list(named.get("means", ())) if options.means is None else options.means
     options.radius = options.radius or named.get("radius", 2)
-    options.lean = options.lean or ("on" if named.get("lean") else "off")
+    if options.finest_radius is None:
+        options.finest_radius = named.get("finest_radius", 1)
     options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
     with_kernels = options.kernels == "on"
     options.loss = options.loss or ("picture" if with_kernels else "paper")

@@ -119,8 +119,8 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
 def make_module(settings: argparse.Namespace, saved: dict | None = None) -> DenoisingModule:
     """The denoiser in training. settings: from resolve. saved: options that the checkpoints keep."""
     if settings.kernels == "on":
-        network = {name: getattr(settings, name) for name in ("channels", "patch", "radius")}
-        network |= {"lean": settings.lean == "on", "kernels": True}
+        names = "channels", "patch", "radius", "finest_radius"
+        network = {name: getattr(settings, name) for name in names} | {"kernels": True}
     else:
         network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
         network = {"demodulate": settings.albedo} | network
@@ -230,7 +230,8 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     # network
     channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
     parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
-    parts += f" of radius {settings.radius}, lean {settings.lean}" if settings.kernels == "on" else ""
+    if settings.kernels == "on":
+        parts += f" of radius {settings.radius}, at full size {settings.finest_radius}"
     lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed

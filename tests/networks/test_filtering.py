@@ -17,9 +17,9 @@ from networks.kernels import with_nearest
 SMALL = (8, 12, 16)
 
 
-def make(lean=False):
+def make(finest_radius=1):
     torch.manual_seed(0)
-    return FilteringDenoiser(SMALL, lean=lean).eval().requires_grad_(False)
+    return FilteringDenoiser(SMALL, finest_radius=finest_radius).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -216,10 +216,10 @@ def test_every_weight_gets_a_finite_gradient():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
 
 
-@pytest.mark.parametrize("lean", [False, True])
-def test_the_shorter_way_without_a_gradient_gives_the_same_and_leaves_the_state_alone(lean):
+@pytest.mark.parametrize("finest_radius", [0, 1])
+def test_the_shorter_way_without_a_gradient_gives_the_same_and_leaves_the_state_alone(finest_radius):
     """A frame of three blocks of rows: images and histories are those of training's way, and what was given stays."""
-    denoiser, frames = shaken(make(lean)), scene(3, height=72)
+    denoiser, frames = shaken(make(finest_radius)), scene(3, height=72)
     frames[:, :, 3] += frames[:, :, 0]  # surfaces of all sorts, some of which lose their history
     frames[:, :, 10], frames[2, :, 11] = 1.3, -0.6
     state = slow_state = None
@@ -243,12 +243,11 @@ def test_the_finest_head_computes_of_the_coarser_results_logits_those_of_the_nea
     )
 
 
-def test_a_lean_network_sees_a_patch_at_first_and_weighs_a_pixel_without_its_neighbors():
-    lean, usual = make(lean=True), make()
-    assert lean.network.encoder[0].conv1.kernel_size == (1, 1) and lean.finest_taps == ((0, 0),)
-    assert lean.reach(scene(1)[0]) < usual.reach(scene(1)[0])
-    assert lean.options == usual.options | {"lean": True}
-    images, _ = run(lean, scene(2, noise=False))
+def test_at_full_size_a_pixel_may_be_weighed_without_its_neighbors():
+    alone, usual = make(finest_radius=0), make()
+    assert alone.finest_taps == ((0, 0),) and alone.reach(scene(1)[0]) < usual.reach(scene(1)[0])
+    assert alone.options == usual.options | {"finest_radius": 0}
+    images, _ = run(alone, scene(2, noise=False))
     assert torch.allclose(images, torch.tensor(0.4), rtol=1e-4)
 
 

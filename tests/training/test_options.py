@@ -62,7 +62,7 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "means": [],
         "kernels": "off",
         "radius": 2,
-        "lean": "off",
+        "finest_radius": 1,
         "loss": "paper",
         "schedule": "paper",
         "learning_rate": 5e-4,
