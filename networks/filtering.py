@@ -55,10 +55,10 @@ from networks.kernels import (
     convolved_rows,
     diamond,
     filter_level,
+    head_of,
     head_of_patches,
     level_outputs,
     reach_of,
-    rows_of,
 )
 from networks.pooling import pooled
 from networks.recording import is_recording
@@ -201,7 +201,7 @@ class FilteringDenoiser(nn.Module):
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
         shade = self.shade(seen)
         decoded, hidden = self.network.decode(enter(self.network, seen, hidden[0])[None], warped)
-        heads = [rows_of(head(x), self.taps) for head, x in zip(self.network.heads, decoded, strict=True)]
+        heads = [head_of(head, x, self.taps) for head, x in zip(self.network.heads, decoded, strict=True)]
         kernels, extras = self.finest_heads(decoded[-1], validity)
         gate, mix, confidence, trust, gain = extras.split(1, 1)
         heads.append(kernels)
@@ -291,18 +291,17 @@ class FilteringDenoiser(nn.Module):
         return head_of_patches(features, *own, self.finest_taps, patch), more
 
     def filter(self, finest: Level, heads: list[Head]) -> torch.Tensor:
-        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W). Without a gradient, empties `heads`."""
-        heads = [*heads] if torch.is_grad_enabled() else heads  # which training may use again, to recompute
+        """Filters a frame's samples, level by level, coarsest first: (B, 6 L, H, W)."""
         # average samples and guides down to the coarsest level
         pyramid = [finest]
         for size in [self.network.patch] + [2] * (len(heads) - 2):
             pyramid.append(Level(*(pooled(planes, size) for planes in pyramid[-1])))
         # filter each level together with the coarser result; what has been used goes, for memory
         coarser = None
-        while len(heads) > 1:
+        for head in heads[:-1]:
             level = pyramid.pop()
-            result = filter_level(level, heads.pop(0), self.taps, coarser)  # (B, 6 L, h, w)
+            result = filter_level(level, head, self.taps, coarser)  # (B, 6 L, h, w)
             weight = level.samples[:, -1:]
             coarser = Level(torch.cat((result * weight, weight), 1), level.guides)
         del level, result, weight
-        return filter_level(finest, heads.pop(), self.finest_taps, coarser)
+        return filter_level(finest, heads[-1], self.finest_taps, coarser)

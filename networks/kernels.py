@@ -114,9 +114,9 @@ def with_nearest(outputs: torch.Tensor, taps: Taps, smooth: bool = True) -> torc
     return torch.cat((own, nearest_four(*coarse, smooth), bandwidths), 1) if coarse else outputs
 
 
-def rows_of(outputs: torch.Tensor, taps: Taps) -> Head:
-    """The head of a level whose outputs are there as a whole. taps: its own."""
-    return lambda top, end: with_nearest(outputs[:, :, top:end].float(), taps)
+def head_of(layer: Callable, features: torch.Tensor, taps: Taps) -> Head:
+    """The head of a level, computed row by row, for memory, from (B, C, h, w) features. taps: its own."""
+    return lambda top, end: with_nearest(layer(features[:, :, top:end]).float(), taps)
 
 
 def convolved_rows(
@@ -133,7 +133,7 @@ def head_of_patches(features: torch.Tensor, weight: torch.Tensor, bias: torch.Te
     features: (B, C, h / patch, w / patch). weight: (level_outputs patch^2, C, 1, 1). bias: as many. taps: its own.
     """
     if is_recording():  # an exporter wants weights that are constants
-        return rows_of(convolved_rows(features, weight, bias, patch), taps)
+        return lambda top, end: with_nearest(convolved_rows(features, weight, bias, patch, top, end), taps)
 
     # a pixel's place in its patch says which coarser pixels are the nearest: of no others logits are computed
     def nearest(planes: torch.Tensor, smooth: bool) -> torch.Tensor:

@@ -38,7 +38,7 @@ def level(height=6, width=8, taps=TAPS, coarse=True, seed=0):
 
 def filter_level(own, head, taps, coarser):
     """kernels.filter_level with all of the head at once."""
-    return kernels.filter_level(own, kernels.rows_of(head, taps), taps, coarser)
+    return kernels.filter_level(own, kernels.head_of(lambda rows: rows, head, taps), taps, coarser)
 
 
 def picture(level):
