@@ -227,20 +227,20 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
     """Misfit; without a gradient with fewer steps, and while an exporter records, without writing into views."""
     if bandwidths.requires_grad and not is_recording():
         return Misfit.apply(bandwidths, guides, *taps)
-    groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
-    scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
     if is_recording():
+        groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
+        scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
         return torch.stack([((tap - guides).square() * scales).sum(1) for tap in taps], 1)
-    # guides and taps times the root of the bandwidth; a tap's planes stay in the processor's cache
-    roots = scales.sqrt_()
-    mine, distance = -guides * roots, torch.empty_like(roots)
-    found = guides.new_empty(len(guides), len(taps), *guides.shape[2:])
-    for index, tap in enumerate(taps):
-        if tap is guides:
-            found[:, index] = 0
-            continue
-        torch.addcmul(mine, tap, roots, out=distance)
-        torch.sum(distance.square_(), 1, out=found[:, index])
+    # one plane after the other, since these few stay in a core's cache: guides times the root of the bandwidth
+    roots = [root for root, count in zip(bandwidths.sqrt().unbind(1), GUIDE_GROUPS, strict=True) for _ in range(count)]
+    mine, distance = torch.empty_like(roots[0]), torch.empty_like(roots[0])  # (B, h, w)
+    found = guides.new_zeros(len(guides), len(taps), *guides.shape[2:])
+    for plane, root in enumerate(roots):
+        torch.mul(guides[:, plane], root, out=mine).neg_()
+        for index, tap in enumerate(taps):
+            if tap is not guides:
+                torch.addcmul(mine, tap[:, plane], root, out=distance)
+                found[:, index].addcmul_(distance, distance)
     return found
 
 
