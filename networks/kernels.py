@@ -155,10 +155,11 @@ class TapSum(torch.autograd.Function):
     def forward(ctx, weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Tensor:
         ctx.save_for_backward(weights, padded)
         ctx.taps = taps, *weights.shape[2:]
-        first, *rest = zip(shifted(padded, *ctx.taps), weights.split(1, 1), strict=True)
-        total = first[0] * first[1]
-        for tap, weight in rest:
-            total.addcmul_(tap, weight)
+        total = padded.new_empty(*padded.shape[:2], *weights.shape[2:])
+        together = padded.shape[1] if takes_large_steps(padded) else 1
+        for planes, sums in zip(padded.split(together, 1), total.split(together, 1), strict=True):
+            for index, (tap, weight) in enumerate(zip(shifted(planes, *ctx.taps), weights.split(1, 1), strict=True)):
+                sums.addcmul_(tap, weight) if index else torch.mul(tap, weight, out=sums)
         return total
 
     @staticmethod
@@ -211,7 +212,7 @@ class Misfit(torch.autograd.Function):
 
 
 def takes_large_steps(planes: torch.Tensor) -> bool:
-    """Whether few steps over all taps are best: on a GPU. In a processor, one tap's planes stay in the cache."""
+    """Whether few large steps are best: on a GPU. In a processor, what small ones need stays in the cache."""
     return planes.is_cuda
 
 
