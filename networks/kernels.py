@@ -47,7 +47,7 @@ def diamond(radius: int) -> Taps:
     return tuple(tap for tap in square if sum(abs(place - radius) for place in tap) <= radius)
 
 
-FINEST_TAPS = diamond(1)  # at full size; the levels below have the network's radius
+FINEST_TAPS = diamond(1)  # at full size, unless the network has another finest_radius
 CORNERS: Taps = ((0, 0), (0, 2), (2, 0), (2, 2))  # the coarser pixels nearest to a pixel, among `doubled` ones
 
 
@@ -225,7 +225,7 @@ def tap_sum(weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Te
 
 
 def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tensor]) -> torch.Tensor:
-    """Misfit; without a gradient with fewer steps, and while an exporter records, without writing into views."""
+    """Misfit; without a gradient plane by plane, and while an exporter records, without writing into views."""
     if bandwidths.requires_grad and not is_recording():
         return Misfit.apply(bandwidths, guides, *taps)
     if is_recording():
@@ -248,8 +248,8 @@ def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tens
 def filter_level(level: Level, head: Head, taps: Taps, coarser: Level | None) -> torch.Tensor:
     """A level's result, (B, C, h, w): a weighted mean of its own samples' taps and of the coarser result's.
 
-    head: gives what the network says of some rows. taps: into its own samples. coarser: the
-    coarser level, its sums replaced by its result times its weight.
+    head: gives what the network says of some rows. taps: into its own samples. coarser: the coarser level, its sums
+    replaced by its result times its weight.
     A tap counts by how many samples it stands for, times the softmax of its logit less the squared distance of its
     guides from the pixel's: depth, normal, albedo and shading, each times a bandwidth of the pixel's own.
     """

@@ -3,8 +3,8 @@
 Their entries are the arguments of model.make_denoiser: `channels`, the widths of the encoder levels, full size first;
 `patch`, the side of the squares of pixels that enter as one; `means`, the sides of the squares whose mean radiance it
 sees; `kernels`, whether it filters with kernels that it predicts, along the motion, instead of predicting colors;
-`radius`, that of the kernels: all pixels within so many steps, 13 for 2; `finest_radius`, the same at
-full size.
+`radius`, that of the kernels below full size: all pixels within so many steps, 13 for 2; `finest_radius`, that of those
+at full size, 1 unless it is given.
 """
 
 PATCHES = (1, 2, 4)
