@@ -92,12 +92,24 @@ def fit_to_pictures(
     return fit
 
 
+def better_of(
+    fit: torch.Tensor, other: torch.Tensor, near: torch.Tensor, then: torch.Tensor, now: torch.Tensor
+) -> torch.Tensor:
+    """Of two fits, the one that explains more of a level's (B, C, h, w) features."""
+    explained, by_other = (explained_by(f, near, then, now) for f in (fit, other))
+    return fit.where((explained >= by_other)[:, None, None], other)
+
+
 def at_rest_unless_better(fit: torch.Tensor, near: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
     """The fit, or 0 where it explains hardly anything or less than rest: two frames may have little in common."""
-    motion = motion_of(fit, ways_of_edges(near))
-    moved, rest = (unexplained(m, then, now)[1].mean((1, 2, 3)) for m in (motion, torch.zeros_like(motion)))
+    moved, rest = (explained_by(f, near, then, now) for f in (fit, torch.zeros_like(fit)))
     share, of_rest = EXPLAINED
     return fit.where(((moved > share) & (moved > of_rest * rest))[:, None, None], 0)
+
+
+def explained_by(fit: torch.Tensor, near: torch.Tensor, then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """The share of a level's (B, C, h, w) features that a fit explains, (B,)."""
+    return unexplained(motion_of(fit, ways_of_edges(near)), then, now)[1].mean((1, 2, 3))
 
 
 def ways_of_edges(near: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,15 @@ Shapes: B sequences, H rows, W columns, multiples of 2^LEVELS. Motion is in pixe
 
 import torch
 
-from networks.camera import at_rest_unless_better, fit_to_motion, fit_to_pictures, motion_of, nearness, ways_to_move
+from networks.camera import (
+    at_rest_unless_better,
+    better_of,
+    fit_to_motion,
+    fit_to_pictures,
+    motion_of,
+    nearness,
+    ways_to_move,
+)
 from networks.pooling import pooled
 from networks.warping import blurred, box_mean, enlarge, gradients, warp
 
@@ -39,11 +47,14 @@ def estimate_motion(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
         motion = refined(motion, torch.zeros_like(motion), *frames[level])
 
     # the camera; by normals and albedo, since depth changes as it moves
-    fit = fit_to_motion(near[COARSE - 1], motion)
-    for level, iterations in enumerate(CAMERA_ITERATIONS, COARSE - 1):
-        pictures = [planes[:, 1:] for planes in frames[level]]
-        fit = fit_to_pictures(fit, near[level], *pictures, iterations)
-    fit = at_rest_unless_better(fit, near[-1], *pictures)
+    pictures = [(near[level], *(planes[:, 1:] for planes in frames[level])) for level in range(COARSE - 1, LEVELS)]
+    first, *iterations = CAMERA_ITERATIONS
+    rough = fit_to_motion(near[COARSE - 1], motion)
+    starts = rough, torch.zeros_like(rough)  # what is thin can make the rough motion worse than none
+    fit = better_of(*(fit_to_pictures(start, *pictures[0], first) for start in starts), *pictures[0])
+    for level, count in zip(pictures[1:], iterations, strict=True):
+        fit = fit_to_pictures(fit, *level, count)
+    fit = at_rest_unless_better(fit, *pictures[-1])
 
     # what moves by itself
     for level in range(COARSE, LEVELS):

@@ -5,6 +5,7 @@ import torch
 from networks.camera import (
     VIEW,
     WAYS,
+    better_of,
     fit_to_motion,
     motion_of,
     nearness,
@@ -113,6 +114,17 @@ def test_the_camera_moves_what_shows_nothing_too():
     error = (estimate_motion(then, now) - motion).norm(dim=1)[0]
     assert motion[..., 100:150].norm(dim=1).mean() > 2
     assert error[10:-10, 10:50].mean() < 0.1 and error[10:-10, 100:150].mean() < 0.5
+
+
+def test_of_two_fits_each_picture_takes_the_one_that_explains_more():
+    depth = bumpy_depth()
+    motion = exact_motion(depth, (0, 0.02, 0), (0, 0, 0.1))
+    near = nearness(depth)
+    right = fit_to_motion(near, motion)
+    rest, doubled = torch.zeros_like(right), 2 * right
+    frames = (planes[:, 4:].expand(2, -1, -1, -1) for planes in two_frames(motion, depth, torch.ones(96, 160) > 0))
+    fits = torch.cat((rest, right)), torch.cat((right, doubled))
+    assert torch.equal(better_of(*fits, near.expand(2, -1, -1, -1), *frames), torch.cat((right, right)))
 
 
 def test_what_moves_by_itself_is_found_and_the_rest_is_not_disturbed():
