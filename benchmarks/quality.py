@@ -12,6 +12,7 @@ Needs `pip install -r benchmarks/requirements.txt`.
 import argparse
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
 import pycvvdp
@@ -37,9 +38,8 @@ FRAMES_PER_SECOND = 24  # for ColorVideoVDP
 def list_methods(checkpoints: dict[str, Path], most_spp: int) -> dict[str, methods.Method]:
     """Everything that is compared, by title. Networks that use motion also run without motion and without albedo."""
     found = {"noisy": methods.noisy(1)}
-    for spp in range(1, most_spp + 1):
-        qualities = methods.QUALITIES if spp == 1 else ("high",)
-        found |= {f"oidn {q}, {spp} spp": methods.open_image_denoise(q, spp) for q in qualities}
+    for quality, spp in product(methods.QUALITIES, range(1, most_spp + 1)):
+        found[f"oidn {quality}, {spp} spp"] = methods.open_image_denoise(quality, spp)
     found |= {"accumulation": methods.accumulate, "accumulation, oidn high": methods.accumulate_then_oidn}
     for name, path in checkpoints.items():
         found[name] = methods.network(path, direction="both")
