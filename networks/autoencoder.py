@@ -3,7 +3,7 @@
 Shapes: B sequences, T frames, H rows, W columns. The hidden state is one tensor per encoder level.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -11,68 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks.rows import in_rows
-
-ALL_ROWS = slice(None)
-LEAK = 0.1  # slope of the leaky ReLU (section 4.1)
+from networks.convolutions import activate, convolution, convolve_joined, convolve_patches, convolve_rows
 
 State = list[torch.Tensor]
-
-
-def convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, initialised for leaky ReLU (He et al. 2015)."""
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(layer.weight, a=LEAK, nonlinearity="leaky_relu")
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def activate(x: torch.Tensor) -> torch.Tensor:
-    """Leaky ReLU with slope 0.1, in place: every caller passes a fresh convolution output."""
-    return F.leaky_relu(x, LEAK, inplace=True)
-
-
-def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int, margin: bool = False) -> torch.Tensor:
-    """Applies `layer` to a (B, C, H, W) picture, with each square of patch x patch pixels as one of C patch^2 channels.
-
-    On a CPU this is one convolution with a larger stride, which computes the same sum: the shuffle would take longer.
-    margin: x has `patch` rows above and below what the result is for, instead of zeros; on a CPU only.
-    """
-    if x.is_cuda:
-        return layer(F.pixel_unshuffle(x, patch) if patch > 1 else x)
-    weight = F.pixel_shuffle(layer.weight, patch) if patch > 1 else layer.weight
-    return F.conv2d(x, weight, layer.bias, stride=patch, padding=(0 if margin else patch, patch))
-
-
-def convolve_rows(
-    layer: nn.Conv2d, like: torch.Tensor, rows: Callable[[slice], torch.Tensor], patch: int = 1
-) -> torch.Tensor:
-    """`convolve_patches` and `activate` of a picture that need not exist as a whole, for memory.
-
-    like: a tensor with as many rows as the result. rows: gives some rows of the picture, or with ALL_ROWS all of them.
-    """
-    height = like.shape[2]
-
-    def convolve(top: int, end: int) -> tuple[torch.Tensor]:
-        if end - top == height:
-            return (activate(convolve_patches(layer, rows(ALL_ROWS), patch)),)
-        above, below = (top - 1) * patch, (end + 1) * patch
-        first, last = max(above, 0), min(below, height * patch)
-        x = rows(slice(first, last))
-        if (first, last) != (above, below):
-            x = F.pad(x, (0, 0, first - above, below - last))
-        return (activate(convolve_patches(layer, x, patch, margin=True)),)
-
-    return in_rows(like, convolve)[0]
-
-
-def doubled_rows(x: torch.Tensor, rows: slice) -> torch.Tensor:
-    """These rows of (B, C, h, w) planes at twice their size."""
-    if rows == ALL_ROWS:
-        return F.interpolate(x, scale_factor=2.0, mode="nearest")
-    first = rows.start // 2
-    larger = F.interpolate(x[:, :, first : (rows.stop + 1) // 2], scale_factor=2.0, mode="nearest")
-    return larger[:, :, rows.start - 2 * first : rows.stop - 2 * first]
 
 
 def pad_to_multiple(planes: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -152,11 +93,7 @@ class DecoderLevel(nn.Module):
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """(B, inputs, H/2, W/2) and the (B, skip, H, W) skip connection to (B, width, H, W)."""
-
-        def joined(rows: slice) -> torch.Tensor:
-            return torch.cat((doubled_rows(x, rows), skip[:, :, rows]), 1)  # (B, inputs + skip, rows, W)
-
-        return activate(self.conv2(convolve_rows(self.conv1, skip, joined)))
+        return activate(self.conv2(convolve_joined(self.conv1, x, skip)))
 
 
 class RecurrentAutoencoder(nn.Module):

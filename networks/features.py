@@ -10,7 +10,8 @@ import torch
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
-from networks.autoencoder import ALL_ROWS, RecurrentAutoencoder, convolve_rows
+from networks.autoencoder import RecurrentAutoencoder
+from networks.convolutions import ALL_ROWS, convolve_rows
 from networks.history import PREVIOUS, SUMS, WEIGHT
 from networks.warping import local_maximum
 

@@ -9,13 +9,15 @@ from networks.recording import is_recording
 ROWS = 32  # even, since a pixel of a coarser level has two rows
 
 
-def row_blocks(planes: torch.Tensor) -> Iterator[tuple[int, int]]:
-    """The first row and the row after the last of each block of (..., h, w) planes.
+def goes_by_rows(planes: torch.Tensor) -> bool:
+    """Whether to work so: not on a GPU, where gradients are wanted, or for an exported file."""
+    return not (planes.is_cuda or torch.is_grad_enabled() or is_recording())
 
-    On a GPU, where gradients are wanted, and for an exported file, all rows are one block.
-    """
+
+def row_blocks(planes: torch.Tensor) -> Iterator[tuple[int, int]]:
+    """The first row and the row after the last of each block of (..., h, w) planes; if not goes_by_rows, of all."""
     height = planes.shape[-2]
-    if planes.is_cuda or torch.is_grad_enabled() or is_recording():
+    if not goes_by_rows(planes):
         return iter([(0, height)])
     return ((top, min(top + ROWS, height)) for top in range(0, height, ROWS))
 

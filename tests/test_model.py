@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from files import InputError
 from frames.radiance import decode_radiance, encode_radiance
 from model import Denoiser, denoise, local_mean
-from networks.autoencoder import convolution, convolve_patches
+from networks.convolutions import convolution, convolve_patches
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule
 from training.networks import NETWORKS

@@ -148,9 +148,10 @@ def test_the_second_look_has_the_first_image_but_not_its_samples(denoiser):
 def test_a_sequence_starts_with_a_second_look(denoiser):
     frames = scene(2)
     first, second = (image for _, image in denoise(denoiser, [f[0] for f in frames]))
-    planes, state = denoiser.second_look(frames[0], denoiser(frames[0])[1])
-    image, state = denoiser(planes, state)
-    assert torch.equal(first, image[0]) and torch.equal(second, denoiser(frames[1], state)[0][0])
+    with torch.inference_mode():
+        planes, state = denoiser.second_look(frames[0], denoiser(frames[0])[1])
+        image, state = denoiser(planes, state)
+        assert torch.equal(first, image[0]) and torch.equal(second, denoiser(frames[1], state)[0][0])
     assert (state[-1][:, WEIGHT] <= 1).all()  # one sample, however often it was looked at
 
 
