@@ -157,8 +157,10 @@ class TapSum(torch.autograd.Function):
         ctx.taps = taps, *weights.shape[2:]
         total = padded.new_empty(*padded.shape[:2], *weights.shape[2:])
         together = padded.shape[1] if takes_large_steps(padded) else 1
-        for planes, sums in zip(padded.split(together, 1), total.split(together, 1), strict=True):
-            for index, (tap, weight) in enumerate(zip(shifted(planes, *ctx.taps), weights.split(1, 1), strict=True)):
+        weights = weights.split(1, 1)
+        planes = zip(*(tap.split(together, 1) for tap in shifted(padded, *ctx.taps)), strict=True)
+        for taps, sums in zip(planes, total.split(together, 1), strict=True):
+            for index, (tap, weight) in enumerate(zip(taps, weights, strict=True)):
                 sums.addcmul_(tap, weight) if index else torch.mul(tap, weight, out=sums)
         return total
 
