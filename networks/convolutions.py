@@ -66,8 +66,8 @@ def convolve_rows(
 def convolve_joined(layer: nn.Conv2d, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
     """`layer` and `activate` of (B, C, h, w) planes at twice their size, followed by a (B, S, 2h, 2w) skip connection.
 
-    On a CPU the planes are not enlarged: in float32, a smaller convolution of them gives the same sums in two thirds of
-    the time. In bfloat16 it would round them once more.
+    On a CPU in float32 the planes are not enlarged: four of nine products are enough, since the others repeat a pixel.
+    In bfloat16 that would round the sums once more.
     """
     if not (goes_by_rows(skip) and skip.dtype == torch.float32):
 

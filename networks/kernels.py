@@ -159,8 +159,8 @@ class TapSum(torch.autograd.Function):
         together = padded.shape[1] if takes_large_steps(padded) else 1
         weights = weights.split(1, 1)
         planes = zip(*(tap.split(together, 1) for tap in shifted(padded, *ctx.taps)), strict=True)
-        for taps, sums in zip(planes, total.split(together, 1), strict=True):
-            for index, (tap, weight) in enumerate(zip(taps, weights, strict=True)):
+        for views, sums in zip(planes, total.split(together, 1), strict=True):
+            for index, (tap, weight) in enumerate(zip(views, weights, strict=True)):
                 sums.addcmul_(tap, weight) if index else torch.mul(tap, weight, out=sums)
         return total
 
