@@ -10,8 +10,8 @@ import torch
 
 from frames.channels import QUANTITIES
 from networks.pooling import mean_around, pooled
-from networks.rows import in_rows
-from networks.warping import pixel_grid, warp
+from networks.rows import goes_by_rows, in_rows
+from networks.warping import pixel_grid, pixels_around, warp, warp_pixels
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
@@ -49,23 +49,26 @@ def on_rim(depth: torch.Tensor) -> torch.Tensor:
 
 def length_of(surface: torch.Tensor) -> torch.Tensor:
     """The length of the normals of (B, 7, N) surfaces, (B, N)."""
-    return surface[:, 1:4].square().sum(1).sqrt()
+    return dot(surface, surface).sqrt_()
+
+
+def dot(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """The scalar products of the normals of (B, 7, N) surfaces, (B, N): plane by plane, for time."""
+    (x, y, z), (right, up, forward) = (surface[:, 1:4].unbind(1) for surface in (then, now))
+    return (x * right).addcmul_(y, up).addcmul_(z, forward)
 
 
 def same_surface(
-    then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor, least_length: torch.Tensor
+    then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor, least_cosine: torch.Tensor
 ) -> torch.Tensor:
     """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
 
-    tolerance: (B, N), how much depths may differ, relative to the larger. least_length: (B, N), NORMAL_TOLERANCE times
-    the length of the normals now.
+    tolerance: (B, N), how much depths may differ, relative to the larger. least_cosine: (B, N), of their normals, times
+    the lengths of both: averaged normals are shorter than 1, and on a miss both are 0.
     """
-    depth_then, depth_now = then[:, 0], now[:, 0]
-    near = (depth_then - depth_now).abs() <= tolerance * torch.maximum(depth_then, depth_now)
-    cosine = (then[:, 1:4] * now[:, 1:4]).sum(1)
-    facing = cosine >= length_of(then) * least_length  # averaged normals are shorter than 1; on a miss both are 0
-    alike = (then[:, 4:7] - now[:, 4:7]).abs().amax(1) <= ALBEDO_TOLERANCE
-    return near & facing & alike
+    near = (then[:, 0] - now[:, 0]).abs_() <= tolerance * torch.maximum(then[:, 0], now[:, 0])
+    alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= ALBEDO_TOLERANCE
+    return near & alike & (dot(then, now) >= least_cosine)
 
 
 def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,20 +83,21 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     from there, or the samples of a lamp would trail behind it along the wall, unless depths are hardly different.
     """
     planes = history.flatten(2)  # (B, HISTORY, N)
-    rims, inner = on_rim(history[:, SURFACE][:, :1]).flatten(1), 1 - on_rim(surface[:, :1])
+    rims, inner = on_rim(history[:, SURFACE][:, :1]).flatten(2), 1 - on_rim(surface[:, :1])
+    marks = torch.cat((rims, length_of(planes[:, SURFACE].detach())[:, None]), 1)  # (B, 2, N)
     x, y = pixel_grid(motion)
     places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
 
     def fetch_rows(top: int, end: int) -> tuple[torch.Tensor, ...]:
         rows = (part[:, :, top:end].flatten(2) for part in (places, surface, inner))
-        return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, rims, history.shape[-2:], *rows))
+        return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, marks, history.shape[-2:], *rows))
 
     return in_rows(motion, fetch_rows)
 
 
 def fetch(
     planes: torch.Tensor,
-    rims: torch.Tensor,
+    marks: torch.Tensor,
     size: tuple[int, int],
     places: torch.Tensor,
     now: torch.Tensor,
@@ -101,29 +105,23 @@ def fetch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`reproject` for n of the pixels: (B, HISTORY, n), and the weight that remained, (B, 1, n).
 
-    planes: (B, HISTORY, N) of a history of `size` (H, W); rims: (B, N) of it. places: (B, 2, n) columns and rows in it.
-    now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1.
+    planes: (B, HISTORY, N) of a history of `size` (H, W). marks: (B, 2, N) of it, 1 on a rim, and lengths of normals.
+    places: (B, 2, n) columns and rows in it. now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1.
     """
-    height, width = size
-    (left, top), (across, down) = (part.unbind(1) for part in (places.floor(), places - places.floor()))  # (B, n) each
-    columns = (left, 1 - across), (left + 1, across)
-    columns = [(column.clamp(0, width - 1).long(), share * within(column, width)) for column, share in columns]
     least_length = NORMAL_TOLERANCE * length_of(now)
     total = kept = planes.new_zeros(())
-    for row, below in ((top, 1 - down), (top + 1, down)):
-        start, below = row.clamp(0, height - 1).long() * width, below * within(row, height)
-        for column, beside in columns:
-            index, share = start + column, below * beside
-            tap = planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))  # (B, HISTORY, n)
-            tolerance = torch.where(rims.gather(1, index) * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
-            share = (share * same_surface(tap[:, SURFACE].detach(), now, tolerance, least_length))[:, None]  # (B, 1, n)
-            total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
+    for index, share in pixels_around(places, *size):  # (B, n) each
+        tap, (rim, length) = gathered(planes, index), gathered(marks, index).unbind(1)
+        tolerance = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
+        same = same_surface(tap[:, SURFACE].detach(), now, tolerance, length * least_length)
+        share = (share * same)[:, None]  # (B, 1, n)
+        total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     return torch.cat((total / kept.clamp(min=1e-4), now), 1), kept.clamp(max=1)
 
 
-def within(places: torch.Tensor, extent: int) -> torch.Tensor:
-    """Which rows are among so many; the same with columns."""
-    return (places >= 0) & (places < extent)
+def gathered(planes: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """The values of (B, C, N) planes at (B, n) pixels: (B, C, n)."""
+    return planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))
 
 
 def next_history(
@@ -161,7 +159,10 @@ def warp_hidden(hidden: torch.Tensor, motion: torch.Tensor, validity: torch.Tens
     hidden: (B, C, H / stride, W / stride). motion: (B, 2, H, W) pixels. validity: (B, 1, H, W).
     """
     moved = pooled(motion, stride) / stride  # (B, 2, H / stride, W / stride), in this level's pixels
-    warped = warp(hidden.float(), moved, outside="zeros")
+    share = pooled(validity, stride)
+    last = hidden.is_contiguous(memory_format=torch.channels_last)
+    if last and goes_by_rows(hidden):
+        return warp_pixels(hidden, moved, share)
+    warped = warp(hidden.float(), moved, outside="zeros").mul_(share)
     # in the network's memory layout, or its next convolution would copy more
-    layout = torch.channels_last if hidden.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    return warped.mul_(pooled(validity, stride)).to(hidden.dtype, memory_format=layout)
+    return warped.to(hidden.dtype, memory_format=torch.channels_last if last else torch.contiguous_format)

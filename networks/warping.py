@@ -3,6 +3,8 @@
 Shapes: B pictures, C channels, h rows and w columns of some level. Motion is in the level's own pixels.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 
@@ -26,6 +28,41 @@ def warp(planes: torch.Tensor, motion: torch.Tensor, outside: str = "border") ->
     # grid_sample counts from -1 to 1 between the outer edges of the picture
     grid = torch.stack((((x + motion[:, 0]) * 2 + 1) / width - 1, ((y + motion[:, 1]) * 2 + 1) / height - 1), -1)
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode=outside, align_corners=False)
+
+
+def pixels_around(places: torch.Tensor, height: int, width: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The four pixels around each of some places, and their bilinear shares, 0 outside the picture.
+
+    places: (B, 2, ...) columns and rows. Yields numbers of pixels, row by row, and shares: (B, ...) each.
+    """
+    (left, top), (across, down) = (part.unbind(1) for part in (places.floor(), places - places.floor()))
+    columns = (left, 1 - across), (left + 1, across)
+    columns = [(column.clamp(0, width - 1).long(), share * within(column, width)) for column, share in columns]
+    for row, below in ((top, 1 - down), (top + 1, down)):
+        start, below = row.clamp(0, height - 1).long() * width, below * within(row, height)
+        for column, beside in columns:
+            yield start + column, below * beside
+
+
+def within(places: torch.Tensor, extent: int) -> torch.Tensor:
+    """Which rows are among so many; the same with columns."""
+    return (places >= 0) & (places < extent)
+
+
+def warp_pixels(planes: torch.Tensor, motion: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """(B, C, h, w) planes, channels innermost in memory, fetched along (B, 2, h, w) motion, times (B, 1, h, w) `share`.
+
+    Beyond the edge are zeros. The same as `warp`, without a gradient: on a CPU in a quarter of its time.
+    """
+    count, channels, height, width = planes.shape
+    places = torch.stack(pixel_grid(planes)) + motion  # (B, 2, h, w)
+    around = [(index, part * share[:, 0]) for index, part in pixels_around(places, height, width)]
+    indices, shares = (torch.stack(parts, -1) for parts in zip(*around, strict=True))  # (B, h, w, 4)
+    indices += height * width * torch.arange(count)[:, None, None, None]
+    table = planes.permute(0, 2, 3, 1).reshape(-1, channels)  # (B h w, C)
+    shares = shares.view(-1, 4).to(planes.dtype)
+    warped = F.embedding_bag(indices.view(-1, 4), table, per_sample_weights=shares, mode="sum")
+    return warped.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def enlarge(motion: torch.Tensor) -> torch.Tensor:

@@ -136,3 +136,18 @@ def test_hidden_states_move_by_whole_pixels_and_fade_with_validity(stride):
     warped = warp_hidden(hidden, motion, validity, stride)
     assert torch.allclose(warped[..., 1:, :-2], 0.5 * hidden[..., :-1, 2:], atol=1e-5)
     assert warped[..., 0, :].abs().max() < 1e-6 and warped[..., -2:].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_hidden_states_move_alike_with_and_without_a_gradient(dtype):
+    """Without one, in the memory format of test.py, they are fetched in another way (networks/warping.py)."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.rand(2, 5, 6, 8, generator=generator).to(dtype).to(memory_format=torch.channels_last)
+    motion = 4 * torch.randn(2, 2, 12, 16, generator=generator)
+    validity = torch.rand(2, 1, 12, 16, generator=generator)
+    expected = warp_hidden(hidden, motion, validity, 2)
+    with torch.inference_mode():
+        found = warp_hidden(hidden, motion, validity, 2)
+    assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(found.float(), expected.float(), atol=1e-5 if dtype == torch.float32 else 1e-2)
+    assert (found[:, :, 0] == 0).any() and (found != 0).any(), "some come from beyond the edge, some do not"
