@@ -53,20 +53,20 @@ def _rename_weights(names: dict[str, str], _module: nn.Module, weights: dict, pr
 class EncoderLevel(nn.Module):
     """A convolution, then a recurrent block of three convolutions; the hidden state joins at its second (figure 3).
 
-    patch: see RecurrentAutoencoder.
+    inputs: of its first convolution. patch: see RecurrentAutoencoder.
     """
 
     def __init__(self, inputs: int, width: int, patch: int = 1):
         super().__init__()
         self.patch = patch
-        self.conv1 = convolution(inputs * patch**2, width)
+        self.conv1 = convolution(inputs, width)
         self.conv2 = convolution(width, width)
         self.conv3 = convolution(2 * width, width)
         self.conv4 = convolution(width, width)
         rename_on_load(self, {"entry": "conv1", "before": "conv2", "join": "conv3", "after": "conv4"})
 
     def enter(self, x: torch.Tensor) -> torch.Tensor:
-        """The first convolution: (B, inputs, H, W) to (B, width, H / patch, W / patch)."""
+        """The first convolution: (B, inputs / patch^2, H, W) to (B, width, H / patch, W / patch)."""
         return activate(convolve_patches(self.conv1, x, self.patch))
 
     def extract(self, entered: torch.Tensor) -> torch.Tensor:
@@ -102,14 +102,15 @@ class RecurrentAutoencoder(nn.Module):
     channels: widths of the encoder levels, full size first.
     patch: each square of patch x patch pixels enters as one pixel with patch^2 times as many features, and leaves as
     patch^2 colors (Shi et al. 2016), so that the first level has patch^2 times fewer pixels. 1 is the paper's network.
+    patch_features: of each patch as a whole, beside those of its pixels; `decode` is then the way in, not `forward`.
     """
 
-    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1):
+    def __init__(self, features: int, channels: tuple[int, ...], patch: int = 1, patch_features: int = 0):
         super().__init__()
         self.channels, self.patch = tuple(channels), patch
         self.strides = [patch << level for level in range(len(channels))]  # pixels from one to the next, per level
         self.multiple = self.strides[-1]
-        self.encoder = nn.ModuleList([EncoderLevel(features, channels[0], patch)])
+        self.encoder = nn.ModuleList([EncoderLevel(features * patch**2 + patch_features, channels[0], patch)])
         self.encoder.extend(EncoderLevel(above, width) for above, width in pairwise(channels))
         self.decoder = nn.ModuleList(
             DecoderLevel(below, width, width) for below, width in zip(channels[:0:-1], channels[-2::-1], strict=True)
@@ -160,10 +161,11 @@ class RecurrentAutoencoder(nn.Module):
         length, new_state, skips = len(entered), [], []
         # encoder: frame by frame only where the hidden state is needed
         x = entered.flatten(0, 1)  # (T B, channels[0], H / patch, W / patch)
+        del entered  # as everything that has been used, for memory
         for index, (level, hidden) in enumerate(zip(self.encoder, state, strict=True)):
             hiddens = []
-            x = x if index == 0 else level.enter(F.max_pool2d(x, 2))
-            for frame in level.extract(x).chunk(length):
+            x = level.extract(x if index == 0 else level.enter(F.max_pool2d(x, 2)))
+            for frame in x.chunk(length):
                 hidden = level.update(frame, hidden)  # (B, channels[l], H / s, W / s)
                 hiddens.append(hidden)
             x = torch.cat(hiddens) if length > 1 else hidden  # (T B, channels[l], H / s, W / s)

@@ -29,22 +29,18 @@ def activate(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, LEAK, inplace=True)
 
 
-def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int, margin: bool = False) -> torch.Tensor:
+def convolve_patches(layer: nn.Conv2d, x: torch.Tensor, patch: int) -> torch.Tensor:
     """Applies `layer` to a (B, C, H, W) picture, with each square of patch x patch pixels as one of C patch^2 channels.
 
     On a CPU this is one convolution with a larger stride, which computes the same sum: the shuffle would take longer.
-    margin: x has `patch` rows above and below what the result is for, instead of zeros; on a CPU only.
     """
-    if x.is_cuda:
+    if x.is_cuda or patch == 1:
         return layer(F.pixel_unshuffle(x, patch) if patch > 1 else x)
-    weight = F.pixel_shuffle(layer.weight, patch) if patch > 1 else layer.weight
-    return F.conv2d(x, weight, layer.bias, stride=patch, padding=(0 if margin else patch, patch))
+    return F.conv2d(x, F.pixel_shuffle(layer.weight, patch), layer.bias, stride=patch, padding=patch)
 
 
-def convolve_rows(
-    layer: nn.Conv2d, like: torch.Tensor, rows: Callable[[slice], torch.Tensor], patch: int = 1
-) -> torch.Tensor:
-    """`convolve_patches` and `activate` of a picture that need not exist as a whole, for memory.
+def convolve_rows(layer: nn.Conv2d, like: torch.Tensor, rows: Callable[[slice], torch.Tensor]) -> torch.Tensor:
+    """`layer` and `activate` of a picture that need not exist as a whole, for memory.
 
     like: a tensor with as many rows as the result. rows: gives some rows of the picture, or with ALL_ROWS all of them.
     """
@@ -52,13 +48,12 @@ def convolve_rows(
 
     def convolve(top: int, end: int) -> tuple[torch.Tensor]:
         if end - top == height:
-            return (activate(convolve_patches(layer, rows(ALL_ROWS), patch)),)
-        above, below = (top - 1) * patch, (end + 1) * patch
-        first, last = max(above, 0), min(below, height * patch)
+            return (activate(layer(rows(ALL_ROWS))),)
+        first, last = max(top - 1, 0), min(end + 1, height)
         x = rows(slice(first, last))
-        if (first, last) != (above, below):
-            x = F.pad(x, (0, 0, first - above, below - last))
-        return (activate(convolve_patches(layer, x, patch, margin=True)),)
+        if last - first < end - top + 2:
+            x = F.pad(x, (0, 0, first - top + 1, end + 1 - last))
+        return (activate(F.conv2d(x, layer.weight, layer.bias, padding=(0, 1))),)
 
     return in_rows(like, convolve)[0]
 

@@ -7,12 +7,15 @@ then further colors; L counts all colors, and is mostly 1.
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import pixel_unshuffle
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder
 from networks.convolutions import ALL_ROWS, convolve_rows
 from networks.history import PREVIOUS, SUMS, WEIGHT
+from networks.pooling import pooled
+from networks.recording import is_recording
 from networks.warping import local_maximum
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
@@ -21,7 +24,8 @@ NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, backgroun
 MIN_ALBEDO = 0.01  # no channel is divided by less
 RIM_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
-FEATURES = 11 + 3 * len(MEANS) + 8  # see `feature_planes`
+SAMPLE_FEATURES = 6  # of every pixel: see `sample_planes`
+PATCH_FEATURES = 13 + 3 * len(MEANS)  # of every patch: see `patch_planes`
 SHADE_MEANS = 8, 32  # pixels: see `shading`
 SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 
@@ -48,8 +52,17 @@ def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     counts = [quantity.count for quantity in quantities]
     if frame.shape[1] > sum(counts):
         quantities, counts = [*quantities, QUANTITIES["color"]], [*counts, frame.shape[1] - sum(counts)]
-    parts = zip(frame.split(counts, 1), quantities, strict=True)
+    parts = list(zip(frame.split(counts, 1), quantities, strict=True))
+    may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
+    if may_ask and all(is_within(planes, *quantity.limits) for planes, quantity in parts):
+        return frame  # mostly so, and a copy takes time
     return torch.cat([planes.nan_to_num(0.0, 0.0, 0.0).clamp(*q.limits) for planes, q in parts], 1)
+
+
+def is_within(planes: torch.Tensor, lowest: float, highest: float) -> bool:
+    """Whether all values are within these limits; NaN is not."""
+    least, most = planes.aminmax()
+    return bool((least >= lowest) & (most <= highest))
 
 
 def color_count(frame: torch.Tensor) -> int:
@@ -67,19 +80,31 @@ def with_motion(frame: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     return torch.cat((frame[:, : MOTION.start], motion, frame[:, MOTION.stop :]), 1)
 
 
-def mean_planes(seen: Seen) -> torch.Tensor:
-    """The local means that the network sees, (B, 3 len(MEANS), H, W), of the samples of this frame and the history."""
+def mean_planes(seen: Seen, patch: int) -> torch.Tensor:
+    """The local means that the network sees, (B, 3 len(MEANS), H / patch, W / patch): of this frame's samples and the
+    history's."""
     samples = (seen.past[:, SUMS][:, :3] + seen.divided) / (seen.past[:, WEIGHT] + 1) + SMALL
-    return torch.cat([local_mean(samples, size, encode=True) for size in MEANS], 1)
+    samples = pooled(samples, patch)
+    return torch.cat([local_mean(samples, size // patch, encode=True) for size in MEANS], 1)
 
 
-def feature_planes(seen: Seen, means: torch.Tensor) -> list[torch.Tensor]:
-    """What the network sees: this frame (11 planes), local means (9), the fetched history (8). means: mean_planes."""
-    divided, depth, normal, albedo, has_albedo, past, validity = seen
-    previous = encode_radiance(past[:, PREVIOUS].clamp(min=0) + SMALL)
-    earlier = encode_radiance(past[:, SUMS][:, :3] / past[:, WEIGHT].clamp(min=1e-3) + SMALL)
-    surface = torch.log1p(depth), normal, has_albedo, albedo
-    return [encode_radiance(divided), *surface, means, previous, earlier, validity, 1 / (1 + past[:, WEIGHT])]
+def sample_planes(seen: Seen) -> torch.Tensor:
+    """What the network sees of every pixel, (B, SAMPLE_FEATURES, H, W): its sample, and the mean of earlier ones."""
+    earlier = seen.past[:, SUMS][:, :3] / seen.past[:, WEIGHT].clamp(min=1e-3)
+    return encode_radiance(torch.cat((seen.divided, earlier + SMALL), 1))
+
+
+def patch_planes(seen: Seen, means: torch.Tensor, patch: int) -> list[torch.Tensor]:
+    """What the network sees of every square of patch x patch pixels: its surface (8 planes), local means, the previous
+    image (3), validity, and how much its history weighs. means: mean_planes.
+
+    All of this is smoother than samples are, and to see it at full size would take most of the first convolution.
+    """
+    flag = seen.has_albedo.to(seen.depth.dtype)
+    surface = [pooled(planes, patch) for planes in (seen.depth, seen.normal, flag, seen.albedo)]
+    previous = encode_radiance(pooled(seen.past[:, PREVIOUS], patch).clamp(min=0) + SMALL)
+    weight = pooled(seen.past[:, WEIGHT], patch)
+    return [torch.log1p(surface[0]), *surface[1:], means, previous, pooled(seen.validity, patch), 1 / (1 + weight)]
 
 
 def enter(network: RecurrentAutoencoder, seen: Seen, hidden: torch.Tensor) -> torch.Tensor:
@@ -87,19 +112,22 @@ def enter(network: RecurrentAutoencoder, seen: Seen, hidden: torch.Tensor) -> to
 
     A few rows at a time where that is possible, because all that it sees would take much memory.
     """
-    means = mean_planes(seen)
+    patch = network.patch
+    means = mean_planes(seen, patch)
 
     def features(rows: slice) -> torch.Tensor:
-        planes = feature_planes(Seen(*(part[:, :, rows] for part in seen)), means[:, :, rows])
-        planes = [part.to(hidden.dtype) for part in planes]
+        pixels = slice(*(place and place * patch for place in (rows.start, rows.stop)))
+        part = Seen(*(planes[:, :, pixels] for planes in seen))
+        planes = [pixel_unshuffle(sample_planes(part), patch), *patch_planes(part, means[:, :, rows], patch)]
+        planes = [plane.to(hidden.dtype) for plane in planes]
         if rows == ALL_ROWS:
             return torch.cat(planes, 1)
         # at once into the network's memory format, for time
-        size = len(means), FEATURES, *planes[0].shape[2:]
+        size = len(means), sum(plane.shape[1] for plane in planes), *planes[0].shape[2:]
         out = torch.empty(size, dtype=hidden.dtype, device=means.device, memory_format=network.memory_format)
         return torch.cat(planes, 1, out=out)
 
-    return convolve_rows(network.encoder[0].conv1, hidden, features, network.patch)
+    return convolve_rows(network.encoder[0].conv1, hidden, features)
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

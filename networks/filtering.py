@@ -22,9 +22,10 @@ from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
 from networks.blending import blend
 from networks.completion import complete_frame, complete_window
 from networks.features import (
-    FEATURES,
     MEANS,
     MOTION,
+    PATCH_FEATURES,
+    SAMPLE_FEATURES,
     SURFACES,
     Seen,
     albedo_divisor,
@@ -94,7 +95,7 @@ class FilteringDenoiser(nn.Module):
         self.options = {"channels": list(channels), "patch": patch, **radii, "kernels": True}
         self.taps, self.finest_taps = diamond(radius), diamond(finest_radius)  # below full size, and there
         self.finest_outputs = level_outputs(len(self.finest_taps), True), EXTRAS  # of the head there
-        self.network = RecurrentAutoencoder(FEATURES, tuple(channels), patch)
+        self.network = RecurrentAutoencoder(SAMPLE_FEATURES, tuple(channels), patch, PATCH_FEATURES)
         del self.network.output  # kernels instead of colors
         self.network.heads = nn.ModuleList(
             nn.Conv2d(width, level_outputs(len(self.taps), index > 0), 1) for index, width in enumerate(channels[::-1])
@@ -215,7 +216,7 @@ class FilteringDenoiser(nn.Module):
             samples = torch.addcmul(earlier * trust, confidence, measured)
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
-        del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust
+        del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust, motion, warped
         guides = torch.cat((torch.log(depth.clamp(min=1e-3)), normal, albedo, FLAG_GUIDE * has_albedo, shade), 1)
         filtered = self.filter(Level(samples, guides), heads)  # (B, 6 L, H, W)
         del guides

@@ -7,6 +7,40 @@ import torch
 from networks.kernels import BANDWIDTHS, FINEST_TAPS, diamond
 
 ALL_TRUSTED = 20.0  # logit of the trust in a history: its sigmoid is 1
+PIXEL_FEATURES = 28  # what earlier networks saw of every pixel
+OF_SAMPLES = 0, 1, 2, 23, 24, 25  # those among them that are still of every pixel; the others are now of every patch
+FIRST = "network.encoder.0.conv1.weight"
+
+
+def is_earlier(options: dict, weights: dict[str, torch.Tensor]) -> bool:
+    """Whether these are weights of an earlier network. options: a denoiser's."""
+    return has_square_kernels(options, weights) or sees_every_pixel(options, weights)
+
+
+def upgraded(options: dict, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights, made to fit the network as it is if they are of an earlier one."""
+    if has_square_kernels(options, weights):
+        weights = without_corners(options, weights)
+    return with_patch_features(weights) if sees_every_pixel(options, weights) else weights
+
+
+def sees_every_pixel(options: dict, weights: dict[str, torch.Tensor]) -> bool:
+    """Whether these are weights from before a patch's pixels had only their samples for themselves."""
+    first = weights.get(FIRST)
+    inputs = PIXEL_FEATURES * options.get("patch", 2) ** 2 if isinstance(options.get("patch", 2), int) else None
+    return options.get("kernels") is True and isinstance(first, torch.Tensor) and first.shape[1:2] == (inputs,)
+
+
+def with_patch_features(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights for PIXEL_FEATURES as weights for sample_planes and patch_planes (networks/features.py).
+
+    A patch has one value instead of four, so their weights add up. What differs within a patch is no longer seen, which
+    changes images by little.
+    """
+    pixels = weights[FIRST].unflatten(1, (PIXEL_FEATURES, -1))  # (C, PIXEL_FEATURES, patch^2, 3, 3)
+    others = [feature for feature in range(PIXEL_FEATURES) if feature not in OF_SAMPLES]
+    samples, patches = pixels[:, OF_SAMPLES].flatten(1, 2), pixels[:, others].sum(2)
+    return weights | {FIRST: torch.cat((samples, patches), 1)}
 
 
 def has_square_kernels(options: dict, weights: dict[str, torch.Tensor]) -> bool:

@@ -8,7 +8,7 @@ import torch
 from files import InputError
 from model import Denoiser, make_denoiser
 from networks.filtering import FilteringDenoiser
-from networks.upgrades import has_square_kernels, without_corners
+from networks.upgrades import is_earlier, upgraded
 from training.weights import SUFFIX, read_weights
 
 LONGEST = 200  # characters of a file's contents in a message
@@ -54,9 +54,9 @@ def check_resumable(checkpoint: dict, path: Path) -> None:
     """Raises InputError if a checkpoint lacks what a training run needs to go on from it, beside the weights."""
     parts = {"epoch": int, "global_step": int, "loops": dict, "callbacks": dict, "pytorch-lightning_version": str}
     parts |= {"optimizer_states": list, "lr_schedulers": list}
-    if has_square_kernels(checkpoint["hyper_parameters"]["denoiser"], denoiser_weights(checkpoint)):
+    if is_earlier(checkpoint["hyper_parameters"]["denoiser"], denoiser_weights(checkpoint)):
         raise InputError(
-            f"{path}: from before kernels were diamonds, so training cannot resume; fine-tune its weights: "
+            f"{path}: of an earlier network, so training cannot resume; fine-tune its weights: "
             f"python -m training.weights {path} old.safetensors, then --checkpoint old.safetensors"
         )
     lacking = [name for name, kind in parts.items() if not isinstance(checkpoint.get(name), kind)]
@@ -83,8 +83,7 @@ def load_denoiser(path: Path) -> Denoiser | FilteringDenoiser:
         if not is_weight(weight):
             raise InputError(f"{path}: {name} does not hold finite numbers; take an earlier checkpoint of the run")
     try:
-        if has_square_kernels(options, weights):
-            weights = without_corners(options, weights)
+        weights = upgraded(options, weights)
         denoiser.load_state_dict({name: weight.float() for name, weight in weights.items()}, assign=True)
     except (RuntimeError, IndexError) as error:
         reason = textwrap.shorten(str(error), LONGEST)

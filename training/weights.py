@@ -2,8 +2,9 @@
 
 python -m training.weights runs/version_0/checkpoints/last.ckpt weights/default.safetensors
 
-Several checkpoints are averaged: the mean of the weights of runs that began with the same ones is often better than
-each of them (Wortsman et al. 2022, "Model soups").
+Weights of earlier networks (networks/upgrades.py) become those of the network as it is. Several checkpoints are
+averaged: the mean of the weights of runs that began with the same ones is often better than each of them (Wortsman et
+al. 2022, "Model soups").
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from files import InputError, whole_file
 
@@ -45,6 +47,12 @@ def write_weights(checkpoint: dict, path: Path) -> None:
         temporary.write_bytes(save(contents, metadata))  # save_file would make a file that only its owner can read
 
 
+def as_checkpoint(denoiser: nn.Module) -> dict:
+    """A denoiser as a checkpoint has it, see read_weights."""
+    weights = {f"denoiser.{name}": weight for name, weight in denoiser.state_dict().items()}
+    return {"hyper_parameters": {"denoiser": denoiser.options}, "state_dict": weights}
+
+
 def average(checkpoints: list[dict]) -> dict:
     """A checkpoint with the mean of the weights of checkpoints of one network. Raises InputError if they differ."""
     first, *others = checkpoints
@@ -59,14 +67,14 @@ def average(checkpoints: list[dict]) -> dict:
 
 def main() -> None:
     """The command line."""
-    from training.checkpoints import load_checkpoint
+    from training.checkpoints import load_denoiser
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, nargs="+", help=f"a .ckpt file of train.py, or a {SUFFIX} file")
     parser.add_argument("weights", type=Path, help=f"the {SUFFIX} file to write")
     options = parser.parse_args()
     try:
-        write_weights(average([load_checkpoint(path) for path in options.checkpoint]), options.weights)
+        write_weights(average([as_checkpoint(load_denoiser(path)) for path in options.checkpoint]), options.weights)
     except (InputError, OSError) as error:
         sys.exit(f"training.weights: {error}")
 

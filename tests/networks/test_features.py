@@ -3,8 +3,21 @@
 import pytest
 import torch
 
+from frames.channels import PLAIN_INPUTS
 from networks.autoencoder import RecurrentAutoencoder
-from networks.features import FEATURES, MIN_ALBEDO, RIM_ALBEDO, Seen, albedo_divisor, enter
+from networks.features import (
+    MIN_ALBEDO,
+    PATCH_FEATURES,
+    RIM_ALBEDO,
+    SAMPLE_FEATURES,
+    Seen,
+    albedo_divisor,
+    enter,
+    is_within,
+    mean_planes,
+    patch_planes,
+    within_limits,
+)
 from networks.rows import ROWS
 
 BROWN = torch.tensor([0.2, 0.1, 0.02])[:, None, None]
@@ -31,13 +44,47 @@ def test_rims_of_what_has_no_albedo_do_not_outshine_their_neighbors():
     assert torch.allclose(rim[:, 0], 1.2 * rim[:, 1]), "0.012 to 0.01, the least"
 
 
+def random_scene(height):
+    """What there is to see of two frames, at random."""
+    generator = torch.Generator().manual_seed(0)
+    channels = (3, 1, 3, 3, 1, 10, 1)  # of Seen
+    return Seen(*(torch.rand(2, count, height, 64, generator=generator) for count in channels))
+
+
+def test_patches_whose_pixels_are_alike_are_seen_as_these_pixels():
+    """Of such a picture, in every patch the network sees what it would see of the small picture's pixel."""
+    small = random_scene(32)
+    large = Seen(*(planes.repeat_interleave(2, 2).repeat_interleave(2, 3) for planes in small))
+    found = patch_planes(large, mean_planes(large, 2), 2)
+    depth, normal, flag, albedo, means, previous, validity, weight = found
+    assert torch.allclose(depth, torch.log1p(small.depth), atol=1e-6)
+    for planes, name in ((normal, "normal"), (flag, "has_albedo"), (albedo, "albedo"), (validity, "validity")):
+        assert torch.allclose(planes, getattr(small, name), atol=1e-6), name
+    assert torch.allclose(previous, small.past[:, :3].add(1e-4).pow(0.2), atol=1e-5)
+    assert torch.allclose(weight, 1 / (1 + small.past[:, 9:10]), atol=1e-6)
+    samples = (small.divided + small.past[:, 3:6]) / (1 + small.past[:, 9:10]) + 1e-4
+    by_hand = samples[0, 0, :16, :16].mean()  # of 32x32 pixels of the large picture; at its corner nothing is mixed in
+    assert means[0, 6, 0, 0] == pytest.approx(float(by_hand) ** 0.2, rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 65505.0])
+def test_only_frames_with_values_beyond_the_limits_are_copied(value):
+    frame = torch.rand(1, 7, 4, 4)
+    assert within_limits(frame, PLAIN_INPUTS) is frame and is_within(frame, 0.0, 1.0)
+    frame[0, 3, 1, 2] = value  # a depth
+    repaired = within_limits(frame, PLAIN_INPUTS)
+    assert repaired[0, 3, 1, 2] == (65504 if value == 65505 else 0)
+    assert torch.equal(frame[0, 3, 1, 2], torch.tensor(value)) or value != value, "the frame stays as it was"
+    repaired[0, 3, 1, 2] = frame[0, 3, 1, 2]
+    assert torch.equal(repaired.nan_to_num(), frame.nan_to_num()), "nothing else changes"
+
+
 @pytest.mark.parametrize("patch", [1, 2])
 def test_the_first_convolution_is_the_same_a_few_rows_at_a_time_and_in_the_layout_of_the_weights(patch):
-    height, generator = 3 * patch * ROWS - 4 * patch, torch.Generator().manual_seed(0)
-    channels = (3, 1, 3, 3, 1, 10, 1)  # of Seen
-    seen = Seen(*(torch.rand(2, count, height, 64, generator=generator) for count in channels))
-    network = RecurrentAutoencoder(FEATURES, (8, 8), patch).to(memory_format=torch.channels_last)
-    hidden = network.initial_state(torch.zeros(2, FEATURES, height, 64))[0]
+    height = 3 * patch * ROWS - 4 * patch
+    seen = random_scene(height)
+    network = RecurrentAutoencoder(SAMPLE_FEATURES, (8, 8), patch, PATCH_FEATURES).to(memory_format=torch.channels_last)
+    hidden = network.initial_state(torch.zeros(2, SAMPLE_FEATURES, height, 64))[0]
     together = enter(network, seen, hidden)  # gradients are wanted: one block
     with torch.inference_mode():
         by_rows = enter(network, seen, hidden)

@@ -5,7 +5,7 @@ two epochs on small_dataset with `--crop_size 16 --sequence_length 3 --channels 
 --samples_per_epoch 6 --precision 32-true` on a CPU. The values below are what that version gives. data/first.ckpt.xz
 is from before there were patches, means and averaged weights: one epoch with `--channels 3 4`. data/filtering.ckpt.xz
 is the denoiser alone of one epoch of 0.9.0 with `--channels 3 4 --patch 2 --kernels on --radius 1`, from when kernels
-were squares; its values below are without their corners.
+were squares and a patch saw all of its pixels; its values below are of what networks/upgrades.py makes of it.
 The frames here need no padding, which 0.9.0 changed.
 """
 
@@ -62,11 +62,11 @@ def test_checkpoints_of_every_format_reconstruct_as_before(name, channels, means
     assert image.mean((0, 2, 3)).tolist() == pytest.approx(means, rel=1e-4)
 
 
-def test_training_does_not_resume_with_square_kernels_but_fine_tunes(small_dataset, tmp_path):
+def test_training_does_not_resume_from_an_earlier_network_but_fine_tunes(small_dataset, tmp_path):
     old, weights = unpacked("filtering.ckpt", tmp_path), tmp_path / "old.safetensors"
     more = ["--max_epochs", "1", "--num_workers", "0", "--accelerator", "cpu", "--log_dir", str(tmp_path / "runs")]
     more += ["--crop_size", "16", "--sequence_length", "3", "--samples_per_epoch", "2", "--batch_size", "1"]
-    with pytest.raises(InputError, match="from before kernels were diamonds, so training cannot resume"):
+    with pytest.raises(InputError, match="of an earlier network, so training cannot resume"):
         train(parse_options([str(small_dataset), "--checkpoint", str(old), *more]), [])
     write_weights(load_checkpoint(old), weights)
     assert train(parse_options([str(small_dataset), "--checkpoint", str(weights), *more]), []).is_file()
