@@ -41,12 +41,14 @@ from networks.history import (
     PER_COLOR,
     PREVIOUS,
     SURFACE,
+    add_samples,
     finish_history,
     motion_is_known,
     next_history,
     reproject,
     split_history,
     warp_hidden,
+    works_in_place,
 )
 from networks.kernels import (
     BANDWIDTHS,
@@ -62,7 +64,6 @@ from networks.kernels import (
     reach_of,
 )
 from networks.pooling import pooled
-from networks.recording import is_recording
 from networks.rows import in_rows
 
 PATCH = 2  # each level's pixels are those of 2x2 of the finer one, from full size on
@@ -209,11 +210,7 @@ class FilteringDenoiser(nn.Module):
 
         # add this frame to the history, which fades where it misleads: a reflection does not move with its surface
         confidence, trust = torch.sigmoid(confidence + CONFIDENCE_BIAS), torch.sigmoid(trust + TRUST_BIAS)
-        in_place = not (torch.is_grad_enabled() or is_recording())  # new memory takes longer than what is computed
-        if in_place:
-            samples = earlier.mul_(trust).addcmul_(confidence, measured)  # (B, 6 L + 1, H, W)
-        else:
-            samples = torch.addcmul(earlier * trust, confidence, measured)
+        samples = add_samples(earlier, trust, measured, confidence)  # (B, 6 L + 1, H, W)
 
         # filter and blend; most memory is in use here, so what is no longer needed goes first
         del seen, past, earlier, measured, decoded, kernels, extras, confidence, trust, motion, warped
@@ -224,12 +221,12 @@ class FilteringDenoiser(nn.Module):
 
         def finish(top: int, end: int) -> tuple[torch.Tensor]:
             image = blend(*(planes[:, :, top:end] for planes in blended))
-            if in_place:
+            if works_in_place():
                 finish_history(history[:, :, top:end], image, divisor[:, :, top:end])
             return (image,)
 
         (image,) = in_rows(filtered, finish)  # (B, 3 L, H, W)
-        history = history if in_place else next_history(image, divisor, samples, surface)
+        history = history if works_in_place() else next_history(image, divisor, samples, surface)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:

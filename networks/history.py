@@ -10,6 +10,7 @@ import torch
 
 from frames.channels import QUANTITIES
 from networks.pooling import mean_around, pooled
+from networks.recording import is_recording
 from networks.rows import goes_by_rows, in_rows
 from networks.warping import pixel_grid, pixels_around, warp, warp_pixels
 
@@ -122,6 +123,22 @@ def fetch(
 def gathered(planes: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """The values of (B, C, N) planes at (B, n) pixels: (B, C, n)."""
     return planes.gather(2, index[:, None].expand(-1, planes.shape[1], -1))
+
+
+def works_in_place() -> bool:
+    """Whether a history's tensor becomes the next one's: new memory takes longer than what is computed."""
+    return not (torch.is_grad_enabled() or is_recording())
+
+
+def add_samples(
+    earlier: torch.Tensor, trust: torch.Tensor, measured: torch.Tensor, confidence: torch.Tensor
+) -> torch.Tensor:
+    """A history's samples and this frame's, (B, 6 L + 1, H, W): in the memory of `earlier` if it works_in_place.
+
+    trust, confidence: (B, 1, H, W), how much of either counts.
+    """
+    kept = earlier.mul_(trust) if works_in_place() else earlier * trust
+    return kept.addcmul_(confidence, measured)
 
 
 def next_history(

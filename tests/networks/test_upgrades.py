@@ -77,7 +77,9 @@ def test_both_upgrades_follow_each_other():
         elif name.startswith("network.finest."):
             planes = with_corners(weight.unflatten(0, (-1, PATCH**2)), 3, FINEST_TAPS)
             old[name] = torch.cat((planes[:-2], planes[-1:])).flatten(0, 1)
-    denoiser.load_state_dict(upgraded(denoiser.options, old))
+    new, found = denoiser.state_dict(), upgraded(denoiser.options, old)
+    assert {name: weight.shape for name, weight in found.items()} == {name: w.shape for name, w in new.items()}
+    assert torch.allclose(found[FIRST], new[FIRST], atol=1e-6) and not is_earlier(denoiser.options, found)
 
 
 def test_networks_without_kernels_are_left_alone():
