@@ -26,24 +26,24 @@ from frames.exr import load_target
 from frames.radiance import exposure_of, luminance
 from frames.sequences import find_test_sequences
 from networks.filtering import blend
-from networks.history import PREVIOUS, SURFACE, reproject
+from networks.history import BRIGHTNESS, PREVIOUS, SURFACE, reproject
 from scoring.metrics import NAMES, SequenceScore, mean_scores
 from training.networks import NETWORKS
 from training.options import parse_options
 from training.run import train
 
 
-def nothing_found(history, motion, surface):
+def nothing_found(history, motion, surface, divisor):
     """Instead of networks.history.reproject: there is no history."""
     samples = torch.zeros_like(history[:, : SURFACE.start])
     return torch.cat((samples, surface), 1), torch.zeros_like(history[:, :1])
 
 
-def previous_image_only(history, motion, surface):
+def previous_image_only(history, motion, surface, divisor):
     """Instead of networks.history.reproject: kernels filter this frame's samples only."""
-    found, validity = reproject(history, motion, surface)
-    samples = torch.zeros_like(found[:, PREVIOUS.stop : SURFACE.start])
-    return torch.cat((found[:, PREVIOUS], samples, surface), 1), validity
+    found, validity = reproject(history, motion, surface, divisor)
+    samples = torch.zeros_like(found[:, PREVIOUS.stop : BRIGHTNESS.start])
+    return torch.cat((found[:, PREVIOUS], samples, found[:, BRIGHTNESS.start :]), 1), validity
 
 
 def never_kept(filtered, divisor, previous, validity, gate, mix, gain):

@@ -87,7 +87,7 @@ def accumulate(frames: list[Buffers]) -> Iterator[torch.Tensor]:
         radiance = torch.cat((color / divisor, color), 1)
         sums, weight = radiance, torch.ones_like(depth)
         if history is not None and motion_is_known(motion).all():
-            past, _ = reproject(history, motion, surface)
+            past, _ = reproject(history, motion, surface, divisor)
             sums, weight = sums + past[:, SUMS], weight + past[:, WEIGHT]
         image = sums[:, :3] / weight * divisor
         fade = (MAX_WEIGHT / weight).clamp(max=1)

@@ -37,11 +37,13 @@ from networks.features import (
     within_limits,
 )
 from networks.history import (
+    BRIGHTNESS,
     HISTORY,
     PER_COLOR,
     PREVIOUS,
     SURFACE,
     add_samples,
+    brightness_of,
     finish_history,
     motion_is_known,
     next_history,
@@ -188,7 +190,7 @@ class FilteringDenoiser(nn.Module):
         count = len(colors)
 
         # fetch history and hidden states
-        history, validity = reproject(history, motion, frame[:, SURFACES])  # (B, HISTORY, H, W)
+        history, validity = reproject(history, motion, frame[:, SURFACES], divisor)  # (B, HISTORY, H, W)
         surface, motion = history[:, SURFACE], motion.clone()  # so that the frame can go, for memory
         depth, normal, albedo = surface.split([1, 3, 3], 1)
         del frame, color, colors
@@ -197,7 +199,7 @@ class FilteringDenoiser(nn.Module):
         warped = (warp_hidden(h, motion, validity, stride) for h, stride in levels)  # one at a time, for memory
 
         # predict kernels
-        past = history[:, : SURFACE.start]
+        past = history[:, : BRIGHTNESS.start]
         if count > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
@@ -244,7 +246,8 @@ class FilteringDenoiser(nn.Module):
         _, depth, normal, albedo, _ = self.split(frame)
         _, divisor = albedo_divisor(albedo)
         depth = depth.where(weight > 0, NEVER)
-        history = (previous / divisor, weight * mean / divisor, weight * mean, weight, depth, normal, albedo)
+        samples = weight * mean / divisor, weight * mean, weight
+        history = (previous / divisor, *samples, brightness_of(previous), depth, normal, albedo)
         return [*self.initial_state(frame)[:-1], torch.cat(history, 1)]
 
     def second_look(self, frame: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
@@ -256,12 +259,12 @@ class FilteringDenoiser(nn.Module):
         """
         *hidden, history = state
         previous, samples = split_history(history, color_count(frame))
-        history = torch.cat((previous, torch.zeros_like(samples), history[:, SURFACE]), 1)
+        history = torch.cat((previous, torch.zeros_like(samples), history[:, BRIGHTNESS.start :]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
     def sample_counts(self, state: State) -> torch.Tensor:
         """How many samples each pixel of the last image stands for, (B, 1, H, W): H and W are those after `pad`."""
-        return state[-1][:, SURFACE.start - 1 : SURFACE.start]
+        return state[-1][:, BRIGHTNESS.start - 1 : BRIGHTNESS.start]
 
     def forward_encoded(
         self, frame: torch.Tensor, state: State | None = None, complete: bool = False

@@ -1,8 +1,8 @@
 """The history that earlier frames leave: fetched along the motion, and kept only where it shows the same surface.
 
 Shapes: B sequences, H rows, W columns, N = H W pixels. A history is one tensor (B, HISTORY, H, W), float32; the slices
-below name its channels. With further colors, L in all, it has 3 L channels of previous images, 6 L sums, one weight and
-the surface. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous frame, x
+below name its channels. With further colors, L in all, it has 3 L channels of previous images, 6 L sums, and the others
+once. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous frame, x
 right, y down.
 """
 
@@ -17,8 +17,9 @@ from networks.warping import pixel_grid, pixels_around, warp, warp_pixels
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
 WEIGHT = slice(9, 10)  # the sum of the confidences: how many samples the sums stand for
+BRIGHTNESS = slice(-8, -7)  # mean of the previous image's channels, not divided
 SURFACE = slice(-7, None)  # what the pixel showed: depth, shading normal, albedo
-HISTORY = 17  # channels
+HISTORY = 18  # channels
 PER_COLOR = 9  # of these are there once more for every further color
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
@@ -27,6 +28,8 @@ RIM_TOLERANCE = 0.02  # the same, from a rim to where there is none
 RIM = 0.02  # a rim is where a pixel's depth differs by this share from the mean of 3x3 pixels
 NORMAL_TOLERANCE = 0.8  # smallest cosine
 ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
+AGREEMENT = 2.0  # largest factor between the brightness of the previous image and what its division by albedo makes it
+BLACK = 1e-6  # radiance, below which factors could overflow
 UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
 
 
@@ -40,7 +43,7 @@ def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, tor
 
     Samples are the sums of every color, then their one weight.
     """
-    return history[:, : 3 * colors], history[:, 3 * colors : SURFACE.start]
+    return history[:, : 3 * colors], history[:, 3 * colors : BRIGHTNESS.start]
 
 
 def on_rim(depth: torch.Tensor) -> torch.Tensor:
@@ -72,10 +75,13 @@ def same_surface(
     return near & alike & (dot(then, now) >= least_cosine)
 
 
-def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def reproject(
+    history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor, divisor: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Moves a history along the motion: (B, HISTORY, H, W) with this frame's surface, and validity, (B, 1, H, W).
 
     history: (B, HISTORY, H, W) of the previous frame. motion: (B, 2, H, W). surface: (B, 7, H, W) of this frame.
+    divisor: (B, 3, H, W), the albedo by which this frame's radiance is divided.
     Each pixel takes the four history pixels around its previous place, weighted bilinearly; pixels outside the picture
     or on another surface are dropped, and the rest is renormalized. Validity, in [0, 1], is the weight that remained.
     Where it is 0, previous image, sums and weight are 0.
@@ -90,7 +96,7 @@ def reproject(history: torch.Tensor, motion: torch.Tensor, surface: torch.Tensor
     places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
 
     def fetch_rows(top: int, end: int) -> tuple[torch.Tensor, ...]:
-        rows = (part[:, :, top:end].flatten(2) for part in (places, surface, inner))
+        rows = (part[:, :, top:end].flatten(2) for part in (places, surface, inner, divisor))
         return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, marks, history.shape[-2:], *rows))
 
     return in_rows(motion, fetch_rows)
@@ -103,11 +109,13 @@ def fetch(
     places: torch.Tensor,
     now: torch.Tensor,
     inner: torch.Tensor,
+    divisor: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`reproject` for n of the pixels: (B, HISTORY, n), and the weight that remained, (B, 1, n).
 
     planes: (B, HISTORY, N) of a history of `size` (H, W). marks: (B, 2, N) of it, 1 on a rim, and lengths of normals.
-    places: (B, 2, n) columns and rows in it. now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1.
+    places: (B, 2, n) columns and rows in it. now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1. divisor: (B,
+    3, n).
     """
     least_length = NORMAL_TOLERANCE * length_of(now)
     total = kept = planes.new_zeros(())
@@ -117,7 +125,23 @@ def fetch(
         same = same_surface(tap[:, SURFACE].detach(), now, tolerance, length * least_length)
         share = (share * same)[:, None]  # (B, 1, n)
         total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
-    return torch.cat((total / kept.clamp(min=1e-4), now), 1), kept.clamp(max=1)
+    found = total / kept.clamp(min=1e-4)
+    previous, rest = found.tensor_split([3 * (found.shape[1] // PER_COLOR)], 1)
+    return torch.cat((in_agreement(previous, found[:, -1:], divisor), rest, now), 1), kept.clamp(max=1)
+
+
+def in_agreement(previous: torch.Tensor, brightness: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+    """The previous image, fetched divided by albedo, within a factor of AGREEMENT of its brightness, fetched as it was.
+
+    What metal reflects does not follow its albedo. Where that falls to nothing within a few pixels, an image divided by
+    one pixel's and multiplied by the next one's would be many times too bright, and stay so.
+    previous: (B, 3 L, n). brightness: (B, 1, n). divisor: (B, 3, n), by which the image will be multiplied.
+    """
+    with torch.no_grad():
+        divided = (previous[:, :3] * divisor).mean(1, keepdim=True)  # (B, 1, n)
+        within = torch.minimum(torch.maximum(divided, brightness / AGREEMENT), brightness * AGREEMENT)
+        factor = torch.where(divided > BLACK, within / divided.clamp(min=BLACK), 1)
+    return previous * factor
 
 
 def gathered(planes: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -149,13 +173,14 @@ def next_history(
     image: (B, 3 L, H, W). divisor: (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums
     and weight. surface: (B, 7, H, W).
     """
-    return torch.cat((previous_of(image, divisor), samples * fade_of(samples), surface), 1)
+    return torch.cat((previous_of(image, divisor), samples * fade_of(samples), brightness_of(image), surface), 1)
 
 
 def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> None:
     """Makes a history with this frame's samples and surface the next_history, in place: new memory takes time."""
     previous, samples = split_history(history, image.shape[1] // 3)
     previous.copy_(previous_of(image, divisor))
+    history[:, BRIGHTNESS].copy_(brightness_of(image))
     samples.mul_(fade_of(samples))
 
 
@@ -163,6 +188,11 @@ def previous_of(image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
     """The image as the history has it."""
     colors = image.shape[1] // 3
     return image / (divisor if colors == 1 else divisor.repeat(1, colors, 1, 1))
+
+
+def brightness_of(image: torch.Tensor) -> torch.Tensor:
+    """The mean of the channels of a (B, 3 L, H, W) image's own color, (B, 1, H, W)."""
+    return image[:, :3].mean(1, keepdim=True)
 
 
 def fade_of(samples: torch.Tensor) -> torch.Tensor:

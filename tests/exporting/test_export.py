@@ -117,7 +117,7 @@ def test_what_a_program_has_to_know_is_in_the_file(exported):
     for name, quantity in frame.items():
         assert session.get_inputs()[names.index(name)].shape == [1, len(quantity["channels"]), "height", "width"]
     assert frame["motion"]["channels"] == ["motion.X", "motion.Y"] and "x right, y down" in frame["motion"]["unit"]
-    assert state["history"] == {"channels": 17, "stride": 1, "multiple": 32, "type": "float32"}
+    assert state["history"] == {"channels": 18, "stride": 1, "multiple": 32, "type": "float32"}
     assert "second_look true" in texts["first_frame"] and texts["precision"] == "float"
 
 

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from networks.history import (
+    AGREEMENT,
     ALBEDO_TOLERANCE,
+    BRIGHTNESS,
     DEPTH_TOLERANCE,
     HISTORY,
     NORMAL_TOLERANCE,
+    PREVIOUS,
     RIM,
     RIM_TOLERANCE,
     SURFACE,
@@ -27,6 +30,11 @@ def random_frame(height=9, width=11, seed=0):
     return history, motion, surface
 
 
+def moved(history, motion, surface):
+    """`reproject` where nothing is divided by."""
+    return reproject(history, motion, surface, torch.ones_like(surface[:, :3]))
+
+
 def slow_rim(depth, y, x):
     """Whether the depth of this pixel differs from the mean of nine; beyond the border, the border is repeated."""
     around = [
@@ -37,7 +45,7 @@ def slow_rim(depth, y, x):
     return abs(depth[y, x] - sum(around) / 9) > RIM * depth[y, x]
 
 
-def slow_reproject(history, motion, surface, y, x):
+def slow_reproject(history, motion, surface, divisor, y, x):
     """One pixel, tap by tap, as the definition reads."""
     _, _, height, width = history.shape
     place_x, place_y = x + float(motion[0, 0, y, x]), y + float(motion[0, 1, y, x])
@@ -55,7 +63,11 @@ def slow_reproject(history, motion, surface, y, x):
         if near and facing and alike:
             share = (1 - abs(place_y - row)) * (1 - abs(place_x - column))
             total, kept = total + share * history[0, : SURFACE.start, row, column], kept + share
-    return (total / kept if kept > 1e-4 else total), kept
+    total = total / kept if kept > 1e-4 else total
+    divided, brightness = float((total[PREVIOUS] * divisor[0, :, y, x]).mean()), float(total[BRIGHTNESS.start + 7])
+    if divided > 0:
+        total[PREVIOUS] *= min(max(divided, brightness / AGREEMENT), brightness * AGREEMENT) / divided
+    return total, kept
 
 
 @pytest.mark.parametrize("smooth", [False, True])
@@ -64,11 +76,12 @@ def test_reprojection_equals_the_slow_one(smooth):
     if smooth:  # no rims in this frame, some in the one before
         history[:, SURFACE.start] = 1 + 0.08 * history[:, SURFACE.start]
         surface[:, 0] = 1.04
-    found, validity = reproject(history, motion, surface)
+    divisor = 0.1 + 3 * torch.rand(1, 3, *history.shape[2:], generator=torch.Generator().manual_seed(1))
+    found, validity = reproject(history, motion, surface, divisor)
     kinds = set()
     for y in range(history.shape[2]):
         for x in range(history.shape[3]):
-            wanted, kept = slow_reproject(history, motion, surface, y, x)
+            wanted, kept = slow_reproject(history, motion, surface, divisor, y, x)
             assert validity[0, 0, y, x] == pytest.approx(float(kept), abs=1e-5)
             if kept == 0 or kept > 1e-3:
                 assert torch.allclose(found[0, : SURFACE.start, y, x], wanted, atol=1e-4)
@@ -88,10 +101,10 @@ def test_what_an_object_uncovers_has_no_history():
     """The box moves three pixels to the right: behind it are three columns of wall that nobody has seen."""
     history = torch.zeros(1, HISTORY, 8, 20)
     history[:, SURFACE] = wall_and_box(8)
-    history[:, :10] = torch.arange(20.0)
+    history[:, : SURFACE.start] = torch.arange(20.0)
     surface, motion = wall_and_box(11), torch.zeros(1, 2, 8, 20)
     motion[:, 0, :, 11:15] = -3
-    found, validity = reproject(history, motion, surface)
+    found, validity = moved(history, motion, surface)
     assert (validity[..., 8:11] == 0).all() and (found[:, :10, :, 8:11] == 0).all()
     assert (validity[..., :8] == 1).all() and (validity[..., 11:] == 1).all()
     assert torch.equal(found[0, 0, 0, 11:15], torch.arange(8.0, 12.0))
@@ -102,28 +115,45 @@ def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
     history = torch.zeros(1, HISTORY, 8, 20)
     history[:, SURFACE] = wall_and_box(8)
     history[:, SURFACE.start, :, 12] = 4.6  # 13 percent of it are the lamp
-    history[:, :10, :, 12] = 100.0
+    history[:, : SURFACE.start, :, 12] = 100.0
     surface, motion = wall_and_box(4), torch.zeros(1, 2, 8, 20)
-    found, validity = reproject(history, motion, surface)
+    found, validity = moved(history, motion, surface)
     assert (validity[..., 12] == 0).all() and (found[:, :10, :, 12] == 0).all()
     assert (validity[..., 13:] == 1).all(), "beside it, and the wall alone"
     again = history[:, SURFACE].clone()
-    assert (reproject(history, motion, again)[1] == 1).all(), "what stands still keeps its rims"
+    assert (moved(history, motion, again)[1] == 1).all(), "what stands still keeps its rims"
 
 
 def test_a_constant_stays_constant_and_outside_the_picture_is_nothing():
     history, motion, _ = random_frame()
-    history[:, :10] = 0.7
-    found, validity = reproject(history, motion, history[:, SURFACE].clone())
+    history[:, : SURFACE.start] = 0.7
+    found, validity = moved(history, motion, history[:, SURFACE].clone())
     assert torch.allclose(found[:, :10, validity[0, 0] > 1e-3], torch.tensor(0.7), atol=1e-4)
     far = torch.full_like(motion, 1e4)
-    assert (reproject(history, far, history[:, SURFACE])[1] == 0).all()
+    assert (moved(history, far, history[:, SURFACE])[1] == 0).all()
+
+
+def test_a_reflection_does_not_glow_where_the_albedo_falls_to_nothing():
+    """Mirror-like metal, as bright everywhere, whose albedo as written falls from 1 to 0.01, moves by half a pixel."""
+    albedo = torch.logspace(0, -2, 9).expand(1, 3, 4, 9)
+    history = torch.zeros(1, HISTORY, 4, 9)
+    history[:, PREVIOUS], history[:, BRIGHTNESS] = 0.6 / albedo, 0.6
+    history[:, SURFACE.start], history[:, -3:] = 5.0, albedo
+    motion = torch.zeros(1, 2, 4, 9)
+    motion[:, 0] = 0.5
+    far = 9 * albedo  # by which a rim of it might be divided, see albedo_divisor
+    for divisor in (albedo, far, albedo / 9):
+        found, validity = reproject(history, motion, history[:, SURFACE], divisor)
+        glow = (found[:, PREVIOUS] * divisor / 0.6)[:, :, validity[0, 0] > 0]
+        assert glow.min() > 0.99 / AGREEMENT and glow.max() < 1.01 * AGREEMENT
+    unchanged, _ = reproject(history, torch.zeros_like(motion), history[:, SURFACE], albedo)
+    assert torch.allclose(unchanged[:, PREVIOUS], history[:, PREVIOUS])
 
 
 def test_gradients_reach_the_frame_before():
     history, motion, surface = random_frame()
     history.requires_grad_()
-    reproject(history, 0.3 * motion, surface)[0].sum().backward()
+    moved(history, 0.3 * motion, surface)[0].sum().backward()
     assert history.grad[:, :10].abs().sum() > 0 and torch.isfinite(history.grad).all()
 
 
