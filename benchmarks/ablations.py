@@ -51,7 +51,7 @@ def never_kept(filtered, divisor, previous, validity, gate, mix, gain):
     return blend(filtered, divisor, previous, torch.zeros_like(validity), gate, mix, gain)
 
 
-def any_surface(then, now, tolerance, least_length):
+def any_surface(then, now, farthest, least_cosine, largest):
     """Instead of networks.history.same_surface: whatever lies at the previous place is taken."""
     return torch.ones_like(now[:, 0], dtype=torch.bool)
 

@@ -13,14 +13,12 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_chan
 from frames.radiance import encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder
 from networks.convolutions import ALL_ROWS, convolve_rows
-from networks.history import PREVIOUS, SUMS, WEIGHT
+from networks.history import NO_ALBEDO, PREVIOUS, SUMS, WEIGHT, on_border
 from networks.pooling import pooled
 from networks.recording import is_recording
-from networks.warping import local_maximum
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
-NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 MIN_ALBEDO = 0.01  # no channel is divided by less
 RIM_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
@@ -139,8 +137,7 @@ def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     largest = albedo.amax(1, keepdim=True)
     has_albedo = largest > NO_ALBEDO
-    beside = local_maximum(1 - has_albedo.to(albedo.dtype)) > 0
-    brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(beside, 1)
+    brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(on_border(albedo) > 0, 1)
     return has_albedo, (albedo.clamp(min=MIN_ALBEDO) * brighter).where(has_albedo, 1)
 
 

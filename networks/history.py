@@ -12,7 +12,7 @@ from frames.channels import QUANTITIES
 from networks.pooling import mean_around, pooled
 from networks.recording import is_recording
 from networks.rows import goes_by_rows, in_rows
-from networks.warping import pixel_grid, pixels_around, warp, warp_pixels
+from networks.warping import local_maximum, pixel_grid, pixels_around, warp, warp_pixels
 
 PREVIOUS = slice(0, 3)  # the previous image, divided by albedo
 SUMS = slice(3, 9)  # sums of confidence times radiance: radiance divided by albedo, and plain radiance
@@ -28,6 +28,8 @@ RIM_TOLERANCE = 0.02  # the same, from a rim to where there is none
 RIM = 0.02  # a rim is where a pixel's depth differs by this share from the mean of 3x3 pixels
 NORMAL_TOLERANCE = 0.8  # smallest cosine
 ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
+BORDER_TOLERANCE = 0.02  # the same, from the border of what has no albedo to where there is none
+NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 AGREEMENT = 2.0  # largest factor between the brightness of the previous image and what its division by albedo makes it
 BLACK = 1e-6  # radiance, below which factors could overflow
 UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
@@ -51,6 +53,12 @@ def on_rim(depth: torch.Tensor) -> torch.Tensor:
     return ((depth - mean_around(depth)).abs() > RIM * depth).to(depth.dtype)
 
 
+def on_border(albedo: torch.Tensor) -> torch.Tensor:
+    """1 where a (B, 3, H, W) albedo is there, but not at a neighbor, else 0: the pixel may show a little of a lamp."""
+    missing = (albedo.amax(1, keepdim=True) <= NO_ALBEDO).to(albedo.dtype)
+    return local_maximum(missing) - missing
+
+
 def length_of(surface: torch.Tensor) -> torch.Tensor:
     """The length of the normals of (B, 7, N) surfaces, (B, N)."""
     return dot(surface, surface).sqrt_()
@@ -63,15 +71,16 @@ def dot(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
 
 
 def same_surface(
-    then: torch.Tensor, now: torch.Tensor, tolerance: torch.Tensor, least_cosine: torch.Tensor
+    then: torch.Tensor, now: torch.Tensor, farthest: torch.Tensor, least_cosine: torch.Tensor, largest: torch.Tensor
 ) -> torch.Tensor:
     """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
 
-    tolerance: (B, N), how much depths may differ, relative to the larger. least_cosine: (B, N), of their normals, times
-    the lengths of both: averaged normals are shorter than 1, and on a miss both are 0.
+    farthest: (B, N), how much depths may differ, relative to the larger. least_cosine: (B, N), of their normals, times
+    the lengths of both: averaged normals are shorter than 1, and on a miss both are 0. largest: (B, N), difference of a
+    channel of albedo.
     """
-    near = (then[:, 0] - now[:, 0]).abs_() <= tolerance * torch.maximum(then[:, 0], now[:, 0])
-    alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= ALBEDO_TOLERANCE
+    near = (then[:, 0] - now[:, 0]).abs_() <= farthest * torch.maximum(then[:, 0], now[:, 0])
+    alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= largest
     return near & alike & (dot(then, now) >= least_cosine)
 
 
@@ -87,11 +96,13 @@ def reproject(
     Where it is 0, previous image, sums and weight are 0.
 
     A pixel on a rim has the mean depth of two surfaces, but a sample of one. What is farther from the rim takes nothing
-    from there, or the samples of a lamp would trail behind it along the wall, unless depths are hardly different.
+    from there, or the samples of a lamp would trail behind it along the wall, unless depths are hardly different. The
+    same at the border of what has no albedo, unless albedos are hardly different.
     """
     planes = history.flatten(2)  # (B, HISTORY, N)
-    rims, inner = on_rim(history[:, SURFACE][:, :1]).flatten(2), 1 - on_rim(surface[:, :1])
-    marks = torch.cat((rims, length_of(planes[:, SURFACE].detach())[:, None]), 1)  # (B, 2, N)
+    rims = edges_of(history[:, SURFACE].detach()).flatten(2)
+    marks = torch.cat((rims, length_of(planes[:, SURFACE].detach())[:, None]), 1)  # (B, 3, N)
+    inner = 1 - edges_of(surface)  # (B, 2, H, W)
     x, y = pixel_grid(motion)
     places = torch.stack((x + motion[:, 0], y + motion[:, 1]), 1)  # (B, 2, H, W): where each pixel was
 
@@ -100,6 +111,11 @@ def reproject(
         return tuple(part.unflatten(2, (end - top, -1)) for part in fetch(planes, marks, history.shape[-2:], *rows))
 
     return in_rows(motion, fetch_rows)
+
+
+def edges_of(surface: torch.Tensor) -> torch.Tensor:
+    """Where a (B, 7, H, W) surface is on_rim, and where it is on_border, (B, 2, H, W)."""
+    return torch.cat((on_rim(surface[:, :1]), on_border(surface[:, 4:])), 1)
 
 
 def fetch(
@@ -113,20 +129,22 @@ def fetch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`reproject` for n of the pixels: (B, HISTORY, n), and the weight that remained, (B, 1, n).
 
-    planes: (B, HISTORY, N) of a history of `size` (H, W). marks: (B, 2, N) of it, 1 on a rim, and lengths of normals.
-    places: (B, 2, n) columns and rows in it. now: (B, 7, n) surface. inner: (B, 1, n), 0 on a rim, else 1. divisor: (B,
-    3, n).
+    planes: (B, HISTORY, N) of a history of `size` (H, W). marks: (B, 3, N), its edges_of, and lengths of its normals.
+    places: (B, 2, n) columns and rows in it. now: (B, 7, n) surface. inner: (B, 2, n), 0 on its edges, else 1. divisor:
+    (B, 3, n).
     """
     least_length = NORMAL_TOLERANCE * length_of(now)
     total = kept = planes.new_zeros(())
     for index, share in pixels_around(places, *size):  # (B, n) each
-        tap, (rim, length) = gathered(planes, index), gathered(marks, index).unbind(1)
-        tolerance = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
-        same = same_surface(tap[:, SURFACE].detach(), now, tolerance, length * least_length)
+        tap, (rim, border, length) = gathered(planes, index), gathered(marks, index).unbind(1)
+        farthest = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
+        largest = torch.where(border * inner[:, 1] > 0, BORDER_TOLERANCE, ALBEDO_TOLERANCE)
+        same = same_surface(tap[:, SURFACE].detach(), now, farthest, length * least_length, largest)
         share = (share * same)[:, None]  # (B, 1, n)
         total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     found = total / kept.clamp(min=1e-4)
-    previous, rest = found.tensor_split([3 * (found.shape[1] // PER_COLOR)], 1)
+    colors = int(found.shape[1]) // PER_COLOR  # L
+    previous, rest = found[:, : 3 * colors], found[:, 3 * colors :]
     return torch.cat((in_agreement(previous, found[:, -1:], divisor), rest, now), 1), kept.clamp(max=1)
 
 

@@ -8,9 +8,11 @@ import torch
 from networks.history import (
     AGREEMENT,
     ALBEDO_TOLERANCE,
+    BORDER_TOLERANCE,
     BRIGHTNESS,
     DEPTH_TOLERANCE,
     HISTORY,
+    NO_ALBEDO,
     NORMAL_TOLERANCE,
     PREVIOUS,
     RIM,
@@ -45,6 +47,12 @@ def slow_rim(depth, y, x):
     return abs(depth[y, x] - sum(around) / 9) > RIM * depth[y, x]
 
 
+def slow_border(albedo, y, x):
+    """Whether this pixel has an albedo and one of the nine around it has none."""
+    around = albedo[:, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].amax(0)
+    return albedo[:, y, x].max() > NO_ALBEDO and (around <= NO_ALBEDO).any()
+
+
 def slow_reproject(history, motion, surface, divisor, y, x):
     """One pixel, tap by tap, as the definition reads."""
     _, _, height, width = history.shape
@@ -59,7 +67,8 @@ def slow_reproject(history, motion, surface, divisor, y, x):
         strict = slow_rim(history[0, SURFACE][0], row, column) and not slow_rim(surface[0, 0], y, x)
         near = abs(then[0] - now[0]) <= (RIM_TOLERANCE if strict else DEPTH_TOLERANCE) * max(then[0], now[0])
         facing = then[1:4].dot(now[1:4]) >= NORMAL_TOLERANCE * then[1:4].norm() * now[1:4].norm()
-        alike = (then[4:] - now[4:]).abs().max() <= ALBEDO_TOLERANCE
+        lamp = slow_border(history[0, SURFACE][4:], row, column) and not slow_border(surface[0, 4:], y, x)
+        alike = (then[4:] - now[4:]).abs().max() <= (BORDER_TOLERANCE if lamp else ALBEDO_TOLERANCE)
         if near and facing and alike:
             share = (1 - abs(place_y - row)) * (1 - abs(place_x - column))
             total, kept = total + share * history[0, : SURFACE.start, row, column], kept + share
@@ -73,8 +82,9 @@ def slow_reproject(history, motion, surface, divisor, y, x):
 @pytest.mark.parametrize("smooth", [False, True])
 def test_reprojection_equals_the_slow_one(smooth):
     history, motion, surface = random_frame()
-    if smooth:  # no rims in this frame, some in the one before
+    if smooth:  # no edges in this frame, some in the one before
         history[:, SURFACE.start] = 1 + 0.08 * history[:, SURFACE.start]
+        history[:, -3:, 4, 2:9:3] = 0
         surface[:, 0] = 1.04
     divisor = 0.1 + 3 * torch.rand(1, 3, *history.shape[2:], generator=torch.Generator().manual_seed(1))
     found, validity = reproject(history, motion, surface, divisor)
@@ -122,6 +132,19 @@ def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
     assert (validity[..., 13:] == 1).all(), "beside it, and the wall alone"
     again = history[:, SURFACE].clone()
     assert (moved(history, motion, again)[1] == 1).all(), "what stands still keeps its rims"
+
+
+def test_what_shows_a_little_of_a_lamp_on_the_wall_leaves_nothing_beside_it():
+    """The lamp is as far as the wall, so only its missing albedo tells it apart. Its border has a tenth less albedo."""
+    history = torch.zeros(1, HISTORY, 8, 20)
+    history[:, SURFACE] = wall_and_box(30)
+    history[:, -3:, :, 8:12], history[:, -3:, :, 12] = 0, 0.45
+    history[:, : SURFACE.start, :, 8:13] = 100.0
+    wall, motion = wall_and_box(30), torch.zeros(1, 2, 8, 20)
+    found, validity = moved(history, motion, wall)
+    assert (validity[..., 8:13] == 0).all() and (found[:, :10, :, 8:13] == 0).all()
+    assert (validity[..., 13:] == 1).all() and (validity[..., :8] == 1).all(), "whose albedo is the wall's"
+    assert (moved(history, motion, history[:, SURFACE].clone())[1] == 1).all(), "what stands still keeps its border"
 
 
 def test_a_constant_stays_constant_and_outside_the_picture_is_nothing():
