@@ -51,7 +51,8 @@ def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     if frame.shape[1] > sum(counts):
         quantities, counts = [*quantities, QUANTITIES["color"]], [*counts, frame.shape[1] - sum(counts)]
     parts = list(zip(frame.split(counts, 1), quantities, strict=True))
-    may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
+    # a GPU would have to wait for the answer; training copies in either case, so that it is the same step everywhere
+    may_ask = frame.device.type == "cpu" and not (torch.is_grad_enabled() or is_recording())
     if may_ask and all(is_within(planes, *quantity.limits) for planes, quantity in parts):
         return frame  # mostly so, and a copy takes time
     return torch.cat([planes.nan_to_num(0.0, 0.0, 0.0).clamp(*q.limits) for planes, q in parts], 1)

@@ -68,6 +68,7 @@ def test_patches_whose_pixels_are_alike_are_seen_as_these_pixels():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 65505.0])
+@torch.inference_mode()
 def test_only_frames_with_values_beyond_the_limits_are_copied(value):
     frame = torch.rand(1, 7, 4, 4)
     assert within_limits(frame, PLAIN_INPUTS) is frame and is_within(frame, 0.0, 1.0)
