@@ -51,7 +51,7 @@ def never_kept(filtered, divisor, previous, validity, gate, mix, gain):
     return blend(filtered, divisor, previous, torch.zeros_like(validity), gate, mix, gain)
 
 
-def any_surface(then, now, farthest, least_cosine, largest):
+def any_surface(then, now, depth_tolerance, least_cosine, albedo_tolerance):
     """Instead of networks.history.same_surface: whatever lies at the previous place is taken."""
     return torch.ones_like(now[:, 0], dtype=torch.bool)
 

@@ -80,8 +80,7 @@ def with_motion(frame: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
 
 
 def mean_planes(seen: Seen, patch: int) -> torch.Tensor:
-    """The local means that the network sees, (B, 3 len(MEANS), H / patch, W / patch): of this frame's samples and the
-    history's."""
+    """The local means of this frame's and the history's samples, (B, 3 len(MEANS), H / patch, W / patch)."""
     samples = (seen.past[:, SUMS][:, :3] + seen.divided) / (seen.past[:, WEIGHT] + 1) + SMALL
     samples = pooled(samples, patch)
     return torch.cat([local_mean(samples, size // patch, encode=True) for size in MEANS], 1)

@@ -30,7 +30,7 @@ NORMAL_TOLERANCE = 0.8  # smallest cosine
 ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
 BORDER_TOLERANCE = 0.02  # the same, from the border of what has no albedo to where there is none
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
-AGREEMENT = 2.0  # largest factor between the brightness of the previous image and what its division by albedo makes it
+AGREEMENT = 2.0  # largest factor by which division and multiplication by albedo may change the previous image
 BLACK = 1e-6  # radiance, below which factors could overflow
 UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
 
@@ -71,16 +71,20 @@ def dot(then: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
 
 
 def same_surface(
-    then: torch.Tensor, now: torch.Tensor, farthest: torch.Tensor, least_cosine: torch.Tensor, largest: torch.Tensor
+    then: torch.Tensor,
+    now: torch.Tensor,
+    depth_tolerance: torch.Tensor,
+    least_cosine: torch.Tensor,
+    albedo_tolerance: torch.Tensor,
 ) -> torch.Tensor:
     """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
 
-    farthest: (B, N), how much depths may differ, relative to the larger. least_cosine: (B, N), of their normals, times
-    the lengths of both: averaged normals are shorter than 1, and on a miss both are 0. largest: (B, N), difference of a
-    channel of albedo.
+    All (B, N): depth_tolerance, how much depths may differ, relative to the larger; least_cosine of their normals, times
+    the lengths of both, since averaged normals are shorter than 1, and on a miss both are 0; albedo_tolerance, how much
+    a channel of albedo may differ.
     """
-    near = (then[:, 0] - now[:, 0]).abs_() <= farthest * torch.maximum(then[:, 0], now[:, 0])
-    alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= largest
+    near = (then[:, 0] - now[:, 0]).abs_() <= depth_tolerance * torch.maximum(then[:, 0], now[:, 0])
+    alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= albedo_tolerance
     return near & alike & (dot(then, now) >= least_cosine)
 
 
@@ -137,23 +141,23 @@ def fetch(
     total = kept = planes.new_zeros(())
     for index, share in pixels_around(places, *size):  # (B, n) each
         tap, (rim, border, length) = gathered(planes, index), gathered(marks, index).unbind(1)
-        farthest = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
-        largest = torch.where(border * inner[:, 1] > 0, BORDER_TOLERANCE, ALBEDO_TOLERANCE)
-        same = same_surface(tap[:, SURFACE].detach(), now, farthest, length * least_length, largest)
+        depth_tolerance = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
+        albedo_tolerance = torch.where(border * inner[:, 1] > 0, BORDER_TOLERANCE, ALBEDO_TOLERANCE)
+        same = same_surface(tap[:, SURFACE].detach(), now, depth_tolerance, length * least_length, albedo_tolerance)
         share = (share * same)[:, None]  # (B, 1, n)
         total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     found = total / kept.clamp(min=1e-4)
-    colors = int(found.shape[1]) // PER_COLOR  # L
+    colors = int(found.shape[1]) // PER_COLOR  # L; int, or an exporter would record the number of channels as unknown
     previous, rest = found[:, : 3 * colors], found[:, 3 * colors :]
     return torch.cat((in_agreement(previous, found[:, -1:], divisor), rest, now), 1), kept.clamp(max=1)
 
 
 def in_agreement(previous: torch.Tensor, brightness: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
-    """The previous image, fetched divided by albedo, within a factor of AGREEMENT of its brightness, fetched as it was.
+    """The previous image, divided by albedo, which multiplied again is at most AGREEMENT times as bright or dark as before.
 
     What metal reflects does not follow its albedo. Where that falls to nothing within a few pixels, an image divided by
     one pixel's and multiplied by the next one's would be many times too bright, and stay so.
-    previous: (B, 3 L, n). brightness: (B, 1, n). divisor: (B, 3, n), by which the image will be multiplied.
+    previous: (B, 3 L, n). brightness: (B, 1, n), before it was divided. divisor: (B, 3, n), which will multiply it.
     """
     with torch.no_grad():
         divided = (previous[:, :3] * divisor).mean(1, keepdim=True)  # (B, 1, n)
