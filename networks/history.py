@@ -79,9 +79,9 @@ def same_surface(
 ) -> torch.Tensor:
     """Whether (B, 7, N) depth, normal, albedo of two frames belong to one surface: (B, N) booleans. Two misses do.
 
-    All (B, N): depth_tolerance, how much depths may differ, relative to the larger; least_cosine of their normals, times
-    the lengths of both, since averaged normals are shorter than 1, and on a miss both are 0; albedo_tolerance, how much
-    a channel of albedo may differ.
+    The others are (B, N). depth_tolerance: how much depths may differ, relative to the larger. least_cosine: of their
+    normals, times the lengths of both, since averaged normals are shorter than 1, and on a miss both are 0.
+    albedo_tolerance: how much a channel of albedo may differ.
     """
     near = (then[:, 0] - now[:, 0]).abs_() <= depth_tolerance * torch.maximum(then[:, 0], now[:, 0])
     alike = (then[:, 4:7] - now[:, 4:7]).abs_().amax(1) <= albedo_tolerance
@@ -153,7 +153,7 @@ def fetch(
 
 
 def in_agreement(previous: torch.Tensor, brightness: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
-    """The previous image, divided by albedo, which multiplied again is at most AGREEMENT times as bright or dark as before.
+    """The previous image, divided by albedo; multiplied again, at most AGREEMENT times as bright or as dark as before.
 
     What metal reflects does not follow its albedo. Where that falls to nothing within a few pixels, an image divided by
     one pixel's and multiplied by the next one's would be many times too bright, and stay so.
