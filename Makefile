@@ -14,7 +14,7 @@ DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_si
 	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
-.PHONY: help setup browser demo test soak train lint audit
+.PHONY: help setup browser demo test soak train lint audit bpy
 
 help:
 	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
@@ -24,6 +24,7 @@ help:
 	@echo "make setup                     set up only"
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
 	@echo "make lint                      check style and the direction of imports"
+	@echo "make bpy                       get Blender as a Python module, for benchmarks/cycles; 400 MB, Python 3.11 or 3.13"
 	@echo "make audit                     look for known vulnerabilities in the lowest and the newest supported versions"
 
 $(INSTALLED): requirements.txt $(CONSTRAINTS)
@@ -67,6 +68,16 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+
+# Blender as a Python module has packages for one version of Python each. Another one: make bpy BPY_PYTHON=path/to/python
+bpy: .venv-bpy/installed
+.venv-bpy/installed:
+	@for python in $(or $(BPY_PYTHON),python3.11 python3.13); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 13)))' 2>/dev/null || continue; \
+		echo "$$python -m venv .venv-bpy"; \
+		"$$python" -m venv .venv-bpy && .venv-bpy/bin/python -m pip install --quiet --disable-pip-version-check bpy \
+			&& .venv-bpy/bin/python -c 'import bpy; print("Blender", bpy.app.version_string)' && touch $@; exit; \
+	done; echo "Blender's package bpy needs Python 3.11 or 3.13, which is not on the PATH; name one: make bpy BPY_PYTHON=path/to/python3.11"; exit 1
 
 # Fails, too, where the list of vulnerabilities cannot be reached.
 audit:

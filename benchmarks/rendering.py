@@ -23,16 +23,17 @@ from machine import usable_cores
 from rendering.jobs import Job, open_sequence
 from rendering.options import parse
 from rendering.planning import plan_or_recall
-from rendering.renderer import AUXILIARY, make_sensor, render_frame
+from rendering.renderer import render_frame
 from rendering.run import settings_for, sources
 from rendering.scene import load_scene
+from rendering.tracing import AUXILIARY, make_sensor
 from rendering.variants import choose_variant
 
 
 def render_bare(job: Job) -> None:
     """The same samples by mitsuba.render alone: pictures are fetched, nothing is written."""
     settings = job.settings
-    scene, integrator = load_scene(job.source, settings.variant, settings.max_depth)
+    scene, integrator, _ = load_scene(job.source, settings.variant, settings.max_depth)
     sensor = make_sensor(job.camera, (settings.height, settings.width), scene, 0)
     aovs = mi.load_dict({"type": "aov", "aovs": AUXILIARY})
     calls = [(integrator, settings.spp)] * settings.noisy
@@ -61,7 +62,7 @@ def sequence_jobs(folder: Path, given: list[str]) -> list[Job]:
         raise InputError(f"--frames {options.frames}: expected 2 or more; the first one warms up")
     settings = settings_for(options, choose_variant(options.variant))
     target, source = sources(options)[0]
-    return open_sequence(target, source, plan_or_recall(source, options.frames, None), settings)
+    return open_sequence(target, source, plan_or_recall(source, options.frames, None, settings), settings)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ Letters: H rows, W columns, N points or rays.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -20,12 +20,18 @@ MOTION_LIMIT = 4096.0  # pixels; points behind the previous camera have no finit
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera at `origin` that looks at `target`; fov: horizontal, in degrees."""
+    """A camera at `origin` that looks at `target`; fov: horizontal, in degrees.
+
+    aperture: radius of its thin lens in scene units, 0 for a pinhole; focus: distance of the plane in focus, along the
+    view axis.
+    """
 
     origin: tuple[float, float, float]
     target: tuple[float, float, float]
     up: tuple[float, float, float] = (0.0, 1.0, 0.0)
     fov: float = 60.0
+    aperture: float = 0.0
+    focus: float = 1.0
 
     def axes(self) -> np.ndarray:
         """World directions of the picture's right, the picture's down and forward: the rows of a (3, 3) matrix."""
@@ -55,16 +61,23 @@ class Camera:
         return local @ self.axes()
 
 
-def motion(position: np.ndarray, hit: np.ndarray, camera: Camera, before: Camera) -> np.ndarray:
+def motion(
+    position: np.ndarray, hit: np.ndarray, camera: Camera, before: Camera, previous: np.ndarray | None = None
+) -> np.ndarray:
     """(H, W, 2) pixels from where `camera` sees a surface point to where the previous camera, `before`, saw it.
 
-    position: (H, W, 3) world points; hit: (H, W), whether there is one. Where nothing is hit, the point is at infinity
+    position: (H, W, 3) world points; hit: (H, W), whether there is one; previous: (H, W, 3), where these points of the
+    surfaces were in the previous frame, None if nothing moves by itself. Where nothing is hit, the point is at infinity
     and moves only as the camera turns. Clamped to MOTION_LIMIT.
     """
     size = hit.shape
     directions = camera.directions(size)
-    points = np.concatenate([np.where(hit[..., None], position, directions), hit[..., None]], -1)  # (H, W, 4)
-    moved = before.project(points, size) - camera.project(points, size)
+
+    def homogeneous(points: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.where(hit[..., None], points, directions), hit[..., None]], -1)  # (H, W, 4)
+
+    seen = camera.project(homogeneous(position), size)
+    moved = before.project(homogeneous(position if previous is None else previous), size) - seen
     return np.clip(moved, -MOTION_LIMIT, MOTION_LIMIT)
 
 
@@ -100,7 +113,13 @@ def key_frame(values: dict, label: str) -> Camera:
         raise InputError(f"{label}: fov must be degrees between 0 and 180, found {values['fov']!r}")
     if np.linalg.norm(np.cross(np.subtract(vectors["target"], vectors["origin"]), vectors["up"])) < 1e-9:
         raise InputError(f"{label}: origin, target and up are on one line, so the camera has no direction")
-    return Camera(**vectors, fov=float(values["fov"]))
+    try:
+        aperture, focus = _number(values.get("aperture", 0.0)), _number(values.get("focus", 1.0))
+    except TypeError as error:
+        raise InputError(f"{label}: aperture and focus must be numbers, found {error}") from error
+    if not (0 <= aperture < np.inf and 0 < focus < np.inf):
+        raise InputError(f"{label}: aperture must be 0 or more and focus above 0, found {aperture} and {focus}")
+    return Camera(**vectors, fov=float(values["fov"]), aperture=aperture, focus=focus)
 
 
 def _number(value: object) -> float:
@@ -119,8 +138,24 @@ def along(keys: list[Camera], frames: int, speed: float, start: float = 0.0) -> 
         return keys * frames
     last = len(keys) - 1
     at = last - np.abs((start + np.arange(frames) * speed) % (2 * last) - last)
-    values = catmull_rom(np.array([[*k.origin, *k.target, *k.up, k.fov] for k in keys]), at).tolist()  # (frames, 10)
-    return [Camera(tuple(v[:3]), tuple(v[3:6]), tuple(v[6:9]), min(max(v[9], 1.0), 179.0)) for v in values]
+    return [from_numbers(values) for values in catmull_rom(np.array([as_numbers(key) for key in keys]), at).tolist()]
+
+
+def between(first: Camera, second: Camera, at: float) -> Camera:
+    """The camera on the way from `first` (at = 0) to `second` (at = 1), or beyond them on a straight line."""
+    start, end = np.array(as_numbers(first)), np.array(as_numbers(second))
+    return from_numbers((start + at * (end - start)).tolist())
+
+
+def as_numbers(camera: Camera) -> list[float]:
+    """The camera's 12 numbers, in the order of its fields."""
+    return [*camera.origin, *camera.target, *camera.up, camera.fov, camera.aperture, camera.focus]
+
+
+def from_numbers(values: list[float]) -> Camera:
+    """The camera of 12 numbers, limited to what a camera can have: interpolation may overshoot."""
+    lens = max(values[10], 0.0), max(values[11], 1e-9)
+    return Camera(tuple(values[:3]), tuple(values[3:6]), tuple(values[6:9]), min(max(values[9], 1.0), 179.0), *lens)
 
 
 def around(camera: Camera, radius: float, frames: int, speed: float) -> list[Camera]:
@@ -130,13 +165,14 @@ def around(camera: Camera, radius: float, frames: int, speed: float) -> list[Cam
     for frame in range(frames):
         angle = 2 * np.pi * frame * speed / 240
         origin = camera.origin + radius * (np.sin(angle) * right + 0.4 * np.sin(2 * angle) * down)
-        cameras.append(Camera(tuple(float(v) for v in origin), camera.target, camera.up, camera.fov))
+        cameras.append(replace(camera, origin=tuple(float(v) for v in origin)))
     return cameras
 
 
 def as_json(camera: Camera) -> dict:
-    """The camera as a key frame of a camera file."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(camera).items()}
+    """The camera as a key frame of a camera file; a pinhole has neither aperture nor focus."""
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(camera).items()}
+    return values if camera.aperture else {name: values[name] for name in ("origin", "target", "up", "fov")}
 
 
 def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight: float) -> bool:
@@ -165,3 +201,19 @@ def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight
         if length > 1e-9 and distances(origin[None], step[None] / length)[0] < length:
             return False
     return True
+
+
+def detail(distances: Callable, camera: Camera) -> float:
+    """How much there is to see: the share, in [0, 1], of a grid of 12x9 rays between which depth breaks off or bends.
+
+    Along a plane the reciprocal of depth is a linear function of the place in the picture; walls are planes, and bare
+    walls teach nothing. distances: see keeps_clear.
+    """
+    rays = camera.directions((9, 12))
+    length = np.linalg.norm(rays, axis=-1)  # of rays that advance by 1 along the view axis
+    found = distances(np.broadcast_to(camera.origin, (108, 3)), (rays / length[..., None]).reshape(-1, 3))
+    near = length / found.reshape(9, 12)  # reciprocal depth; 0 where nothing is hit
+    bends = []
+    for a, b, c in ((near[:, :-2], near[:, 1:-1], near[:, 2:]), (near[:-2], near[1:-1], near[2:])):
+        bends.append(np.abs(a - 2 * b + c) > 0.1 * np.maximum(np.maximum(a, b), np.maximum(c, 1e-9)))
+    return float(np.concatenate([bend.ravel() for bend in bends]).mean())

@@ -5,6 +5,7 @@ Digests are the first 16 hexadecimal digits of a SHA-256.
 
 import hashlib
 import os
+from dataclasses import asdict, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,10 +14,12 @@ import mitsuba as mi
 import numpy as np
 
 from files import InputError
-from rendering.jobs import FileSource, RoomSource, Source
-from rooms.kinds import KINDS
+from rendering.jobs import FileSource, RoomSource, Settings, Source
+from rooms.kinds import build
 from rooms.meshes import Mesh
-from rooms.room import generator, scene_dictionary
+from rooms.models import find_models
+from rooms.room import scene_dictionary
+from rooms.stock import Stock
 
 ROOT = Path(__file__).resolve().parent.parent
 PLANNERS = ("rooms/*.py", "rendering/planning.py", "rendering/cameras.py")  # what rooms and camera paths depend on
@@ -31,23 +34,38 @@ def content(source: Source) -> dict[str, str]:
     """Digests of all that a source is rendered from, by the name that messages call it.
 
     For a scene file: the file and all that it refers to, by the names that it uses for them. For a room: its scene
-    dictionary. Raises InputError where a file cannot be read.
+    dictionary, and the models and environment maps in it. Raises InputError where a file cannot be read.
     """
     if isinstance(source, RoomSource):
-        return {f"the {source.kind} of this seed": room_digest(source)}
+        room, _ = build(source.seed, source.split, source.number, source.kind, source.stock)
+        files = {name: file_digest(Path(path)) for name, path in sorted(room.sources.items())}
+        return {f"the {source.kind} of this seed": digest(words(scene_dictionary(room)).encode())} | files
     return {name: file_digest(path) for name, path in sorted(scene_files(Path(source.path)).items())}
 
 
-def planning_key(source: Source) -> str:
+def planning_key(source: Source, settings: Settings) -> str:
     """A digest that changes where another camera path, or another room, might be planned for the same source.
 
-    It covers the camera file with --speed and --start, the code that plans, and NumPy, whose random numbers may change
-    with its version.
+    It covers the camera file with --speed and --start, the settings that paths depend on, the models that there are,
+    the code that plans, and NumPy, whose random numbers may change with its version.
     """
-    parts = [code_digest()]
+    parts = [code_digest(), str((settings.width, settings.height, settings.lens, settings.speed_range))]
     if isinstance(source, FileSource):
         parts += [str(source.speed), str(source.start), file_digest(Path(source.camera)) if source.camera else "loop"]
+    elif source.stock is not None:
+        parts += [repr(replace(source.stock, assets="", environments=None)), *stock_files(source.stock)]
     return digest(" ".join(parts).encode())
+
+
+@lru_cache(maxsize=1)
+def stock_files(stock: Stock) -> list[str]:
+    """Name and size of every file of a stock, in order. Raises InputError where its folders cannot be used."""
+    names = [
+        f"{model.path} {model.role} {os.path.getsize(Path(stock.assets, model.path))}"
+        for model in find_models(stock.assets, stock.licenses)
+    ]
+    maps = sorted(Path(stock.environments).rglob("*")) if stock.environments else []
+    return names + [f"{path.name} {path.stat().st_size}" for path in maps if path.is_file()]
 
 
 @lru_cache(maxsize=1)
@@ -92,11 +110,6 @@ def scene_files(scene: Path) -> dict[str, Path]:
     return own | {name: path for name, path in found.items() if path.is_file()}
 
 
-def room_digest(room: RoomSource) -> str:
-    """The digest of a room's scene dictionary."""
-    return digest(words(scene_dictionary(KINDS[room.kind](generator(room.seed, room.split, room.number)))).encode())
-
-
 def words(value) -> str:
     """A scene dictionary in words and rounded numbers, which do not depend on the processor.
 
@@ -106,6 +119,8 @@ def words(value) -> str:
         return "{" + ", ".join(f"{key}: {words(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Mesh):
         return words([value.vertices, value.faces, value.uv])
+    if is_dataclass(value):  # of rooms.moving
+        return type(value).__name__ + words(asdict(value))
     if isinstance(value, np.ndarray) and value.size > 16:
         flat = value.ravel().astype(float)
         return f"{value.shape} {flat.mean():.4f} {np.average(flat, weights=np.arange(flat.size)):.4f}"

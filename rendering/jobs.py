@@ -10,11 +10,12 @@ import os
 import shutil
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from files import InputError, whole_file
 from rendering.cameras import Camera, as_json, key_frame
+from rooms.stock import Stock
 
 SHOWN = 3  # changed files that a message names
 ABANDONED = 24 * 3600  # seconds, after which another machine's temporary folder is taken for a leftover
@@ -44,12 +45,16 @@ class FileSource:
 
 @dataclass(frozen=True)
 class RoomSource:
-    """A procedural scene, which these determine (see rooms.room.generator); kind: a key of rooms.kinds.KINDS."""
+    """A procedural scene, which these determine (see rooms.kinds.build); kind: a key of rooms.kinds.KINDS.
+
+    stock: models and environment maps to furnish it with, None for the grammar's own things.
+    """
 
     seed: int
     split: str
     number: int
     kind: str = "room"
+    stock: Stock | None = None
 
     @property
     def name(self) -> str:
@@ -57,7 +62,7 @@ class RoomSource:
         return f"{self.kind} {self.number} of seed {self.seed}, {self.split}"
 
     def as_list(self) -> list:
-        """What `sequence.json` records of it."""
+        """What `sequence.json` records of it; the stock is in the scene's digests."""
         return [self.kind, self.seed, self.split, self.number]
 
 
@@ -66,11 +71,18 @@ Source = FileSource | RoomSource
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sequence shows. content: see rendering.content.content; planning: rendering.content.planning_key."""
+    """What a sequence shows. content: see rendering.content.content; planning: rendering.content.planning_key.
+
+    moving: the number of things that move by themselves.
+    """
 
     content: dict[str, str]
     planning: str
     cameras: list[Camera]
+    moving: int = 0
+
+
+UNITS = {"m": 1.0, "cm": 100.0, "inch": 39.3701}  # of procedural scenes: how many make a metre
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,9 @@ class Settings:
     """What the pixels of a sequence depend on besides scene and cameras; `sequence.json` records all of it.
 
     Names are those of render.py's options. Samples are per pixel; max_depth: None for the scene's own; mitsuba: its
-    version.
+    version. pixel_filter: a key of rendering.exposures.FILTERS; guides: clean or own; lens: the diameter in pixels of
+    the circle of confusion at infinity; shutter: how long it is open, in frames; speed_range: median speed of the
+    picture in pixels a frame, None for the camera's own; unit: a key of UNITS, of depth.
     """
 
     width: int
@@ -92,6 +106,16 @@ class Settings:
     seed: int
     variant: str
     mitsuba: str
+    pixel_filter: str = "box"
+    guides: str = "clean"
+    lens: float = 0.0
+    shutter: float = 0.0
+    speed_range: float | None = None
+    unit: str = "m"
+
+    def as_record(self) -> dict:
+        """All settings by name; those that the first records do not have are left out at their defaults."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
 
     @property
     def samples(self) -> int:
@@ -106,7 +130,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One frame to render. folder: the sequence's; before: the camera of the previous frame, None for the first."""
+    """One frame to render. folder: the sequence's; before, after: the neighboring frames' cameras, None at the ends."""
 
     folder: str
     source: Source
@@ -114,6 +138,7 @@ class Job:
     camera: Camera
     before: Camera | None
     settings: Settings
+    after: Camera | None = None
 
     @property
     def frame_folder(self) -> Path:
@@ -179,8 +204,9 @@ def open_sequence(folder: Path, source: Source, planned: Plan, settings: Setting
     """
     # what is asked for and what is there
     cameras = planned.cameras
-    record = {"scene": folder.name, "source": source.as_list(), **asdict(settings)}
+    record = {"scene": folder.name, "source": source.as_list(), **settings.as_record()}
     record |= {"content": planned.content, "planning": planned.planning, "frames": len(cameras), "cameras": cameras}
+    record |= {"moving": planned.moving} if planned.moving else {}
     found = read_record(folder)
     if found is None and folder.is_dir() and any(folder.glob("frame-*")):
         raise InputError(f"{folder}: has frames that render.py did not make (no sequence.json); choose another folder")
@@ -195,8 +221,10 @@ def open_sequence(folder: Path, source: Source, planned: Plan, settings: Setting
 
     # missing frames
     remove_leftovers(folder)
-    pairs = zip(cameras, [None, *cameras[:-1]], strict=True)
-    jobs = [Job(str(folder), source, number, camera, before, settings) for number, (camera, before) in enumerate(pairs)]
+    around = zip(cameras, [None, *cameras[:-1]], [*cameras[1:], None], strict=True)
+    jobs = [
+        Job(str(folder), source, n, camera, before, settings, after) for n, (camera, before, after) in enumerate(around)
+    ]
     return [job for job in jobs if not job.is_done()]
 
 

@@ -2,15 +2,36 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 
+import numpy as np
+
 from files import InputError
+from rendering.choices import parse_choices
+from rendering.exposures import FILTERS
+from rendering.jobs import UNITS
 from version import add_version
 
 DESCRIPTION = """Renders sequences into the dataset format, from any Mitsuba 3 scene along a camera path, or from
 procedural rooms. If it is stopped, the same command continues."""
+KIND_NAMES = ("room", "plain")  # of rooms.kinds.KINDS, which takes long to import
 # Options that must be 1 or more.
-COUNTS = ["frames", "width", "height", "spp", "target_spp", "aux_spp", "noisy", "max_depth", "workers", "procedural"]
+COUNTS = ["frames", "target_spp", "aux_spp", "noisy", "max_depth", "workers", "procedural"]
+# Options drawn for each scene: the kind of value, the lowest number, the words allowed.
+DRAWN = {
+    "kind": (str, 0, KIND_NAMES),
+    "width": (int, 1, ()),
+    "height": (int, 1, ()),
+    "spp": (int, 1, ()),
+    "pixel_filter": (str, 0, tuple(FILTERS)),
+    "guides": (str, 0, ("clean", "own")),
+    "speed_range": (float, 1e-3, ()),
+    "lens": (float, 0, ()),
+    "shutter": (float, 0, ()),
+    "unit": (str, 0, tuple(UNITS)),
+}
+EACH_SCENE = """drawn for each scene: values between commas, A-B for a range, *W for how likely one is"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,7 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder to write to: DATASET/<split>/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}",
     )
     add_sequence_options(parser.add_argument_group("what to render"))
+    add_stock_options(parser.add_argument_group("artists' models, light and motion in procedural scenes"))
     add_sample_options(parser.add_argument_group("size and samples"))
+    add_camera_options(parser.add_argument_group("camera and buffers", f"Each is {EACH_SCENE}, as 0*9,2-12."))
     add_machine_options(parser.add_argument_group("where to render"))
     return parser
 
@@ -37,9 +60,14 @@ def add_sequence_options(group) -> None:
     what.add_argument("--procedural", type=int, metavar="N", help="render N procedural scenes, one sequence each")
     add(
         "--kind",
-        choices=("room", "plain"),
         help="of procedural scenes; room: furnished, with small lamps and much noise; plain: a few things outdoors or "
-        "in a bare box, with little noise; default: room",
+        "in a bare box, with little noise; room*2,plain draws one for each scene; default: room",
+    )
+    add(
+        "--part",
+        default="1/1",
+        metavar="K/N",
+        help="every N-th procedural scene from the K-th; for N processes or jobs",
     )
     # cameras
     add(
@@ -72,12 +100,22 @@ def add_sequence_options(group) -> None:
     )
 
 
+def add_stock_options(group) -> None:
+    """Folders of models and environment maps, and how often things move."""
+    add = group.add_argument
+    add("--assets", type=Path, metavar="FOLDER", help="furnish with these OBJ, glTF and PLY models; see docs/assets.md")
+    add("--licenses", default="", help="only models of these licences, as in the catalogue, between commas")
+    add("--environments", type=Path, metavar="FOLDER", help="light with these HDR maps (.exr), besides skies made up")
+    add("--moving", type=float, metavar="SHARE", help="of the scenes in which things move by themselves; default: 0")
+    add("--speed_range", help=f"median speed of the picture in pixels a frame, {EACH_SCENE}: 0.1-20; default: any")
+
+
 def add_sample_options(group) -> None:
     """What the pixels depend on besides the scene."""
     add = group.add_argument
-    add("--width", type=int, default=256, help="pixels; default: %(default)s")
-    add("--height", type=int, default=256, help="pixels; default: %(default)s")
-    add("--spp", type=int, default=1, help="samples per pixel of a noisy rendering; default: %(default)s")
+    add("--width", default="256", help=f"pixels, {EACH_SCENE}; default: %(default)s")
+    add("--height", default="256", help="pixels, as --width; default: %(default)s")
+    add("--spp", default="1", help="samples per pixel of a noisy rendering, as --width: 1-16; default: %(default)s")
     add("--target_spp", type=int, default=1024, help="samples per pixel of the target; default: %(default)s")
     add("--aux_spp", type=int, help="samples per pixel of depth, normal and albedo; default: target_spp")
     add("--noisy", type=int, default=5, help="noisy renderings per frame; default: %(default)s")
@@ -87,6 +125,25 @@ def add_sample_options(group) -> None:
         help="longest path, in surfaces, light source included; 2: direct light; default: the scene's own (rooms: 9)",
     )
     add("--denoise_target", action="store_true", help="run Open Image Denoise on the target (pip install pyoidn)")
+
+
+def add_camera_options(group) -> None:
+    """What renderers do with the samples of a pixel."""
+    add = group.add_argument
+    add(
+        "--pixel_filter",
+        default="box",
+        help=f"{', '.join(FILTERS)}; those that splat make the noise of neighboring pixels alike; default: %(default)s",
+    )
+    add(
+        "--guides",
+        default="clean",
+        help="depth, normal, albedo and motion of noisy renderings; clean: of --aux_spp samples; own: of the camera "
+        "samples of their color; default: %(default)s",
+    )
+    add("--lens", default="0", help="depth of field: blur at infinity, in pixels; 0: none; default: %(default)s")
+    add("--shutter", default="0", help="motion blur: frames for which the shutter is open; default: %(default)s")
+    add("--unit", default="m", help=f"of procedural scenes: {', '.join(UNITS)}; default: %(default)s")
 
 
 def add_machine_options(group) -> None:
@@ -133,7 +190,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if not options.wait_minutes > 0:
         raise InputError(f"--wait_minutes {options.wait_minutes}: expected a number above 0")
 
+    for name, (kind, lowest, words) in DRAWN.items():
+        if (text := getattr(options, name)) is not None:
+            setattr(options, name, parse_choices(name, text, kind, lowest, words))
+    if any(high > 1 for high in map(np.max, options.shutter.items)):
+        raise InputError("--shutter: expected at most 1, a whole frame")
+    if options.moving is not None and not 0 <= options.moving <= 1:
+        raise InputError(f"--moving {options.moving}: expected a share from 0 to 1")
+    options.part = parse_part(options.part)
+
     # options that go together
+    for name in ("licenses", "environments", "moving"):
+        if getattr(options, name) and options.assets is None:
+            raise InputError(f"--{name} goes with --assets: it is about scenes with artists' models")
+    for name in ("assets", "environments"):
+        if (folder := getattr(options, name)) is not None and not folder.is_dir():
+            raise InputError(f"--{name} {folder}: no such folder")
     if options.scheduler and options.workers is not None:
         raise InputError("--workers is for this machine; with --scheduler, the cluster's own workers render")
     if options.scene and options.start is not None and options.camera is None:
@@ -144,10 +216,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         for name in ("camera", "name", "speed", "start"):
             if getattr(options, name) is not None:
                 raise InputError(f"--{name} goes with --scene; procedural scenes have their own names and camera paths")
-        options.kind = options.kind or "room"
+        options.kind = options.kind or parse_choices("kind", "room", str, names=KIND_NAMES)
         return options
-    if options.kind is not None:
-        raise InputError("--kind goes with --procedural; a scene file is of its own kind")
+    for name in ("kind", "assets", "speed_range"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} goes with --procedural; a scene file has its own things and camera path")
     if not options.scene.is_file():
         raise InputError(f"{options.scene}: no such file; expected a Mitsuba 3 scene (.xml)")
     scene = options.scene = options.scene.resolve()
@@ -157,3 +230,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if Path(options.name).name != options.name or options.name.startswith("."):
         raise InputError(f"--name {options.name}: expected a plain folder name")
     return options
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """--part K/N as (K, N). Raises InputError."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise InputError(f"--part {text}: expected K/N with K from 1 to N, as in 2/4")
+    return part, parts

@@ -12,11 +12,11 @@ import numpy as np
 from files import InputError
 from rendering.cameras import Camera, along, around, keeps_clear, read_key_frames
 from rendering.content import content, planning_key
-from rendering.jobs import FileSource, Plan, RoomSource, Source
+from rendering.jobs import FileSource, Plan, RoomSource, Settings, Source
+from rendering.paths import plan_path, with_lens
 from rendering.scene import load_scene, scene_size
 from rooms.floor import Room
-from rooms.kinds import KINDS
-from rooms.room import generator
+from rooms.kinds import build
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
 HORIZON = 256  # frames of a path through a room; a longer sequence goes back and forth along it
@@ -26,30 +26,43 @@ SPEEDS = (-2.7, -0.85)  # logarithm of metres per frame: from 2 mm to 14 cm, up 
 CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
 
 
-def plan_or_recall(source: Source, frames: int, found: dict | None) -> Plan:
+def plan_or_recall(source: Source, frames: int, found: dict | None, settings: Settings) -> Plan:
     """The plan of a sequence; its cameras from its record where that was made in the same way, which saves seconds.
 
     found: the record (see jobs.read_record), None if there is none. Raises as `plan` and rendering.content.content.
     """
-    key = planning_key(source)
+    key = planning_key(source, settings)
     if not found or found.get("planning") != key or len(found["cameras"]) < frames:
-        cameras = plan(source, frames)  # first: it names what is wrong with a scene
-        return Plan(content(source), key, cameras)
+        cameras = plan(source, frames, settings)  # first: it names what is wrong with a scene
+        return Plan(content(source), key, cameras, moving(source))
     recalled = isinstance(source, RoomSource) and source.as_list() == found["source"]
-    return Plan(found["content"] if recalled else content(source), key, found["cameras"][:frames])
+    known = found["content"] if recalled else content(source)
+    return Plan(known, key, found["cameras"][:frames], found.get("moving", 0))
 
 
-def plan(source: Source, frames: int) -> list[Camera]:
+def moving(source: Source) -> int:
+    """How many things in a scene move by themselves."""
+    _, _, animation = load_scene(source, PLANNER, None)
+    return len({mover.movement for mover in animation.movers.values()})
+
+
+def plan(source: Source, frames: int, settings: Settings) -> list[Camera]:
     """The cameras of a sequence. Loads the scene, so that a bad one is reported before anything is written.
 
     Raises InputError naming the scene or camera file and what is wrong with it.
     """
-    if isinstance(source, RoomSource):
-        return plan_room(source, frames)
-    load_scene(source, PLANNER, None)
-    if source.camera is None:
-        return plan_scene(source, frames)
-    return along(read_key_frames(source.camera), frames, source.speed, source.start)
+    scene, *_ = load_scene(source, PLANNER, None)
+    size = settings.height, settings.width
+    if isinstance(source, RoomSource) and settings.speed_range is None:
+        path = plan_room(source, frames)
+    elif isinstance(source, RoomSource):
+        room, rng = build(source.seed, source.split, source.number, source.kind, source.stock)
+        path = back_and_forth(plan_path(room, rng, distances(scene), settings.speed_range, size), frames)
+    elif source.camera is None:
+        path = plan_scene(source, frames)
+    else:
+        path = along(read_key_frames(source.camera), frames, source.speed, source.start)
+    return with_lens(path, distances(scene), settings.lens, settings.width) if settings.lens else path
 
 
 def plan_room(source: RoomSource, frames: int) -> list[Camera]:
@@ -58,12 +71,11 @@ def plan_room(source: RoomSource, frames: int) -> list[Camera]:
     Where none does, the clearance shrinks; where none ever does, the camera stands still.
     """
     # candidates, from the generator in the state that the room leaves
-    rng = generator(source.seed, source.split, source.number)
-    room = KINDS[source.kind](rng)
+    room, rng = build(source.seed, source.split, source.number, source.kind, source.stock)
     shots = [shot(room, rng, HORIZON) for _ in range(SHOTS)]
 
     # the first that keeps clear
-    scene, _ = load_scene(source, PLANNER, None)
+    scene, *_ = load_scene(source, PLANNER, None)
     for clearance, sight in CLEARANCES:
         for path in shots:
             if keeps_clear(distances(scene), path, clearance, sight):
@@ -86,7 +98,7 @@ def plan_scene(source: FileSource, frames: int) -> list[Camera]:
     Raises InputError where the scene has no camera, or no free space around it.
     """
     # the scene's own camera, looking at what it sees in the middle
-    scene, _ = load_scene(source, PLANNER, None)
+    scene, *_ = load_scene(source, PLANNER, None)
     if not scene.sensors():
         raise InputError(f"{source.path}: the scene has no camera of its own; give --camera camera.json")
     sensor = mi.traverse(scene.sensors()[0])

@@ -10,15 +10,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import mitsuba as mi
+import numpy as np
 from tqdm import tqdm
 
 from files import InputError
 from machine import usable_cores
 from rendering.cluster import default_workers, join_cluster, run_jobs, start_processes
+from rendering.content import stock_files
+from rendering.exposures import FILTERS
 from rendering.jobs import FileSource, Job, RoomSource, Settings, Source, open_sequence, read_record, remove_leftovers
+from rendering.options import DRAWN
 from rendering.planning import plan_or_recall
 from rendering.renderer import DENOISER_THREADS, render_frame
 from rendering.variants import FASTER, find_variant
+from rooms.room import SPLITS
+from rooms.stock import Stock
 
 
 def sources(options: argparse.Namespace) -> list[tuple[Path, Source]]:
@@ -27,13 +33,39 @@ def sources(options: argparse.Namespace) -> list[tuple[Path, Source]]:
     if options.procedural is None:
         camera = options.camera and str(options.camera.resolve())
         return [(root / options.name, FileSource(str(options.scene), camera, options.speed, options.start))]
-    rooms = [RoomSource(options.seed, options.split, number, options.kind) for number in range(options.procedural)]
+    part, parts = options.part
+    stock = stock_of(options)
+    rooms = [
+        RoomSource(options.seed, options.split, number, drawn(options, "kind", number), stock)
+        for number in range(part - 1, options.procedural, parts)
+    ]
     return [(root / f"{room.kind}-{room.seed}-{room.number:04d}", room) for room in rooms]
 
 
-def settings_for(options: argparse.Namespace, variant: str) -> Settings:
-    """The options that the pixels depend on, with the variant that was found to work here."""
+def stock_of(options: argparse.Namespace) -> Stock | None:
+    """What --assets and its companions furnish procedural scenes with. Raises InputError where it cannot be used."""
+    if options.assets is None:
+        return None
+    environments = options.environments and str(options.environments.resolve())
+    licenses = tuple(text.strip() for text in options.licenses.split(",") if text.strip())
+    stock = Stock(str(options.assets.resolve()), environments, licenses, options.moving or 0.0)
+    stock_files(stock)  # names what is wrong with a folder before anything is rendered
+    return stock
+
+
+def drawn(options: argparse.Namespace, name: str, number: int):
+    """The value of one of DRAWN for a scene. Each option has random numbers of its own."""
+    place = SPLITS.index(options.split), number, list(DRAWN).index(name)
+    choices = getattr(options, name)
+    return choices if choices is None else choices.draw(np.random.default_rng([options.seed, *place]))
+
+
+def settings_for(options: argparse.Namespace, variant: str, number: int = 0) -> Settings:
+    """What the pixels of one scene depend on. number: of the scene; variant: the one that was found to work here."""
     kept = {f.name: getattr(options, f.name) for f in fields(Settings) if hasattr(options, f.name)}
+    kept |= {name: drawn(options, name, number) for name in DRAWN if name in kept}
+    if FILTERS[kept["pixel_filter"]].splat:
+        kept["shutter"] = 0.0  # passes that are splatted cannot be told apart by pixel, and would be sharp
     return Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
 
 
@@ -63,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
 
         # frames, planned while others are rendered
         progress = stack.enter_context(tqdm(total=len(found) * options.frames, unit="frame", smoothing=0.05))
-        jobs = missing_frames(found, options.frames, settings_for(options, variant), progress)
+        jobs = missing_frames(found, options, variant, progress)
         samples, start = 0, time.monotonic()
         for traced in run_jobs(render_frame, jobs, client, options.wait_minutes):
             samples += traced
@@ -81,10 +113,13 @@ def run(options: argparse.Namespace) -> None:
                 )
 
 
-def missing_frames(found: list[tuple], frames: int, settings: Settings, progress: tqdm) -> Iterator[Job]:
+def missing_frames(found: list[tuple], options: argparse.Namespace, variant: str, progress: tqdm) -> Iterator[Job]:
     """Plans one sequence after the other, as its frames are asked for; counts in `progress` what is already there."""
+    frames = options.frames
     for folder, source in found:
         progress.set_description(folder.name)
-        missing = open_sequence(folder, source, plan_or_recall(source, frames, read_record(folder)), settings)
+        settings = settings_for(options, variant, source.number if isinstance(source, RoomSource) else 0)
+        planned = plan_or_recall(source, frames, read_record(folder), settings)
+        missing = open_sequence(folder, source, planned, settings)
         progress.update(frames - len(missing))
         yield from missing

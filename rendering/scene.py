@@ -9,10 +9,11 @@ import mitsuba as mi
 import numpy as np
 
 from files import InputError
+from rendering.animation import Animation
 from rendering.jobs import FileSource, Source
-from rooms.kinds import KINDS
+from rooms.kinds import build
 from rooms.meshes import write_ply
-from rooms.room import generator, scene_dictionary
+from rooms.room import scene_dictionary
 
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # types of values that several shapes share
 LOADING_THREADS = 2  # with 1, Mitsuba 3.9 waits for ever where a scene has a picture in an EXR file, as a sky
@@ -36,6 +37,8 @@ def to_mitsuba(value, folder: Path, made: dict):
     for key, item in value.items():
         if key == "image":
             result["bitmap"] = mi.Bitmap(np.ascontiguousarray(item))
+        elif key in ("moves", "flicker"):
+            continue  # for rendering.animation
         elif key == "repeat":
             result |= {"to_uv": mi.ScalarTransform4f().scale([item[0], item[1], 1]), "raw": True}
         elif key == "mesh":
@@ -56,26 +59,36 @@ def load_dictionary(scene: dict):
         return mi.load_dict(to_mitsuba(scene, Path(folder), {}), parallel=False, optimize=False)
 
 
-@lru_cache(maxsize=1)
-def load_scene(source: Source, variant: str, max_depth: int | None):
-    """The Mitsuba scene of a source, and its integrator; max_depth: of the integrator, None for the scene's own.
+def load_scene(source: Source, variant: str, max_depth: int | None) -> tuple:
+    """The Mitsuba scene of a source, its integrator and its Animation.
+
+    max_depth: of the integrator, None for the scene's own. Two scenes are kept: one that is rendered, and the next,
+    whose camera path is planned.
 
     Nothing is loaded in parallel and meshes are not merged (optimize=False): both put lights in an order by chance,
     another one at each load, so that the same seed would give different noise. Raises InputError where Mitsuba cannot
     load it.
     """
-    # Mitsuba's state
     mi.set_variant(variant)
+    return _load(source, variant, max_depth)
+
+
+@lru_cache(maxsize=2)
+def _load(source: Source, _variant: str, max_depth: int | None) -> tuple:
+    """load_scene, in the variant that is set."""
     mi.set_log_level(mi.LogLevel.Error)
     drjit.set_thread_count(LOADING_THREADS)
 
     # scene
+    room = {}
     try:
         if isinstance(source, FileSource):
             scene = mi.load_file(source.path, optimize=False)
         else:
-            room = KINDS[source.kind](generator(source.seed, source.split, source.number))
-            scene = load_dictionary(scene_dictionary(room))
+            room = scene_dictionary(build(source.seed, source.split, source.number, source.kind, source.stock)[0])
+            scene = load_dictionary(room)
+    except InputError:
+        raise
     except Exception as error:  # Mitsuba raises RuntimeError, and others from its parser
         raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error
     drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
@@ -85,7 +98,13 @@ def load_scene(source: Source, variant: str, max_depth: int | None):
     if max_depth is not None:
         kind = "volpath" if str(integrator).startswith("Vol") else "path"
         integrator = mi.load_dict({"type": kind, "max_depth": max_depth})
-    return scene, integrator
+
+    # what moves or changes
+    shapes = {name: value for name, value in room.items() if isinstance(value, dict)}
+    movements = {name: shape["moves"] for name, shape in shapes.items() if "moves" in shape}
+    emitters = shapes | {f"{name}.emitter": shape["emitter"] for name, shape in shapes.items() if "emitter" in shape}
+    flickers = {name: emitter["flicker"] for name, emitter in emitters.items() if "flicker" in emitter}
+    return scene, integrator, Animation(scene, movements, flickers)
 
 
 def scene_size(scene) -> float:

@@ -8,5 +8,10 @@ A scene dictionary has the form that Mitsuba's `load_dict` takes, but nothing in
     `repeat`  (u, v): how often an image repeats across a surface -> `to_uv`, and `raw`: the image is linear
     `mesh`    rooms.meshes.Mesh                                   -> `filename`, of a PLY file
 
+and leaves these to rendering.animation:
+
+    `moves`   rooms.moving.Movement, of a shape
+    `flicker` rooms.moving.Flicker, of an emitter
+
 Lengths are in metres, y is up. Reflectances are linear, in [0, 1]; radiance is linear, in the room's own unit.
 """

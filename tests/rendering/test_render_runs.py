@@ -131,7 +131,8 @@ def test_a_folder_that_is_deleted_meanwhile_is_named(scene, tmp_path, monkeypatc
     with pytest.raises(InputError, match=r"s is not there; if it was not deleted, let all machines see the dataset"):
         render_frame(made)
     made = job(scene, tmp_path / "s")
-    monkeypatch.setattr(renderer, "render_auxiliary", lambda *_: shutil.rmtree(tmp_path / "s"))
+    inner = renderer.render_auxiliary
+    monkeypatch.setattr(renderer, "render_auxiliary", lambda frame: shutil.rmtree(tmp_path / "s") or inner(frame))
     with pytest.raises(InputError, match=r"s is not there"):
         render_frame(made)
     assert not (tmp_path / "s").exists(), "frames without sequence.json could not be continued"

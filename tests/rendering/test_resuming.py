@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_scene import KEYS, NAME, SCENE, SMALL, pixels, render
+from small_scene import KEYS, NAME, SCENE, SMALL, pixels, render, settings
 
 from files import InputError
 from rendering import content, planning
@@ -110,7 +110,7 @@ def test_a_finished_room_costs_nothing_and_never_becomes_another(tmp_path, monke
     monkeypatch.setattr(content, "code_digest", lambda: "other code")
     again()
     record = read_record(tmp_path / "train" / "room-0-0000")
-    assert record["planning"] == content.planning_key(RoomSource(0, "train", 0))
+    assert record["planning"] == content.planning_key(RoomSource(0, "train", 0), settings(width=24, height=16))
 
     # another grammar
     monkeypatch.setattr(content, "code_digest", lambda: "a grammar with deeper light")

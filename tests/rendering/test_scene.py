@@ -5,11 +5,12 @@ from small_scene import mi
 from support import REAL_DATASET, needs_real_dataset, run_script
 
 from frames.exr import write_exr
+from rendering import scene as scene_module
 from rendering import variants
 from rendering.cameras import Camera, along, read_key_frames
 from rendering.jobs import FileSource
-from rendering.renderer import make_sensor
 from rendering.scene import load_dictionary, load_scene
+from rendering.tracing import make_sensor
 from rooms import textures
 
 
@@ -31,8 +32,8 @@ def test_a_scene_with_many_lamps_has_the_same_noise_each_time_it_is_loaded():
     camera = along(read_key_frames(folder / "camera.json"), 1, 1.0)[0]
     pictures = []
     for _ in range(4):
-        load_scene.cache_clear()
-        scene, integrator = load_scene(FileSource(str(folder / "scene.xml")), "scalar_rgb", None)
+        scene_module._load.cache_clear()
+        scene, integrator, _ = load_scene(FileSource(str(folder / "scene.xml")), "scalar_rgb", None)
         sensor = make_sensor(camera, (12, 16), scene, 0)
         pictures.append(np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=1, seed=3)))
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
@@ -44,8 +45,8 @@ import hashlib, drjit, mitsuba as mi, numpy as np
 mi.set_variant("scalar_rgb")
 drjit.set_thread_count(1)
 from rendering.cameras import Camera
-from rendering.renderer import make_sensor
 from rendering.scene import load_dictionary
+from rendering.tracing import make_sensor
 from rooms.lighting import emitter
 from rooms.materials import BLACK
 from rooms.primitives import box, rod

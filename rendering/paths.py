@@ -1,0 +1,303 @@
+"""Camera paths through procedural rooms, as fast in the picture as is asked for.
+
+Lengths are metres and y is up. A random shot has a shape: one of MOVES at one of PACES. Its amplitude, metres per step,
+is then solved so that the picture moves at a given speed, and rays tell whether the path keeps clear of everything.
+Letters: F = PATH_FRAMES frames, N rays, H rows and W columns of a picture.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rendering.cameras import Camera, detail, keeps_clear, motion
+from rooms.floor import Room
+
+PATH_FRAMES = 16  # frames of a path
+# from best to worst: (clearance, sight) of keeps_clear, and the least `detail` in view
+CLEARANCES = ((0.2, 2.5, 0.1), (0.2, 1.5, 0.1), (0.1, 0.8, 0.05), (0.03, 0.1, 0.0))
+CANDIDATES = (14, 12, 8, 6)  # shots tried at each clearance
+CLOSE = 0.2  # share of the shots tried that are from close by; they fit more often, and end as a third
+FOV = (25.0, 85.0)  # degrees, horizontal
+EYE_HEIGHTS = (0.3, 2.2)  # in the middle of a path
+OPEN = 1.0  # metres that at least half of the level rays from an eye go
+NEAREST = 0.5  # metres from the eye to what it looks at
+STEEPEST = 0.95  # up or down part of a direction of view; beyond, a camera that turns would spin
+TOLERANCE = 0.05  # of the picture's speed
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A camera path of PATH_FRAMES frames.
+
+    eye, sight: (3,) where the camera is halfway along the path, and what it looks at there. fov: degrees. move, pace:
+    names in MOVES and PACES. steps: (F,) how far along the path each frame is, 0 halfway. shake: (F, 5) what an
+    unsteady hand adds, in steps: to the right, up and forward, and turns to the left and up. mix: (2,) in [-1, 1], what
+    else varies between shots of one move. close: whether what it looks at may fill the picture. amplitude: metres per
+    step; a camera that turns sweeps so many metres at the distance of the sight.
+    """
+
+    eye: np.ndarray
+    sight: np.ndarray
+    fov: float
+    move: str
+    pace: str
+    steps: np.ndarray
+    shake: np.ndarray
+    mix: np.ndarray
+    close: bool = False
+    amplitude: float = 0.0
+
+    @property
+    def view(self) -> np.ndarray:
+        """(3,) from the eye to the sight."""
+        return self.sight - self.eye
+
+    @property
+    def distance(self) -> float:
+        """From the eye to the sight."""
+        return float(np.linalg.norm(self.view))
+
+    def cameras(self) -> list[Camera]:
+        """The F cameras of the path."""
+        made = []
+        for step, shake in zip(self.steps, self.shake, strict=True):
+            origin, target = MOVES[self.move](self, self.amplitude * step, self.amplitude * shake)
+            made.append(Camera(tuple(origin.tolist()), tuple(target.tolist()), fov=self.fov))
+        return made
+
+
+def plan_path(
+    room: Room, rng: np.random.Generator, cast: Callable, speed: float, size: tuple[int, int]
+) -> list[Camera]:
+    """PATH_FRAMES cameras through a room, pinholes, whose picture moves by `speed` pixels a frame (see picture_speed).
+
+    cast: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. speed: from
+    0.1 to 20; size: (H, W) of the picture. The same for a generator in the same state.
+    """
+    return plan_shot(room, rng, cast, speed, size).cameras()
+
+
+def plan_shot(room: Room, rng: np.random.Generator, cast: Callable, speed: float, size: tuple[int, int]) -> Shot:
+    """The shot of plan_path: the first of some random ones that has this speed and keeps clear of everything.
+
+    The clearance shrinks as more of them fail. Where all do, the camera pans at the clearest of the places tried.
+    """
+    tried = []
+    for kept, candidates in zip(CLEARANCES, CANDIDATES, strict=True):
+        for _ in range(candidates):
+            tried.append(random_shot(room, rng))
+            shot = fitted(tried[-1], room, cast, speed, size, kept)
+            if shot:
+                return shot
+    return pan_from(max(tried, key=lambda shot: level_distances(cast, shot.eye).min()), speed, size)
+
+
+def fitted(
+    shot: Shot, room: Room, cast: Callable, speed: float, size: tuple[int, int], kept: tuple[float, float, float]
+) -> Shot | None:
+    """The shot at this speed, None where it cannot have it, leaves the room, or does not keep clear.
+
+    kept: one of CLEARANCES; close shots need less sight.
+    """
+    clearance, sight, least = kept
+    sight = min(sight, 0.4 * shot.distance) if shot.close else sight
+
+    # the place itself, with few rays; inside furniture, keeps_clear would find a small room
+    is_open = is_possible(shot, room) and np.median(level_distances(cast, shot.eye)) >= OPEN
+    if not is_open or not keeps_clear(cast, shot.cameras()[:1], clearance, sight):
+        return None
+    if least and detail(cast, shot.cameras()[0]) < least:
+        return None
+
+    # roughly, with few rays; from a slow path, because a fast one may leave the room
+    shot = replace(shot, amplitude=min(speed, 1.0) * shot.distance / focal_length(shot.fov, size[1]))
+    shot = at_speed(shot, room, speed, lambda path: point_speeds(path, cast, size, 5, 4), 2 * TOLERANCE)
+    if not shot or not keeps_clear(cast, shot.cameras()[::5], clearance, sight):
+        return None
+
+    # exactly
+    shot = at_speed(shot, room, speed, lambda path: point_speeds(path, cast, size), TOLERANCE)
+    return shot if shot and keeps_clear(cast, shot.cameras(), clearance, sight) else None
+
+
+def at_speed(shot: Shot, room: Room, speed: float, measured: Callable, tolerance: float) -> Shot | None:
+    """The shot with the amplitude that gives it this speed; None where it leaves the room, or none is found soon.
+
+    None, too, where nearly half of the picture rests, as a sky does: the median then says little.
+    measured: from a path to its point_speeds, nearly proportional to the amplitude. tolerance: of the speed, relative.
+    """
+    for _ in range(5):
+        if not is_possible(shot, room):
+            return None
+        third, median = np.quantile(measured(shot.cameras()), (0.35, 0.5))
+        ratio = speed / max(median, 1e-6)
+        if abs(1 / ratio - 1) < tolerance:
+            return shot if third > speed / 4 else None
+        shot = replace(shot, amplitude=shot.amplitude * min(ratio, 30.0))
+    return None
+
+
+def is_possible(shot: Shot, room: Room) -> bool:
+    """Whether all cameras of a shot are in the room, and none looks straight up or down."""
+    width, height, depth = room.size
+    path = shot.cameras()
+    origins = np.array([camera.origin for camera in path])
+    inside = (origins > (-width / 2, 0.1, -depth / 2)).all() and (origins < (width / 2, height, depth / 2)).all()
+    return bool(inside and all(abs(camera.axes()[2, 1]) < STEEPEST for camera in path))
+
+
+def level_distances(cast: Callable, eye: np.ndarray) -> np.ndarray:
+    """(8,) how far rays go from the eye in level directions, all around."""
+    angles = np.arange(8) * np.pi / 4
+    return cast(np.broadcast_to(eye, (8, 3)), np.stack([np.sin(angles), 0 * angles, np.cos(angles)], -1))
+
+
+def pan_from(shot: Shot, speed: float, size: tuple[int, int]) -> Shot:
+    """A level, steady pan of this speed from the eye of a shot, which turns to both sides of its view."""
+    # its shape
+    flat, steps = shot.view * [1, 0, 1], np.arange(PATH_FRAMES) - (PATH_FRAMES - 1) / 2
+    shot = replace(shot, sight=shot.eye + flat / np.linalg.norm(flat), move="pan", pace="steady", steps=steps)
+
+    # its speed, for which it does not matter how far things are away
+    shot = replace(shot, amplitude=speed / focal_length(shot.fov, size[1]))
+    for _ in range(5):
+        measured = picture_speed(shot.cameras(), lambda origins, _: np.full(len(origins), np.inf), size)
+        shot = replace(shot, amplitude=shot.amplitude * speed / measured)
+    return shot
+
+
+def picture_speed(path: list[Camera], cast: Callable, size: tuple[int, int], *grid: int) -> float:
+    """How fast the picture of a path moves: the median of point_speeds, whose arguments it takes; 0 where it rests."""
+    speeds = point_speeds(path, cast, size, *grid)
+    return float(np.median(speeds)) if len(speeds) else 0.0
+
+
+def point_speeds(
+    path: list[Camera], cast: Callable, size: tuple[int, int], columns: int = 8, frames: int = PATH_FRAMES // 2
+) -> np.ndarray:
+    """(N,) pixels a frame by which points of the pictures of a path move.
+
+    cast: see plan_path. size: (H, W) of the picture. columns: of a grid of points, whose rows are as far apart. frames:
+    about how many are looked at. Frames in which the camera rests do not count.
+    """
+    moving = [n for n in range(1, len(path)) if path[n] != path[n - 1]]
+    grid = (max(1, round(columns * size[0] / size[1])), columns)
+    speeds = []
+    for n in moving[:: max(1, round(len(moving) / frames))]:
+        # what this frame shows
+        rays = path[n].directions(grid)  # (rows, columns, 3)
+        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+        origins = np.broadcast_to(path[n].origin, rays.shape)
+        distances = cast(origins.reshape(-1, 3), rays.reshape(-1, 3)).reshape(grid)
+        hit = np.isfinite(distances)
+        position = origins + np.where(hit, distances, 0)[..., None] * rays
+
+        # where the frame before showed it
+        moved = motion(position, hit, path[n], path[n - 1]) * size[1] / columns
+        speeds.extend(np.linalg.norm(moved, axis=-1).ravel())
+    return np.array(speeds)
+
+
+def with_lens(path: list[Camera], cast: Callable, blur: float, width: int) -> list[Camera]:
+    """The path with a thin lens, focused on what the middle of its first picture shows, or on its target in the void.
+
+    blur: diameter of the circle of confusion of points at infinity, in pixels of a picture of this width. By similar
+    triangles, a lens of radius r focused at s shows them as wide as 2 r at the distance s. cast: see plan_path.
+    """
+    origin, target = np.array(path[0].origin), np.array(path[0].target)
+    focus = float(cast(origin[None], path[0].axes()[2:])[0])
+    focus = focus if np.isfinite(focus) else float(np.linalg.norm(target - origin))
+    return [replace(c, aperture=blur * focus / (2 * focal_length(c.fov, width)), focus=focus) for c in path]
+
+
+def focal_length(fov: float, width: int) -> float:
+    """In pixels of a picture of this width; fov: degrees, horizontal."""
+    return float(width / 2 / np.tan(np.radians(fov) / 2))
+
+
+def random_shot(room: Room, rng: np.random.Generator) -> Shot:
+    """A random shot in a room; it may run into things."""
+    # what it looks at, and from where
+    width, height, depth = room.size
+    sight = room.sights[rng.integers(len(room.sights))] + rng.normal(0, 0.2, 3)
+    low = np.array([0.3 - width / 2, EYE_HEIGHTS[0], 0.3 - depth / 2])
+    high = np.array([width / 2 - 0.3, max(EYE_HEIGHTS[0], min(EYE_HEIGHTS[1], height - 0.3)), depth / 2 - 0.3])
+    close = bool(rng.random() < CLOSE)
+    if close:
+        azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1)
+        back = np.array([np.sin(azimuth), np.tan(elevation), np.cos(azimuth)]) * np.cos(elevation)
+        eye = np.clip(sight + rng.uniform(NEAREST, 1.5) * back, low, high)
+    else:
+        eye = rng.uniform(low, high)
+    sight = eye + (sight - eye) * max(1.0, NEAREST / max(np.linalg.norm(sight - eye), 1e-3))
+
+    # how it moves
+    move, pace = list(MOVES)[rng.integers(len(MOVES))], list(PACES)[rng.integers(len(PACES))]
+    velocities = rng.choice([-1, 1]) * PACES[pace](rng)  # (F - 1,)
+    steps = np.concatenate([[0], np.cumsum(velocities) / np.abs(velocities[velocities != 0]).mean()])  # (F,)
+    steps = steps - (steps.max() + steps.min()) / 2
+
+    # how the hand shakes
+    periods, phases = rng.uniform(7, 16, (3, 5)), rng.uniform(0, 2 * np.pi, (3, 5))
+    waves = np.sin(2 * np.pi * np.arange(PATH_FRAMES)[:, None, None] / periods + phases)
+    shake = (waves * 0.6 * periods / (2 * np.pi)).sum(1)  # (F, 5); long waves are high, so that all are as fast
+    return Shot(eye, sight, float(rng.uniform(*FOV)), move, pace, steps, shake, rng.uniform(-1, 1, 2), close)
+
+
+# Moves: the origin and target, (3,) each, of a shot's camera after d metres along its path. shake: (5,), in metres.
+MOVES = {
+    "dolly": lambda shot, d, shake: stepped(shot, (0, 0, d), (0, 0)),
+    "truck": lambda shot, d, shake: stepped(shot, (d, 0, 0), (0, 0)),
+    "crane": lambda shot, d, shake: stepped(shot, (0, d, 0), (0, -abs(shot.mix[0]) * d)),  # turns towards the sight
+    "pan": lambda shot, d, shake: stepped(shot, (0, 0, 0), (d, 0)),
+    "tilt": lambda shot, d, shake: stepped(shot, (0, 0, 0), (0, d)),
+    "push in": lambda shot, d, shake: stepped(shot, (0, 0, d), (0.6 * d * np.sign(shot.mix[0]), 0)),
+    "orbit": lambda shot, d, shake: circled(shot, (d, 0), 0),
+    # rises or sinks as well, and comes nearer or not
+    "arc": lambda shot, d, shake: circled(shot, (d, 0.6 * d * shot.mix[0]), 0.6 * d * shot.mix[1]),
+    # a slow step from a hand that shakes even where the step rests
+    "handheld": lambda shot, d, shake: stepped(shot, shake[:3] / 2 + np.array([d, 0, d * shot.mix[0]]) / 3, shake[3:]),
+}
+
+
+def stepped(shot: Shot, step: ArrayLike, turn: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Origin and target of a shot's camera after a step (3,) to the right, up and forward, and a turn (see turned)."""
+    right = np.cross(shot.view, [0, 1, 0])
+    axes = np.stack([right / np.linalg.norm(right), [0, 1, 0], shot.view / shot.distance])
+    origin = shot.eye + np.asarray(step) @ axes
+    return origin, origin + turned(shot.view, turn)
+
+
+def circled(shot: Shot, turn: ArrayLike, farther: float) -> tuple[np.ndarray, np.ndarray]:
+    """Origin and target of a shot's camera after a turn (see turned) around the sight, and some metres back."""
+    return shot.sight - np.exp(farther / shot.distance) * turned(shot.view, turn), shot.sight
+
+
+def turned(view: np.ndarray, turn: ArrayLike) -> np.ndarray:
+    """A vector (3,) turned to the left and up by angles whose arcs, at its tip, are `turn` (2,) metres long."""
+    length = np.linalg.norm(view)
+    left, up = np.asarray(turn) / length
+    azimuth, elevation = np.arctan2(view[0], view[2]) + left, np.arcsin(view[1] / length) + up
+    flat = np.cos(elevation)
+    return length * np.array([flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)])
+
+
+# Paces: the velocity from each frame to the next, (F - 1,), in any unit.
+STEPS = np.arange(PATH_FRAMES - 1)
+PACES = {
+    "steady": lambda rng: np.ones(len(STEPS)),
+    "speeding up": lambda rng: np.linspace(1, rng.uniform(2, 5), len(STEPS)),
+    "slowing down": lambda rng: np.linspace(rng.uniform(2, 5), 1, len(STEPS)),
+    "going and stopping": lambda rng: np.clip(
+        0.7 + 1.2 * wave(rng, 12, 18), 0, 1
+    ),  # in motion more than half of the time
+    "starting from rest": lambda rng: np.clip((STEPS - rng.integers(1, 5)) / rng.uniform(2, 5), 0, 1),
+    "to and fro": lambda rng: wave(rng, 14, 24),  # turning round once or twice
+}
+
+
+def wave(rng: np.random.Generator, shortest: float, longest: float) -> np.ndarray:
+    """(F - 1,) a sine of a random phase, and of a random period between these, in frames."""
+    return np.sin(2 * np.pi * STEPS / rng.uniform(shortest, longest) + rng.uniform(0, 2 * np.pi))

@@ -1,0 +1,89 @@
+"""The world outside procedural scenes: HDR environment maps from a folder, or skies that are made up."""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+
+from files import InputError
+from rooms import textures
+from rooms.floor import Room
+from rooms.materials import Style
+from rooms.primitives import box
+
+MAP_SIZE = (256, 512)  # the largest height and width of an environment map in a scene
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+# OpenEXR's threads do not survive a fork; parallelism comes from the processes.
+OpenEXR.set_global_thread_count(0)
+
+
+@lru_cache(maxsize=8)
+def find_maps(folder: str) -> tuple[Path, ...]:
+    """The EXR files in a folder and the folders in it, in alphabetical order. Raises InputError where there is none."""
+    found = tuple(sorted(Path(folder).rglob("*.exr")))
+    if not found:
+        raise InputError(f"{folder}: no environment map (*.exr) in it; give a folder of HDR panoramas in EXR files")
+    return found
+
+
+@lru_cache(maxsize=16)
+def read_map(path: Path) -> np.ndarray | None:
+    """An environment map, (H, W, 3) linear radiance, at most MAP_SIZE; None, and a line on stderr, if it is broken."""
+    try:
+        with OpenEXR.File(str(path)) as file:
+            channels = file.channels()
+            pixels = channels["RGB" if "RGB" in channels else "RGBA"].pixels[..., :3].astype(np.float32)
+    except Exception as error:  # OpenEXR raises RuntimeError, ValueError and its own types
+        print(f"{path}: skipped, no readable environment map ({error})", file=sys.stderr)
+        return None
+    return shrunk(np.clip(np.nan_to_num(pixels, posinf=0), 0, None))
+
+
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) of at most MAP_SIZE, each pixel the mean of those that it replaces."""
+    for axis, most in enumerate(MAP_SIZE):
+        if image.shape[axis] > most:
+            edges = np.arange(most + 1) * image.shape[axis] // most
+            counts = np.diff(edges).reshape([-1 if a == axis else 1 for a in range(3)])
+            image = np.add.reduceat(image, edges[:-1], axis) / counts
+    return image.astype(np.float32)
+
+
+def mean_luminance(image: np.ndarray) -> float:
+    """Of an environment map (H, W, 3): its mean over the sphere."""
+    weights = np.sin((np.arange(len(image)) + 0.5) / len(image) * np.pi)
+    return float(np.average((image @ LUMINANCE).mean(1), weights=weights))
+
+
+def add_map(room: Room, style: Style, folder: str, level: float) -> bool:
+    """Adds an environment map of a folder, turned anyhow, to a room; returns whether one could be read.
+
+    level: its mean luminance. Raises InputError for a folder without maps.
+    """
+    paths = find_maps(folder)
+    for index in style.rng.permutation(len(paths)):
+        image = read_map(paths[index])
+        if image is not None and mean_luminance(image) > 0:
+            image = np.roll(image, int(style.rng.integers(image.shape[1])), 1) * (level / mean_luminance(image))
+            room.lights.append({"type": "envmap", "image": image.astype(np.float32)})
+            room.sources[paths[index].relative_to(folder).as_posix()] = str(paths[index].absolute())
+            return True
+    return False
+
+
+def add_daylight(room: Room, style: Style, turn: float, folder: str | None) -> None:
+    """What is seen through windows: an environment map, or a sky, mostly with a sun, over a ground.
+
+    turn: see rooms.floor.wall_frames, of the wall through which the sun shines. Raises InputError as add_map.
+    """
+    level = style.brightness * 10 ** style.rng.uniform(-0.3, 0.5)
+    if folder and style.chance(0.5) and add_map(room, style, folder, level):
+        return
+    sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
+    sky = textures.sky(style.rng, sun if style.chance(0.7) else None)
+    room.lights.append({"type": "envmap", "image": style.brightness * sky})
+    ground = {"type": "rgb", "value": style.rng.uniform([0.05, 0.08, 0.03], [0.4, 0.4, 0.35]).tolist()}
+    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(ground)))
