@@ -73,13 +73,14 @@ Source = FileSource | RoomSource
 class Plan:
     """What a sequence shows. content: see rendering.content.content; planning: rendering.content.planning_key.
 
-    moving: the number of things that move by themselves.
+    moving: the number of things that move by themselves; visible: the models that are in view.
     """
 
     content: dict[str, str]
     planning: str
     cameras: list[Camera]
     moving: int = 0
+    visible: tuple[str, ...] = ()
 
 
 UNITS = {"m": 1.0, "cm": 100.0, "inch": 39.3701}  # of procedural scenes: how many make a metre
@@ -207,6 +208,7 @@ def open_sequence(folder: Path, source: Source, planned: Plan, settings: Setting
     record = {"scene": folder.name, "source": source.as_list(), **settings.as_record()}
     record |= {"content": planned.content, "planning": planned.planning, "frames": len(cameras), "cameras": cameras}
     record |= {"moving": planned.moving} if planned.moving else {}
+    record |= {"visible": list(planned.visible)} if planned.visible else {}
     found = read_record(folder)
     if found is None and folder.is_dir() and any(folder.glob("frame-*")):
         raise InputError(f"{folder}: has frames that render.py did not make (no sequence.json); choose another folder")
@@ -237,7 +239,7 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
         differing += [f"{name} has changed since" for name in changed[:SHOWN]]
         differing += [f"{len(changed) - SHOWN} more files as well"] if len(changed) > SHOWN else []
         found, asked = without_paths(found), without_paths(asked)
-    for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames", "content", "planning"}):
+    for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames", "content", "planning", "visible"}):
         if found.get(name) != asked.get(name):
             differing.append(f"{name} {json.dumps(found.get(name))} there, {json.dumps(asked.get(name))} asked for")
     if len(found["cameras"]) > len(asked["cameras"]):

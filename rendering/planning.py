@@ -17,6 +17,7 @@ from rendering.paths import plan_path, with_lens
 from rendering.scene import load_scene, scene_size
 from rooms.floor import Room
 from rooms.kinds import build
+from rooms.room import THING
 
 PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same camera paths
 HORIZON = 256  # frames of a path through a room; a longer sequence goes back and forth along it
@@ -34,16 +35,31 @@ def plan_or_recall(source: Source, frames: int, found: dict | None, settings: Se
     key = planning_key(source, settings)
     if not found or found.get("planning") != key or len(found["cameras"]) < frames:
         cameras = plan(source, frames, settings)  # first: it names what is wrong with a scene
-        return Plan(content(source), key, cameras, moving(source))
+        return Plan(content(source), key, cameras, moving(source), visible(source, cameras))
     recalled = isinstance(source, RoomSource) and source.as_list() == found["source"]
     known = found["content"] if recalled else content(source)
-    return Plan(known, key, found["cameras"][:frames], found.get("moving", 0))
+    return Plan(known, key, found["cameras"][:frames], found.get("moving", 0), tuple(found.get("visible", ())))
 
 
 def moving(source: Source) -> int:
     """How many things in a scene move by themselves."""
     _, _, animation = load_scene(source, PLANNER, None)
     return len({mover.movement for mover in animation.movers.values()})
+
+
+def visible(source: Source, cameras: list[Camera]) -> tuple[str, ...]:
+    """The artists' models that rays through the first, the middle and the last picture meet first."""
+    if not isinstance(source, RoomSource) or source.stock is None:
+        return ()
+    scene, *_ = load_scene(source, PLANNER, None)
+    room, _ = build(source.seed, source.split, source.number, source.kind, source.stock)
+    found = set()
+    for camera in (cameras[0], cameras[len(cameras) // 2], cameras[-1]):
+        for direction in camera.directions((24, 36)).reshape(-1, 3).tolist():
+            shape = scene.ray_intersect(mi.Ray3f(list(camera.origin), direction)).shape
+            if shape is not None:
+                found.add(room.models.get(int(shape.id().removeprefix(THING))))
+    return tuple(sorted(found - {None}))
 
 
 def plan(source: Source, frames: int, settings: Settings) -> list[Camera]:

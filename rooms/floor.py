@@ -16,7 +16,8 @@ class Room:
 
     size: (W, H, D) along x, y, z. lights: environment maps; lamps are shapes. taken: floor rectangles
     (x0, z0, x1, z1) on which something stands. sights: points (3,) that a camera may look at. sources: names and paths
-    of the files that it is made of, models and environment maps.
+    of the files that it is made of, models and environment maps. models: the name of the model that a shape is part of,
+    by the number of the shape.
     """
 
     size: tuple[float, float, float]
@@ -25,6 +26,7 @@ class Room:
     taken: list[tuple[float, float, float, float]] = field(default_factory=list)
     sights: list[np.ndarray] = field(default_factory=lambda: [np.array([0, 0.9, 0])])
     sources: dict[str, str] = field(default_factory=dict)
+    models: dict[int, str] = field(default_factory=dict)
 
     def claim(self, x: float, z: float, size: tuple[float, float]) -> bool:
         """Takes a rectangle of the floor, its middle at (x, z), if all of it is free; returns whether it was."""

@@ -141,6 +141,7 @@ def add(stage: Stage, prop: Prop, at, turn: float, sight: bool = True) -> Actor:
     room.shapes.extend(moved(prop.shapes, at, turn))
     if prop.model:
         room.sources[prop.model.path] = source(prop.model)
+        room.models.update(dict.fromkeys(range(first, len(room.shapes)), prop.model.path))
 
     # what may move, what may be looked at, what is taken
     actor = Actor(prop.role, first, len(room.shapes), turn)

@@ -20,6 +20,7 @@ from rooms.primitives import Item, box, moved
 from rooms.walls import surface, wall
 
 MAX_DEPTH = 9  # path length, unless --max_depth says otherwise
+THING = "thing-"  # and its number among shapes and lights: the names in a scene dictionary
 SPLITS = ("train", "val", "test")
 
 
@@ -41,7 +42,7 @@ def make_room(rng: np.random.Generator) -> Room:
 
 def scene_dictionary(room: Room) -> dict:
     """The room as a scene dictionary (see rooms/__init__.py), without a camera."""
-    things = {f"thing-{i}": thing for i, thing in enumerate(room.shapes + room.lights)}
+    things = {f"{THING}{i}": thing for i, thing in enumerate(room.shapes + room.lights)}
     return {"type": "scene", "integrator": {"type": "path", "max_depth": MAX_DEPTH}, **things}
 
 
