@@ -4,10 +4,12 @@ python -m scoring.contact_sheet DATASET/train sheet.png
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 import torch
+from torchvision.transforms.v2.functional import center_crop, resize
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
@@ -20,18 +22,20 @@ from scoring.pictures import save_png, to_bytes
 
 
 def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
-    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder, which must have one size (H, W).
+    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder; (H, W) is the first one's size.
 
-    Raises InputError if there are none or their sizes differ.
+    Pictures of other sizes are scaled and cropped to it. Raises InputError if there are none.
     """
     sequences, _ = find_sequences(folder, need_target=True)
     sequences = sequences[:most]
-    if len({sequence.size for sequence in sequences}) > 1:
-        raise InputError(f"{folder}: the scenes differ in size; render them at one size for a contact sheet")
+    height, width = sequences[0].size
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
         target = torch.from_numpy(load_target(sequence.frames[0].target)[0])  # (3, H, W)
-        pictures.append(to_bytes(tone_map(target, exposure_of(target))))
+        picture = to_bytes(tone_map(target, exposure_of(target)))
+        scale = max(height / picture.shape[1], width / picture.shape[2])
+        scaled = resize(picture, [math.ceil(scale * n) for n in picture.shape[1:]], antialias=True)
+        pictures.append(center_crop(scaled, [height, width]))
     return make_grid(pictures, nrow=columns, padding=0)  # (3, rows * H, columns * W)
 
 

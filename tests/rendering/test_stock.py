@@ -1,0 +1,124 @@
+"""Pins render.py with a folder of models: reproducible, recorded, broken files left out, one scene unlike the next."""
+
+import json
+
+import numpy as np
+import pytest
+from model_folder import BROKEN, write_models
+from small_scene import pixels
+from support import run_script
+
+from files import InputError
+from frames.exr import read_exr
+from frames.sequences import find_sequences
+from rendering.options import DRAWN, parse
+from rendering.run import drawn, settings_for, sources
+
+FILM = [
+    "--width",
+    "24-40",
+    "--height",
+    "16-24",
+    "--spp",
+    "1-4",
+    "--speed_range",
+    "1-4",
+    "--lens",
+    "0,2",
+    "--unit",
+    "m,cm",
+]
+FILM += ["--pixel_filter", "box,blackman-harris,splat-tent", "--guides", "clean,own", "--shutter", "0,0.5"]
+SMALL = ["--frames", 2, "--noisy", 2, "--target_spp", 4, "--variant", "scalar_rgb", "--max_depth", 2, "--seed", 5]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+def command(models, dataset, *more) -> list:
+    """A command line of render.py for scenes of small pictures that are furnished with cubes."""
+    stock = ["--assets", models, "--environments", models / "skies", "--moving", 1]
+    return [
+        str(a) for a in ("render.py", dataset, "--procedural", 2, "--kind", "plain,room", *stock, *SMALL, *FILM, *more)
+    ]
+
+
+def test_scenes_with_models_are_a_dataset_the_same_each_time(models, tmp_path):
+    first = run_script(*command(models, tmp_path / "a", "--workers", 1))
+    run_script(*command(models, tmp_path / "b", "--workers", 2))
+    made = pixels(tmp_path / "a")
+    assert made == pixels(tmp_path / "b"), "whoever renders, and in whichever order"
+    named = [line for line in first.stderr.splitlines() if "left out" in line]
+    assert all(any(name in line for name in BROKEN) for line in named) and named
+
+    found, _ = find_sequences(tmp_path / "a" / "train", need_target=True)
+    assert len(found) == 2 and all(len(sequence.frames) == 2 for sequence in found)
+    for folder in (tmp_path / "a" / "train").iterdir():
+        record = json.loads((folder / "sequence.json").read_text())
+        used = [name for name in record["content"] if name.endswith(".obj")]
+        assert used and not BROKEN & set(used) and set(record["visible"]) <= set(used)
+        assert 1 <= record["spp"] <= 4 and 1 <= record["speed_range"] <= 4
+        frame = read_exr(folder / "frame-0001" / "noisy-0.exr", ("color", "depth", "normal", "albedo", "motion"))
+        assert all(np.isfinite(plane).all() for plane in frame.values()) and frame["motion"].any()
+
+
+def test_a_finished_dataset_is_continued_at_no_cost_and_a_changed_model_is_named(models, tmp_path):
+    run_script(*command(models, tmp_path / "a"))
+    before = pixels(tmp_path / "a")
+    run_script(*command(models, tmp_path / "a"))
+    assert pixels(tmp_path / "a") == before
+    done = run_script(*command(models, tmp_path / "a", "--licenses", "CC0-1.0"), check=False)
+    assert done.returncode == 1 and "CC0-1.0" in done.stderr and "Traceback" not in done.stderr
+    assert pixels(tmp_path / "a") == before
+
+
+def options_of(*more, count=400):
+    return parse(["data", "--procedural", str(count), *map(str, more)])
+
+
+def test_each_option_is_drawn_by_itself_for_each_scene():
+    """Another range of one option changes nothing else, and a scene is the same whichever part it is in."""
+    one, two = options_of(*FILM, "--seed", 3), options_of(*FILM[:4], "--spp", "8", *FILM[6:], "--seed", 3)
+    for name in DRAWN.keys() - {"spp"}:
+        assert [drawn(one, name, n) for n in range(20)] == [drawn(two, name, n) for n in range(20)]
+    assert {drawn(two, "spp", n) for n in range(20)} == {8} and len({drawn(one, "spp", n) for n in range(60)}) == 4
+
+
+def test_a_filter_that_splats_leaves_the_shutter_closed():
+    one = options_of("--pixel_filter", "box,splat-tent", "--shutter", "0.5")
+    settings = [settings_for(one, "scalar_rgb", n) for n in range(30)]
+    assert {(s.pixel_filter, s.shutter) for s in settings} == {("box", 0.5), ("splat-tent", 0.0)}
+
+
+def test_parts_share_the_scenes_out():
+    whole = sources(options_of("--kind", "room,plain", count=7))
+    parts = [sources(options_of("--kind", "room,plain", "--part", f"{k}/3", count=7)) for k in (1, 2, 3)]
+    assert sorted(sum(parts, []), key=str) == sorted(whole, key=str) and len(whole) == 7
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--moving", "0.5"], "--moving goes with --assets"),
+        (["--environments", "skies"], "--environments goes with --assets"),
+        (["--assets", "nowhere"], "--assets nowhere: no such folder"),
+        (["--shutter", "0.5-2"], "--shutter: expected at most 1, a whole frame"),
+        (["--part", "3/2"], "--part 3/2: expected K/N"),
+        (["--pixel_filter", "cubic"], "'cubic' is none of box"),
+        (["--speed_range", "0"], "--speed_range 0: expected 0.001 or more"),
+        (["--kind", "castle"], "'castle' is none of room, plain"),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(more, message):
+    with pytest.raises(InputError, match=message.replace("'", "'")):
+        options_of(*more)
+
+
+def test_a_scene_file_takes_filters_but_no_models(tmp_path):
+    (tmp_path / "scene.xml").write_text("<scene/>")
+    with pytest.raises(InputError, match="--speed_range goes with --procedural"):
+        parse(["data", "--scene", str(tmp_path / "scene.xml"), "--speed_range", "1"])
+    made = parse(["data", "--scene", str(tmp_path / "scene.xml"), "--guides", "own", "--lens", "2"])
+    assert settings_for(made, "scalar_rgb").guides == "own" and settings_for(made, "scalar_rgb").lens == 2
