@@ -14,21 +14,9 @@ from frames.sequences import find_sequences
 from rendering.options import DRAWN, parse
 from rendering.run import drawn, settings_for, sources
 
-FILM = [
-    "--width",
-    "24-40",
-    "--height",
-    "16-24",
-    "--spp",
-    "1-4",
-    "--speed_range",
-    "1-4",
-    "--lens",
-    "0,2",
-    "--unit",
-    "m,cm",
-]
-FILM += ["--pixel_filter", "box,blackman-harris,splat-tent", "--guides", "clean,own", "--shutter", "0,0.5"]
+FILM = ["--width", "24-40", "--height", "16-24", "--spp", "1-4", "--speed_range", "1-4", "--lens", "0,2"]
+FILM += ["--unit", "m,cm", "--pixel_filter", "box,blackman-harris,splat-tent", "--guides", "clean,own"]
+FILM += ["--shutter", "0,0.5"]
 SMALL = ["--frames", 2, "--noisy", 2, "--target_spp", 4, "--variant", "scalar_rgb", "--max_depth", 2, "--seed", 5]
 
 
@@ -94,8 +82,8 @@ def test_a_filter_that_splats_leaves_the_shutter_closed():
 
 def test_parts_share_the_scenes_out():
     whole = sources(options_of("--kind", "room,plain", count=7))
-    parts = [sources(options_of("--kind", "room,plain", "--part", f"{k}/3", count=7)) for k in (1, 2, 3)]
-    assert sorted(sum(parts, []), key=str) == sorted(whole, key=str) and len(whole) == 7
+    parts = (sources(options_of("--kind", "room,plain", "--part", f"{k}/3", count=7)) for k in (1, 2, 3))
+    assert sorted((scene for part in parts for scene in part), key=str) == sorted(whole, key=str) and len(whole) == 7
 
 
 @pytest.mark.parametrize(
