@@ -52,6 +52,19 @@ def test_scenes_with_models_are_a_dataset_the_same_each_time(models, tmp_path):
         assert all(np.isfinite(plane).all() for plane in frame.values()) and frame["motion"].any()
 
 
+def test_the_census_counts_what_the_files_hold_and_names_creators(models, tmp_path):
+    run_script(*command(models, tmp_path, "--frames", 1))
+    told = run_script("-m", "rendering.census", tmp_path / "train").stdout
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("train/*/sequence.json")]
+    used = {name for record in records for name in record["content"] if name.endswith(".obj")}
+    assert "scenes: 2, of 2 frames in all" in told and f"models: {len(used)} in the scenes" in told
+    assert "moves by itself: 2 (100%)" in told
+    names = run_script("-m", "rendering.census", tmp_path / "train", "--credits", models).stdout
+    assert "## licence unknown" in names and "creator unknown: " in names
+    empty = run_script("-m", "rendering.census", models, check=False)
+    assert empty.returncode == 1 and "no finished scene" in empty.stderr and "Traceback" not in empty.stderr
+
+
 def test_a_finished_dataset_is_continued_at_no_cost_and_a_changed_model_is_named(models, tmp_path):
     run_script(*command(models, tmp_path / "a"))
     before = pixels(tmp_path / "a")
