@@ -44,7 +44,7 @@ def models_in(records: dict[str, dict], key: str) -> Counter:
 
 def picture_speed(folder: Path, frames: int) -> float:
     """The median length of the motion in the middle frame of a scene, in pixels a frame; as it was rendered."""
-    motion = read_exr(folder / f"frame-{max(1, frames // 2):04d}" / "target.exr", ("motion",))["motion"]
+    motion = read_exr(folder / f"frame-{frames // 2:04d}" / "target.exr", ("motion",))["motion"]
     return float(np.median(np.hypot(*motion)))
 
 

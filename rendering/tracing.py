@@ -59,8 +59,9 @@ class Tracer:
         def trace(scene, sensor, seed):
             return mi.render(scene, sensor=sensor, integrator=self.integrators[what], spp=spp, seed=seed)
 
-        # lights are named as well, since Dr.Jit misses those that only others refer to
-        return drjit.freeze(trace, state_fn=lambda scene, sensor, seed: tuple(scene.emitters()))
+        # lights and materials are named as well, since Dr.Jit misses those that only others refer to
+        parts = (*self.scene.emitters(), *(shape.bsdf() for shape in self.scene.shapes()))
+        return drjit.freeze(trace, state_fn=lambda scene, sensor, seed: parts)
 
 
 def make_sensor(camera: Camera, size: tuple[int, int], scene, seed: int, offset=(0.0, 0.0), splat: dict | None = None):
