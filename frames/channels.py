@@ -26,7 +26,7 @@ class Quantity:
     bare: accepted names without a layer, the names of all channels in one string.
     loose: (text, parts), tried last: any layer whose name contains the text, because Mitsuba 3 lets users name layers.
     missing: the value that stands for the quantity where a file lacks it; None if every noisy file must have it.
-    limits: what the networks see of values beyond: the nearest of these.
+    limits: what the networks see of values beyond: the nearest of these. infinite: what stands for positive infinity.
 
     Earlier names win. This project writes the first ones.
     """
@@ -40,6 +40,7 @@ class Quantity:
     loose: tuple[tuple[str, str], ...] = ()
     missing: float | None = None
     limits: tuple[float, float] = field(default=(-HALF_MAX, HALF_MAX), repr=False)  # the cache's key: frames/cache.py
+    infinite: float = field(default=0.0, repr=False)
 
     @property
     def stored(self) -> list[str]:
@@ -67,6 +68,8 @@ QUANTITIES = {
             layers=("Noisy Image", "Combined"),  # in this order: where Cycles denoises, Combined is denoised already
             parts=("R G B",),
             bare=("R G B",),
+            limits=(0.0, HALF_MAX),  # filters with negative lobes go below
+            infinite=HALF_MAX,  # of a lamp that half floats cannot hold
         ),
         Quantity(
             name="depth",

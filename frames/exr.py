@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -197,7 +197,7 @@ def check_pixels(header: Header, pixels: dict[str, np.ndarray | None], channel: 
 
 
 def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, Repairs]:
-    """Reads the quantities `inputs` of a noisy frame, (C, H, W), within +-65504; NaN and Inf are 0.
+    """Reads the quantities `inputs` of a noisy frame, (C, H, W), repaired: see frames.repairs.repair.
 
     Albedo and motion that the file lacks get their `missing` values.
     """
@@ -206,9 +206,9 @@ def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, Repairs
 
 
 def load_target(path: Path) -> tuple[np.ndarray, Repairs]:
-    """Reads the (3, H, W) linear radiance of a target, within +-65504; Inf is NaN, which is no repair."""
+    """Reads the (3, H, W) linear radiance of a target, from 0 to 65504; Inf is NaN, which is no repair."""
     planes = read_planes(path, ("color",))
-    return planes, Repairs(0, repair(planes, ("color",), np.nan).beyond)
+    return planes, replace(repair(planes, ("color",), np.nan), invalid=0)
 
 
 def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:

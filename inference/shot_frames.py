@@ -106,8 +106,8 @@ def read_frames(
 ) -> Iterator[LoadedFrame]:
     """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
 
-    NaN and Inf become 0, values are limited to +-65504, and both are reported on stderr, unless backward. Where one
-    color is NaN or Inf, the pixel becomes 0 in all of them, so that they still add up.
+    Values are repaired (frames.repairs.repair), which is reported on stderr, unless backward. Where one color is NaN, or
+    infinite though the frame's own is not, the pixel becomes 0 in all of them, so that they still add up.
     """
     surface = ahead = None  # of the frame before; ahead: where its pixels go
     turn = torch.eye(3)  # from a frame's camera space to the first frame's
@@ -137,13 +137,14 @@ def read_frames(
 
         # one tensor, finite
         stack = np.concatenate([*(planes[name] for name in inputs), colors[3:]])  # (C, H, W)
-        finite = np.isfinite(colors).all(0)
+        lamp = np.isposinf(colors[:3]).any(0) & ~np.isnan(colors).any(0)
+        known = np.isfinite(colors).all(0) | lamp
         repairs = repair(stack, inputs)
         if not backward:
             report_repairs(path, repairs)
-        if not finite.all():
-            stack[:3] *= finite
-            stack[channel_count(inputs) :] *= finite
+        if not known.all():
+            stack[:3] *= known
+            stack[channel_count(inputs) :] *= known
         alpha = pixels.get(layout.alpha)
-        empty = (planes["depth"][0] == 0) & (alpha == 0) if alpha is not None else np.zeros(finite.shape, bool)
+        empty = (planes["depth"][0] == 0) & (alpha == 0) if alpha is not None else np.zeros(known.shape, bool)
         yield LoadedFrame(torch.from_numpy(stack), empty)

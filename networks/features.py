@@ -43,8 +43,9 @@ class Seen(NamedTuple):
 def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     """A (B, C, H, W) frame of the quantities `names`, and perhaps further colors, with nothing that breaks a network.
 
-    NaN and Inf become 0, and what is beyond a quantity's limits (frames/channels.py) the nearest of them. Every network
-    begins with this, so that one broken pixel stays one broken pixel, whoever gives the frame.
+    NaN and Inf become 0, but infinite radiance the brightest there is, and what is beyond a quantity's limits
+    (frames/channels.py) the nearest of them. Every network begins with this, so that one broken pixel stays one broken
+    pixel, whoever gives the frame.
     """
     quantities = [QUANTITIES[name] for name in names]
     counts = [quantity.count for quantity in quantities]
@@ -55,7 +56,7 @@ def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     may_ask = frame.device.type == "cpu" and not (torch.is_grad_enabled() or is_recording())
     if may_ask and all(is_within(planes, *quantity.limits) for planes, quantity in parts):
         return frame  # mostly so, and a copy takes time
-    return torch.cat([planes.nan_to_num(0.0, 0.0, 0.0).clamp(*q.limits) for planes, q in parts], 1)
+    return torch.cat([planes.nan_to_num(0.0, q.infinite, 0.0).clamp(*q.limits) for planes, q in parts], 1)
 
 
 def is_within(planes: torch.Tensor, lowest: float, highest: float) -> bool:

@@ -79,9 +79,12 @@ def test_misses_far_away_become_zero_depth(tmp_path):
 
 
 def test_invalid_values_are_replaced_and_counted():
-    values = np.array([np.nan, np.inf, 1.0, -np.inf, 2.0, 1e6]).reshape(3, 1, 2)
-    assert repair(values, ("color",)) == Repairs(3, {"color": 1e6})
-    assert values.ravel().tolist() == [0, 0, 1, 0, 2, 65504]
+    values = np.array([np.nan, np.inf, 1.0, -np.inf, -2.0, 1e6, np.inf, -3.0]).reshape(4, 1, 2)
+    assert repair(values, ("color", "depth")) == Repairs(4, {"color": 1e6}, 1)
+    assert values.ravel().tolist() == [0, 65504, 1, 0, 0, 65504, 0, -3]
+    target = np.array([np.nan, np.inf, -1.0]).reshape(3, 1, 1)
+    repair(target, ("color",), np.nan)
+    assert np.isnan(target[:2]).all() and target[2] == 0, "what a target does not know counts for nothing"
 
 
 def test_written_files_read_back_and_nothing_else_is_left(tmp_path):

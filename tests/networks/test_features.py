@@ -80,6 +80,16 @@ def test_only_frames_with_values_beyond_the_limits_are_copied(value):
     assert torch.equal(repaired.nan_to_num(), frame.nan_to_num()), "nothing else changes"
 
 
+@torch.inference_mode()
+def test_infinite_radiance_is_the_brightest_and_negative_radiance_is_black():
+    frame = torch.rand(1, 10, 4, 4)  # with a further color
+    frame[0, 0, 1, 1], frame[0, 1, 1, 1], frame[0, 8, 2, 2], frame[0, 9, 2, 2] = torch.tensor(
+        [float("inf"), -5, -2, 1e9]
+    )
+    found = within_limits(frame, PLAIN_INPUTS)[0]
+    assert found[:2, 1, 1].tolist() == [65504, 0] and found[8:, 2, 2].tolist() == [0, 65504]
+
+
 @pytest.mark.parametrize("patch", [1, 2])
 def test_the_first_convolution_is_the_same_a_few_rows_at_a_time_and_in_the_layout_of_the_weights(patch):
     height = 3 * patch * ROWS - 4 * patch
