@@ -106,7 +106,7 @@ def read_frames(
 ) -> Iterator[LoadedFrame]:
     """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
 
-    Values are repaired (frames.repairs.repair), which is reported on stderr, unless backward. Where one color is NaN, or
+    Values are repaired (frames.repairs.repair), reported on stderr unless backward. Where one color is NaN, or
     infinite though the frame's own is not, the pixel becomes 0 in all of them, so that they still add up.
     """
     surface = ahead = None  # of the frame before; ahead: where its pixels go
