@@ -41,6 +41,8 @@ class Tracer:
             sensor = make_sensor(camera, size, self.scene, seed, offset, splat)
             return np.array(mi.render(self.scene, sensor=sensor, integrator=self.integrators[what], spp=spp, seed=seed))
         key = what, spp, size, str(splat)
+        if not self.recordings:
+            self._trace_a_path(camera)
         if key not in self.recordings:
             self.recordings[key] = make_sensor(camera, size, self.scene, 0, offset, splat), self._record(what, spp)
         sensor, recorded = self.recordings[key]  # Mitsuba adds the sampler's seed, here 0, to that of the call
@@ -53,6 +55,13 @@ class Tracer:
             self.records = False  # a material or light of this scene cannot be recorded
             return self(what, spp, camera, size, seed, offset, splat)
 
+    def _trace_a_path(self, camera: Camera) -> None:
+        """Makes Mitsuba make what it makes when it is first needed; that must be there before anything is recorded."""
+        sampler = mi.load_dict({"type": "independent"})
+        sampler.seed(0, 1)
+        ray, _ = make_sensor(camera, (1, 1), self.scene, 0).sample_ray(0, 0, (0.5, 0.5), (0.5, 0.5))
+        self.integrators["color"].sample(self.scene, sampler, ray)  # not evaluated, so nothing is compiled
+
     def _record(self, what: str, spp: int):
         """A function of scene, sensor and seed that Dr.Jit records."""
 
@@ -61,7 +70,7 @@ class Tracer:
 
         # lights and materials are named as well, since Dr.Jit misses those that only others refer to
         parts = (*self.scene.emitters(), *(shape.bsdf() for shape in self.scene.shapes()))
-        return drjit.freeze(trace, state_fn=lambda scene, sensor, seed: parts)
+        return drjit.freeze(trace, state_fn=lambda scene, sensor, seed: parts, auto_opaque=False)
 
 
 def make_sensor(camera: Camera, size: tuple[int, int], scene, seed: int, offset=(0.0, 0.0), splat: dict | None = None):
