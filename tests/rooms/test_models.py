@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
+from support import ROOT
 
 from files import InputError
 from rooms import loading, pictures
@@ -133,6 +134,13 @@ def test_the_last_and_longest_words_tell_the_role_and_the_first_name_that_knows(
 
 def test_roles_have_heights():
     assert all(0 < role.low < role.high for role in ROLES.values())
+
+
+def test_the_splits_on_record_are_those_of_the_code():
+    """What released weights were trained on stays out of validation and tests."""
+    splits = json.loads((ROOT / "benchmarks" / "splits.json").read_text())
+    for split, content in splits.items():
+        assert content["models"] and all(split_of(Model("f", path, "", "seat")) == split for path in content["models"])
 
 
 def test_splits_are_disjoint_stable_and_of_the_path_alone():
