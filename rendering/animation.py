@@ -13,6 +13,7 @@ from rooms.moving import Flicker, Movement
 
 # of emitters, as Mitsuba names them
 POWERS = ("radiance.value", "radiance.data", "irradiance.value", "intensity.value", "scale")
+DIMMEST = 1e-3  # of a light, relative to its power: Mitsuba cannot draw samples from a picture of zeros
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,10 @@ class Animation:
                 arrays = [np.array(self.parameters[f"{name}.{part}"]).reshape(-1, 3) for part in parts]
                 self.movers[shape_number(shape, index)] = Mover(name, movements[name], *arrays)
         for name, flicker in flickers.items():
-            power = next(f"{name}.{power}" for power in POWERS if f"{name}.{power}" in self.parameters)
-            value = self.parameters[power]
-            self.lights.append((power, flicker, type(value)(value)))
+            own = [f"{name}.{power}" for power in POWERS if f"{name}.{power}" in self.parameters]
+            if own:  # a picture that several lamps share is named after the first of them only
+                value = self.parameters[own[0]]
+                self.lights.append((own[0], flicker, type(value)(value)))
 
     def show(self, time: float, frame: int) -> None:
         """Puts the scene's meshes where they are at `time`, and its lights to what they are in `frame`."""
@@ -54,7 +56,7 @@ class Animation:
             return
         placed = {mover.name: mover.movement.at(mover.vertices, mover.normals, time) for mover in self.movers.values()}
         for power, flicker, value in self.lights:
-            self.parameters[power] = value * flicker.factor(frame)
+            self.parameters[power] = value * max(flicker.factor(frame), DIMMEST)
         self._set({f"{name}.vertex_positions": vertices for name, (vertices, _) in placed.items()})
         # afterwards, since Mitsuba makes new normals for new positions
         self._set({f"{name}.vertex_normals": normals for name, (_, normals) in placed.items()})

@@ -89,6 +89,23 @@ def test_a_light_that_flickers_changes_the_picture_by_its_factor(tmp_path):
     assert after / before == pytest.approx(flicker.factor(1) / flicker.factor(0), rel=0.02)
 
 
+def test_lamps_that_share_a_picture_flicker_together():
+    """In Mitsuba, only the first of them has parameters of its own."""
+    rng = np.random.default_rng(0)
+    mi.set_variant("scalar_rgb")
+    glow = {"type": "area", "radiance": texture(rng)["bsdf"]["reflectance"]}
+    screens = {f"screen{i}": body(blob(rng, (1, 1, 1), 0), MATT, (3 * i, 0, 0), emitter=glow) for i in range(2)}
+    scene = load_dictionary({"type": "scene", "integrator": {"type": "path"}, **screens})
+    animation = Animation(scene, {}, {f"screen{i}.emitter": Flicker(1.0, 4.0, 0.0) for i in range(2)})
+    tracer, camera = Tracer(scene, scene.integrator()), Camera((1.5, 0, 9), (1.5, 0, 0), fov=50.0)
+    seen = []
+    for frame in (3, 1):  # full power, and none
+        animation.show(float(frame), frame)
+        picture = tracer("color", 4, camera, (16, 32), 0)
+        seen.append([picture[:, :16].mean(), picture[:, 16:].mean()])
+    assert min(seen[0]) > 0.01 and max(seen[1]) < 2e-3 * min(seen[0])
+
+
 def test_barycentric_coordinates_bring_points_back():
     rng = np.random.default_rng(0)
     triangles, weights = rng.normal(size=(50, 3, 3)), rng.dirichlet((1, 1, 1), 50)
