@@ -13,6 +13,7 @@ from rendering.scene import scene_size
 AUXILIARY = "depth:depth,normal:sh_normal,albedo:albedo"  # for Mitsuba's aov integrator: 7 channels
 WHERE = "position:position,shape:shape_index,face:prim_index"  # of the surface: 5 channels more
 BOX = {"type": "box"}
+MOST_RECORDINGS = 6  # of one kind of call; a scene that needs more is faster without
 
 
 class Tracer:
@@ -48,12 +49,16 @@ class Tracer:
         sensor, recorded = self.recordings[key]  # Mitsuba adds the sampler's seed, here 0, to that of the call
         place(sensor, camera, size, offset)
         try:
-            return np.array(recorded(self.scene, sensor, mi.UInt32(2 * seed % 2**32)))
+            image = np.array(recorded(self.scene, sensor, mi.UInt32(2 * seed % 2**32)))
         except RuntimeError as error:
             if "frozen function" not in str(error):
                 raise
             self.records = False  # a material or light of this scene cannot be recorded
             return self(what, spp, camera, size, seed, offset, splat)
+        if recorded.n_recordings > MOST_RECORDINGS:
+            self.records = False  # something that moves changes more than Dr.Jit can follow
+            self.recordings.clear()
+        return image
 
     def _trace_a_path(self, camera: Camera) -> None:
         """Makes Mitsuba make what it makes when it is first needed; that must be there before anything is recorded."""
