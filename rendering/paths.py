@@ -16,7 +16,7 @@ from rooms.floor import Room
 
 PATH_FRAMES = 16  # frames of a path
 # from best to worst: (clearance, sight) of keeps_clear, and the least `detail` in view
-CLEARANCES = ((0.2, 2.5, 0.1), (0.2, 1.5, 0.1), (0.1, 0.8, 0.05), (0.03, 0.1, 0.0))
+CLEARANCES = ((0.2, 2.5, 0.25), (0.2, 1.5, 0.2), (0.1, 0.8, 0.1), (0.03, 0.1, 0.0))
 CANDIDATES = (14, 12, 8, 6)  # shots tried at each clearance
 CLOSE = 0.2  # share of the shots tried that are from close by; they fit more often, and end as a third
 FOV = (25.0, 85.0)  # degrees, horizontal

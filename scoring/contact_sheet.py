@@ -21,14 +21,16 @@ from machine import positive
 from scoring.pictures import save_png, to_bytes
 
 
-def contact_sheet(folder: Path, columns: int, most: int) -> torch.Tensor:
-    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder; (H, W) is the first one's size.
+def contact_sheet(folder: Path, columns: int, most: int, width: int | None = None) -> torch.Tensor:
+    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder.
 
-    Pictures of other sizes are scaled and cropped to it. Raises InputError if there are none.
+    W is `width`, None for that of the first scene, and W / H the first scene's; pictures are scaled and cropped to
+    that. Raises InputError if there are none.
     """
     sequences, _ = find_sequences(folder, need_target=True)
     sequences = sequences[:most]
-    height, width = sequences[0].size
+    height, own = sequences[0].size
+    height, width = (height, own) if width is None else (round(height * width / own), width)
     pictures = []
     for sequence in tqdm(sequences, desc="scenes", delay=1):
         target = torch.from_numpy(load_target(sequence.frames[0].target)[0])  # (3, H, W)
@@ -52,9 +54,10 @@ def main() -> None:
     parser.add_argument(
         "--most", type=positive, default=24, help="largest number of scenes, by name; default: %(default)s"
     )
+    parser.add_argument("--width", type=positive, help="pixels, of a tile; default: those of the first scene")
     options = parser.parse_args()
     try:
-        save_png(options.picture, contact_sheet(options.folder, options.columns, options.most))
+        save_png(options.picture, contact_sheet(options.folder, options.columns, options.most, options.width))
     except (InputError, OSError) as error:
         sys.exit(f"contact_sheet: {error}")
 

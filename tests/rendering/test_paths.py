@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rendering.cameras import Camera, keeps_clear
+from rendering import paths
+from rendering.cameras import Camera, detail, keeps_clear
 from rendering.paths import (
     CLEARANCES,
     MOVES,
@@ -58,8 +59,50 @@ PLACES = {"hall": (HALL, inside(HALL)), "yard": (YARD, ground)}
 
 @pytest.fixture(scope="module")
 def hall_shots():
-    """A few dozen shots of a moderate speed."""
-    return [plan_shot(HALL, np.random.default_rng(seed), inside(HALL), 1.0, SIZE) for seed in range(70)]
+    """A few dozen shots of a moderate speed; an empty hall shows too little, which does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "detail", lambda cast, camera: 1.0)
+        return [plan_shot(HALL, np.random.default_rng(seed), inside(HALL), 1.0, SIZE) for seed in range(70)]
+
+
+def test_detail_is_what_breaks_off_or_bends():
+    camera = Camera((0.0, 1.5, 2.0), (0.0, 1.5, -3.0), fov=50.0)
+
+    def ball(radius: float):
+        def cast(origins, directions):
+            toward = np.array([0, 1.5, -1]) - origins
+            along = (toward * directions).sum(-1)
+            inside_square = radius**2 - ((toward * toward).sum(-1) - along**2)
+            hit = along - np.sqrt(np.maximum(inside_square, 0))
+            return np.where((inside_square > 0) & (hit > 0), hit, inside(HALL)(origins, directions))
+
+        return cast
+
+    wall, corner = camera, replace(camera, target=(-4.0, 1.5, -1.0))
+    assert detail(inside(HALL), wall) == 0 and 0 < detail(inside(HALL), corner) < 0.2
+    shares = [detail(ball(radius), camera) for radius in (0.2, 0.5, 1.0)]
+    assert shares == sorted(shares) and shares[0] > 0 and shares[2] > 0.25
+    assert detail(nothing, camera) == 0
+
+
+def test_things_are_looked_at_rather_than_walls():
+    """With a screen of pillars in one half of the hall, most paths see it at first."""
+    whole = inside(HALL)
+
+    def pillars(origins, directions):
+        found = whole(origins, directions)
+        for x in (1.0, 2.0, 3.0):
+            for z in (-2.0, 0.0, 2.0):
+                flat = np.hypot(directions[:, 0], directions[:, 2])
+                toward = np.array([x, z]) - origins[:, [0, 2]]
+                along = (toward * directions[:, [0, 2]]).sum(-1) / np.maximum(flat, 1e-9)
+                room_left = 0.15**2 - ((toward * toward).sum(-1) - along**2)
+                hit = (along - np.sqrt(np.maximum(room_left, 0))) / np.maximum(flat, 1e-9)
+                found = np.where((room_left > 0) & (hit > 0), np.minimum(found, hit), found)
+        return found
+
+    paths_found = [plan_path(HALL, np.random.default_rng(seed), pillars, 1.0, SIZE) for seed in range(12)]
+    assert np.median([detail(pillars, path[0]) for path in paths_found]) > 0.2
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -129,7 +172,7 @@ def test_the_same_generator_makes_the_same_path():
 def test_every_move_and_pace_occurs_some_from_close_by(hall_shots):
     assert {s.move for s in hall_shots} == set(MOVES)
     assert {s.pace for s in hall_shots} == set(PACES)
-    assert 0.02 < np.mean([s.close for s in hall_shots]) < 0.5, "in an empty hall they show little"
+    assert 0.15 < np.mean([s.close for s in hall_shots]) < 0.5
     assert min(s.distance for s in hall_shots) > 0.499
 
 

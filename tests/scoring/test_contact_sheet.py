@@ -24,6 +24,7 @@ def test_tiles_of_other_sizes_are_scaled_and_cropped(tmp_path):
     for name, size in (("A", (16, 24)), ("B", (32, 32)), ("C", (9, 40))):
         make_scene(tmp_path / name, frames=1, size=size)
     sheet = contact_sheet.contact_sheet(tmp_path, 3, 24)
+    assert contact_sheet.contact_sheet(tmp_path, 3, 24, width=12).shape == (3, 8, 36)
     assert sheet.shape == (3, 16, 72) and all(sheet[..., 24 * i : 24 * i + 24].any() for i in range(3))
 
 
