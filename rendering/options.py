@@ -65,9 +65,8 @@ def add_sequence_options(group) -> None:
     )
     add(
         "--part",
-        default="1/1",
         metavar="K/N",
-        help="every N-th procedural scene from the K-th; for N processes or jobs",
+        help="every N-th procedural scene from the K-th, for N processes or jobs; default: all",
     )
     # cameras
     add(
@@ -197,7 +196,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         raise InputError("--shutter: expected at most 1, a whole frame")
     if options.moving is not None and not 0 <= options.moving <= 1:
         raise InputError(f"--moving {options.moving}: expected a share from 0 to 1")
-    options.part = parse_part(options.part)
 
     # options that go together
     for name in ("licenses", "environments", "moving"):
@@ -216,9 +214,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         for name in ("camera", "name", "speed", "start"):
             if getattr(options, name) is not None:
                 raise InputError(f"--{name} goes with --scene; procedural scenes have their own names and camera paths")
+        options.part = parse_part(options.part or "1/1")
         options.kind = options.kind or parse_choices("kind", "room", str, names=KIND_NAMES)
         return options
-    for name in ("kind", "assets", "speed_range"):
+    for name in ("kind", "part", "assets", "speed_range"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name} goes with --procedural; a scene file has its own things and camera path")
     if not options.scene.is_file():

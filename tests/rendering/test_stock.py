@@ -130,7 +130,8 @@ def test_options_that_cannot_be_used_are_named(more, message):
 
 def test_a_scene_file_takes_filters_but_no_models(tmp_path):
     (tmp_path / "scene.xml").write_text("<scene/>")
-    with pytest.raises(InputError, match="--speed_range goes with --procedural"):
-        parse(["data", "--scene", str(tmp_path / "scene.xml"), "--speed_range", "1"])
+    for option, value in (("--speed_range", "1"), ("--part", "1/2")):
+        with pytest.raises(InputError, match=f"{option} goes with --procedural"):
+            parse(["data", "--scene", str(tmp_path / "scene.xml"), option, value])
     made = parse(["data", "--scene", str(tmp_path / "scene.xml"), "--guides", "own", "--lens", "2"])
     assert settings_for(made, "scalar_rgb").guides == "own" and settings_for(made, "scalar_rgb").lens == 2
