@@ -65,7 +65,8 @@ def settings_for(options: argparse.Namespace, variant: str, number: int = 0) -> 
     kept = {f.name: getattr(options, f.name) for f in fields(Settings) if hasattr(options, f.name)}
     kept |= {name: drawn(options, name, number) for name in DRAWN if name in kept}
     if FILTERS[kept["pixel_filter"]].splat:
-        kept["shutter"] = 0.0  # passes that are splatted cannot be told apart by pixel, and would be sharp
+        # each pixel would have to take other passes than its neighbors, which would make its noise independent again
+        kept |= {"shutter": 0.0, "lens": 0.0}
     return Settings(**kept | {"variant": variant, "mitsuba": mi.__version__})
 
 

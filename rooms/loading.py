@@ -11,9 +11,10 @@ import numpy as np
 from rooms.finishes import Look
 from rooms.looks import from_mtl
 from rooms.merging import shapes_of
-from rooms.models import ROLES, Model
+from rooms.models import Model
 from rooms.pictures import MOST_BYTES, find_file
 from rooms.primitives import Shape
+from rooms.roles import ROLES
 from rooms.soup import MOST_FACES, Soup, welded
 from rooms.wavefront import read_mtl, read_obj
 

@@ -98,10 +98,10 @@ def test_each_option_is_drawn_by_itself_for_each_scene():
     assert {drawn(two, "spp", n) for n in range(20)} == {8} and len({drawn(one, "spp", n) for n in range(60)}) == 4
 
 
-def test_a_filter_that_splats_leaves_the_shutter_closed():
-    one = options_of("--pixel_filter", "box,splat-tent", "--shutter", "0.5")
+def test_a_filter_that_splats_leaves_shutter_and_lens_closed():
+    one = options_of("--pixel_filter", "box,splat-tent", "--shutter", "0.5", "--lens", "2")
     settings = [settings_for(one, "scalar_rgb", n) for n in range(30)]
-    assert {(s.pixel_filter, s.shutter) for s in settings} == {("box", 0.5), ("splat-tent", 0.0)}
+    assert {(s.pixel_filter, s.shutter, s.lens) for s in settings} == {("box", 0.5, 2.0), ("splat-tent", 0.0, 0.0)}
 
 
 def test_parts_share_the_scenes_out():

@@ -13,8 +13,8 @@ from files import InputError
 from rooms import loading, pictures
 from rooms.loading import load_thing
 from rooms.meshes import vertex_normals
-from rooms.models import ROLES, Model, choose, find_models, split_of
-from rooms.roles import role_of
+from rooms.models import Model, choose, find_models, split_of
+from rooms.roles import ROLES, role_of
 from rooms.sweethome import read_properties, unpack
 
 CUBE = """mtllib cube.mtl
