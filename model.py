@@ -13,6 +13,7 @@ from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import decode_radiance, encode_radiance, local_mean
+from frames.scale import divided, followed, known, scale_of
 from networks.autoencoder import RecurrentAutoencoder, State, mirrored, pad_to_multiple
 from networks.features import within_limits
 from networks.filtering import FilteringDenoiser
@@ -148,6 +149,11 @@ class Denoiser(nn.Module):
         """The frame: this network needs nothing that a frame may lack."""
         return frame
 
+    @staticmethod
+    def rescaled(state: State, _factors: torch.Tensor) -> State:
+        """The state: this network's has no units."""
+        return state
+
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
         """A (B, C, H, W) frame to features (B, features, H, W), the encoded albedo that multiplies the output, and what
         is added to the output before: the last of the means, if there are any.
@@ -196,14 +202,19 @@ def estimates(
 ) -> Iterator[tuple[torch.Tensor, Estimate]]:
     """Yields each (C, H, W) frame of a sequence with its Estimate.
 
-    Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights.
-    step: a faster equivalent of the denoiser, from inference/engines.py.
+    Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights, in
+    the sequence's own units (frames/scale.py). step: a faster equivalent of the denoiser, from inference/engines.py.
     """
     device = next(denoiser.parameters()).device
     step, state = step or denoiser, None
+    scale = torch.zeros(1, 2, device=device)
     for count, frame in enumerate(frames, 1):
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
             planes = grown(frame, denoiser)[None].to(device)
+            before, scale = scale, followed(scale, scale_of(planes, denoiser.inputs))
+            planes = divided(planes, denoiser.inputs, scale)
+            if state is not None and not torch.equal(before, scale):
+                state = denoiser.rescaled(state, known(before) / known(scale))
             if state is None and hasattr(denoiser, "second_look"):
                 _, state = step(planes, state)
                 planes, state = denoiser.second_look(planes, state)
@@ -212,7 +223,8 @@ def estimates(
                 samples = denoiser.sample_counts(state)[0, :, : frame.shape[1], : frame.shape[2]]
             else:
                 samples = torch.full((1, 1, 1), float(count))
-        yield frame, Estimate(image[0, :, : frame.shape[1], : frame.shape[2]].cpu(), samples.cpu())
+            image = image[0, :, : frame.shape[1], : frame.shape[2]] * scale[0, 0]  # black as long as all is
+        yield frame, Estimate(image.cpu(), samples.cpu())
 
 
 def grown(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.Tensor:

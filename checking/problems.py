@@ -48,7 +48,6 @@ KINDS = {
     # values
     "nan": Kind("finite values", "look for the cause in the renderer; inputs become 0, target pixels do not count"),
     "negative": Kind("values from 0 up", "use a pixel filter without negative lobes; write depth as a distance"),
-    "half": Kind("values up to 65504, where half floats end", "use larger units (metres); until then they are clipped"),
     "empty": Kind("values other than 0", "enable the pass, or light the scene"),
     "constant": Kind("values that differ", "export the pass itself"),
     "range": Kind("albedo from 0 to 1", "export reflectance without lighting, and clamp it"),

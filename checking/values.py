@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frames.channels import HALF_MAX
 from frames.radiance import LUMINANCE
 
 FIREFLY = 10  # times the luminance of every neighbour, and times what 99 percent of the pixels stay below
@@ -47,10 +46,9 @@ def measure(name: str, planes: np.ndarray) -> Values:
 
 
 def odd_colors(color: np.ndarray, low: float, high: float) -> dict[str, int]:
-    """Negative values, values that half floats cannot hold, and fireflies, of (3, H, W) radiance."""
+    """Negative values and fireflies, of (3, H, W) radiance."""
     return {
         "negative": int(np.count_nonzero(color < 0)) if low < 0 else 0,
-        "half": int(np.count_nonzero(color > HALF_MAX)) if high > HALF_MAX else 0,
         "fireflies": count_fireflies(np.tensordot(np.float32(LUMINANCE), color, 1)),
     }
 
@@ -66,8 +64,8 @@ def count_fireflies(light: np.ndarray) -> int:
 
 
 def odd_depths(depth: np.ndarray, low: float, high: float) -> dict[str, int]:
-    """Negative values, and values that half floats cannot hold."""
-    return {"negative": int(np.count_nonzero(depth < 0)), "half": int(np.count_nonzero(depth > HALF_MAX))}
+    """Negative values."""
+    return {"negative": int(np.count_nonzero(depth < 0))}
 
 
 def odd_albedos(albedo: np.ndarray, low: float, high: float) -> dict[str, int]:

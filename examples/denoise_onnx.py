@@ -36,7 +36,8 @@ for path in sorted(folder.glob("frame-*/noisy-0.exr")) or sorted(folder.glob("*.
     looks = [False] if state or not looks_twice else [False, True]
     for name, part in {} if state else parts.items():
         padded = [-(-extent // part["multiple"]) * part["multiple"] for extent in (rows.size, columns.size)]
-        state[name] = np.zeros((1, part["channels"], *(extent // part["stride"] for extent in padded)), part["type"])
+        size_of_part = [extent // part["stride"] for extent in padded] if part["stride"] else []
+        state[name] = np.zeros((1, part["channels"], *size_of_part), part["type"])
     for look in looks:
         image, *left = session.run(None, inputs | state | ({"second_look": np.array(look)} if looks_twice else {}))
         state = dict(zip(parts, left, strict=True))

@@ -61,7 +61,7 @@ def write_onnx(step: NamedStep, path: Path, about: dict[str, str]) -> None:
 
     # sizes that may differ from frame to frame
     sizes = {name: {2: "height", 3: "width"} for name in (*step.frame_channels, step.output_names[0])}
-    for name, stride in zip(step.state_names, step.denoiser.strides, strict=True):
+    for name, stride in step.sized_states.items():
         names = {axis: f"{step.denoiser.multiple // stride}*{side}" for axis, side in ((2, "rows"), (3, "columns"))}
         sizes[name], sizes[step.next_name(name)] = names, names
 
@@ -95,8 +95,8 @@ def write_pt2(step: NamedStep, path: Path, about: dict[str, str]) -> None:
         )
     inputs, free = example_inputs(step), torch.export.Dim.DYNAMIC
     rows, columns = (torch.export.Dim(side, min=2) for side in ("rows", "columns"))  # 1 would be special
-    sizes = {name: {2: free, 3: free} if planes.ndim else {} for name, planes in inputs.items()}
-    for name, stride in zip(step.state_names, step.denoiser.strides, strict=True):
+    sizes = {name: {2: free, 3: free} if planes.ndim == 4 else {} for name, planes in inputs.items()}
+    for name, stride in step.sized_states.items():
         count = step.denoiser.multiple // stride
         sizes[name] = {2: count * rows, 3: count * columns}
     with quiet():

@@ -8,6 +8,7 @@ from torch import nn
 
 from frames.channels import QUANTITIES
 from frames.exr import MISS_DEPTH
+from frames.scale import divided, followed, known, scale_of
 from model import Denoiser
 from networks.autoencoder import mirrored
 from networks.filtering import NEVER, FilteringDenoiser
@@ -17,15 +18,17 @@ Named = dict[str, torch.Tensor]
 
 SECOND_LOOK = "second_look"
 IMAGE = "image"
+SCALE = "scale"
 
 
 class NamedStep(nn.Module):
     """Maps named tensors to named tensors: `input_names` to `output_names`, in these orders.
 
     A quantity of the frame is (1, channels, H, W) float32; NaN and Inf count as 0. The state is `hidden_<level>`,
-    (1, channels, H' / stride, W' / stride) in the network's type, and of a FilteringDenoiser `history`, float32. Zeros
-    are the state before a sequence. second_look, a boolean, asks a FilteringDenoiser to see a sequence's first frame
-    again, given the state after it. The image is (1, 3, H, W) linear radiance, float32.
+    (1, channels, H' / stride, W' / stride) in the network's type, of a FilteringDenoiser `history`, float32, and last
+    `scale`, (1, 2), float32 (frames/scale.py). Zeros are the state before a sequence. second_look, a boolean, asks a
+    FilteringDenoiser to see a sequence's first frame again, given the state after it. The image is (1, 3, H, W) linear
+    radiance, float32.
     """
 
     def __init__(self, denoiser: Denoiser | FilteringDenoiser):
@@ -34,7 +37,8 @@ class NamedStep(nn.Module):
         self.frame_channels = {name: QUANTITIES[name].count for name in denoiser.inputs}
         self.looks_twice = hasattr(denoiser, "second_look")
         self.hidden_names = [f"hidden_{level}" for level in range(len(denoiser.network.channels))]
-        self.state_names = [*self.hidden_names, *(["history"] if self.looks_twice else [])]
+        self.state_names = [*self.hidden_names, *(["history"] if self.looks_twice else []), SCALE]
+        self.sized_states = dict(zip(self.state_names, denoiser.strides, strict=False))  # and their strides
         self.input_names = [*denoiser.inputs, *([SECOND_LOOK] if self.looks_twice else []), *self.state_names]
         self.output_names = [IMAGE, *map(self.next_name, self.state_names)]
 
@@ -46,7 +50,10 @@ class NamedStep(nn.Module):
     def forward(self, inputs: Named) -> Named:
         """See the class."""
         frame = torch.cat([finite(name, inputs[name]) for name in self.denoiser.inputs], 1)  # (1, C, H, W)
-        state = [inputs[name] for name in self.state_names]
+        *state, before = (inputs[name] for name in self.state_names)
+        scale = followed(before, scale_of(frame, self.denoiser.inputs))
+        frame = divided(frame, self.denoiser.inputs, scale)
+        state = self.denoiser.rescaled(state, known(before) / known(scale))
         if self.looks_twice:
             state[-1] = with_empty_marked(state[-1])
             again, again_state = self.denoiser.second_look(frame, state)
@@ -54,8 +61,8 @@ class NamedStep(nn.Module):
             state[-1] = again_state[-1].where(inputs[SECOND_LOOK], state[-1])
         height, width = frame.shape[2:]
         image, state = self.denoiser(self.padded(frame, state[0]), state)
-        image = image[..., :height, :width]
-        return dict(zip(self.output_names, (image, *state), strict=True))
+        image = image[..., :height, :width] * scale[:, 0, None, None, None]
+        return dict(zip(self.output_names, (image, *state, scale), strict=True))
 
     def padded(self, frame: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The (1, C, H, W) frame, padded as by Denoiser.fit to (1, C, H', W'), for a state with this first part.
@@ -71,7 +78,7 @@ class NamedStep(nn.Module):
     def first_state(self, height: int, width: int) -> Named:
         """The state before a sequence of frames of this size: zeros."""
         planes = torch.zeros(1, sum(self.frame_channels.values()), height, width)
-        state = self.denoiser.initial_state(self.denoiser.fit(planes)[0])
+        state = [*self.denoiser.initial_state(self.denoiser.fit(planes)[0]), torch.zeros(1, 2)]
         return {name: torch.zeros_like(part) for name, part in zip(self.state_names, state, strict=True)}
 
 

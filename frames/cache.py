@@ -1,7 +1,8 @@
 """A cache of decoded frames on disk: every EXR file is decoded once, and a crop reads only its own part of a file.
 
 A cached frame is a NumPy file of half floats in square blocks, (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C). A
-crop then reads one run of bytes per row of blocks instead of one per row of pixels. Files are memory-mapped: all
+crop then reads one run of bytes per row of blocks instead of one per row of pixels. Two more half floats follow: the
+exponents of two by which radiance and depth are divided, in units that half floats cannot hold. Files are mapped: all
 processes share what is in use through the system's page cache, and the rest is never in memory.
 
 The file name holds the cache format, a checksum of the channel table, and the size and modification time of the EXR
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,15 +25,16 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from files import InputError, whole_file
-from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count
+from frames.channels import HALF_MAX, MOTION_INPUTS, QUANTITIES, channel_count, channels_of
 from frames.exr import load_noisy, load_target
 from frames.repairs import Repairs, report_repairs
 from frames.sequences import Split
 from machine import leave_signals_to_the_main_process
 
-CACHE_FORMAT = 2  # increase it whenever the bytes change their meaning
+CACHE_FORMAT = 3  # increase it whenever the bytes change their meaning
 BLOCK = 32  # pixels
 HEADER = 128  # bytes before the pixels in such a NumPy file
+UNCHANGED = 6  # exponent of two; of medians up to that, values are stored as they are
 MAPPED_FILES = 1024  # per process; a mapping costs only address space
 ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
 TARGET = ("color",)  # the quantities read from targets
@@ -55,7 +58,7 @@ class Entry:
     @property
     def bytes(self) -> int:
         """The size of the cached file."""
-        return HEADER + 2 * int(np.prod(self.shape))
+        return HEADER + 2 * (math.prod(self.shape) + 2)
 
 
 def cache_entries(split: Split) -> list[Entry]:
@@ -70,13 +73,41 @@ def cache_entries(split: Split) -> list[Entry]:
     return list(entries.values())
 
 
-def load_half(source: Path, names: tuple[str, ...]) -> tuple[np.ndarray, Repairs]:
-    """Decodes an EXR file to (H, W, C) float16; returns it and what was changed to make that possible.
+class Pixels(NamedTuple):
+    """(h, w, C) float16, of which color and depth, if it is there, are divided by two to the power of `exponents`."""
 
-    Invalid values of targets are NaN, which the loss masks.
-    """
+    values: np.ndarray
+    exponents: tuple[int, int] = (0, 0)
+
+
+def load_half(source: Path, names: tuple[str, ...]) -> tuple[Pixels, Repairs]:
+    """Decodes an EXR file; returns its pixels, (H, W, C), and what was repaired. Invalid values of targets are NaN."""
     planes, repairs = load_target(source) if names == TARGET else load_noisy(source, names)  # (C, H, W)
-    return np.moveaxis(planes, 0, 2).astype(np.float16), repairs
+    exponents = []
+    for name in ("color", "depth"):
+        part = planes[channels_of(names, name)] if name in names else planes[:0]
+        exponents.append(exponent_of(part))
+        part *= 2.0 ** -exponents[-1]
+    half = np.clip(np.moveaxis(planes, 0, 2), -HALF_MAX, HALF_MAX).astype(np.float16)
+    return Pixels(half, tuple(exponents)), repairs
+
+
+def exponent_of(planes: np.ndarray) -> int:
+    """The exponent of two that brings the median of what is above 0 to about 1; 0 where it is not far from that."""
+    above = planes[planes > 0]
+    exponent = round(math.log2(np.median(above))) if above.size else 0
+    return exponent if abs(exponent) > UNCHANGED else 0
+
+
+def in_units_of(pixels: Pixels, names: tuple[str, ...], exponents: tuple[int, int]) -> np.ndarray:
+    """The values of quantities `names`, (h, w, C), divided by powers of two with other exponents."""
+    if pixels.exponents == exponents:
+        return pixels.values
+    values = pixels.values.astype(np.float32)
+    for name, own, wanted in zip(("color", "depth"), pixels.exponents, exponents, strict=True):
+        if name in names:
+            values[..., channels_of(names, name)] *= 2.0 ** (own - wanted)
+    return np.clip(values, -HALF_MAX, HALF_MAX).astype(np.float16)
 
 
 def to_blocks(pixels: np.ndarray) -> np.ndarray:
@@ -103,16 +134,17 @@ def from_blocks(blocks: np.ndarray, box: tuple[slice, slice], channels: int) -> 
 
 
 @lru_cache(MAPPED_FILES)
-def mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The blocks of a cached file, memory-mapped: read when they are used.
+def mapped(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int]]:
+    """The blocks of a cached file, memory-mapped: read when they are used; and the exponents of its units.
 
     By PyTorch, because Python's own maps keep a file open each, and systems allow few: 256 to 1024.
     """
-    if not str(path).isprintable():  # PyTorch takes no name that is not UTF-8
-        return np.load(path, mmap_mode="r")
-    values = math.prod(shape)
-    numbers = torch.from_file(str(path), shared=False, size=HEADER // 2 + values, dtype=torch.float16)
-    return numbers[HEADER // 2 :].view(shape).numpy()
+    first, count = HEADER // 2, HEADER // 2 + math.prod(shape) + 2
+    if str(path).isprintable():
+        numbers = torch.from_file(str(path), shared=False, size=count, dtype=torch.float16).numpy()
+    else:  # PyTorch takes no name that is not UTF-8
+        numbers = np.memmap(path, np.float16, "r", shape=(count,))
+    return numbers[first:-2].reshape(shape), tuple(int(exponent) for exponent in numbers[-2:])
 
 
 class FrameCache:
@@ -194,7 +226,7 @@ class FrameCache:
         Raises OSError if the file cannot be written, InputError if it cannot be decoded.
         """
         path = self.path_of(entry.source)
-        pixels, repairs = load_half(entry.source, entry.names)
+        (pixels, exponents), repairs = load_half(entry.source, entry.names)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -202,6 +234,7 @@ class FrameCache:
         outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
         with whole_file(path, f"free some space, or {ELSEWHERE}") as temporary, temporary.open("wb") as file:
             np.save(file, to_blocks(pixels))
+            file.write(np.float16(exponents).tobytes())
         for old in outdated:
             old.unlink(missing_ok=True)
         return repairs
@@ -210,16 +243,18 @@ class FrameCache:
         """Stores the path of every entry's cached file, so that reading does not need to check the EXR files again."""
         self.entries = {entry.source: (entry, self.path_of(entry.source)) for entry in entries}
 
-    def read(self, source: Path, box: tuple[slice, slice], channels: int) -> np.ndarray:
-        """The pixels in `box` (rows, columns) of the frame decoded from `source`, (h, w, channels) float16.
+    def read(self, source: Path, box: tuple[slice, slice], channels: int) -> Pixels:
+        """The pixels in `box` (rows, columns) of the frame decoded from `source`, (h, w, channels).
 
         These are the first `channels` channels of the entry's quantities. If the cached file is gone, because someone
         deleted the cache while it was in use, the EXR file is decoded.
         """
         entry, path = self.entries[source]
         if not path.is_file():
-            return load_half(source, entry.names)[0][box][..., :channels]
-        return from_blocks(mapped(path, entry.shape), box, channels)
+            (values, exponents), _ = load_half(source, entry.names)
+            return Pixels(values[box][..., :channels], exponents)
+        blocks, exponents = mapped(path, entry.shape)
+        return Pixels(from_blocks(blocks, box, channels), exponents)
 
 
 class CacheWriter(Dataset):

@@ -206,7 +206,7 @@ def load_noisy(path: Path, inputs: tuple[str, ...]) -> tuple[np.ndarray, Repairs
 
 
 def load_target(path: Path) -> tuple[np.ndarray, Repairs]:
-    """Reads the (3, H, W) linear radiance of a target, from 0 to 65504; Inf is NaN, which is no repair."""
+    """Reads the (3, H, W) linear radiance of a target, from 0 up; Inf is NaN, which is no repair."""
     planes = read_planes(path, ("color",))
     return planes, replace(repair(planes, ("color",), np.nan), invalid=0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from frames.cache import TARGET, FrameCache, load_half
+from frames.cache import TARGET, FrameCache, Pixels, in_units_of, load_half
 from frames.channels import channel_count
 from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence
@@ -22,6 +22,11 @@ def averaged(renderings: tuple[Path, ...], first: int, count: int) -> list[Path]
 def other_renderings(renderings: tuple[Path, ...], chosen: int, count: int) -> list[Path]:
     """The first `count` of the renderings without number `chosen`."""
     return [path for index, path in enumerate(renderings) if index != chosen][:count]
+
+
+def mean_of(renderings: list[np.ndarray]) -> np.ndarray:
+    """The mean of (h, w, C) renderings, of their guides, too, which may have noise."""
+    return renderings[0] if len(renderings) == 1 else np.mean(renderings, 0, dtype=np.float32).astype(np.float16)
 
 
 class WindowReader:
@@ -40,11 +45,16 @@ class WindowReader:
     ) -> dict[str, torch.Tensor]:
         """The pixels in `box` (rows, columns) of T frames: {"noisy": (T, h, w, C), "target": (T, h, w, 3)} float16.
 
-        choice: which noisy rendering of each frame. average: mean radiance of so many renderings, from that one on.
-        Raises InputError if a file cannot be decoded.
+        choice: which noisy rendering of each frame. average: the mean of so many renderings, from that one on. All in
+        the units in which the first is stored. Raises InputError if a file cannot be decoded.
         """
-        noisy = [self._average(f.noisy, k, average, box) for f, k in zip(frames, choice, strict=True)]
-        target = [self._pixels(f.target, TARGET, box) for f in frames]
+        stored = [
+            [self._stored(path, self.inputs, box) for path in averaged(frame.noisy, chosen, average)]
+            for frame, chosen in zip(frames, choice, strict=True)
+        ]
+        units = stored[0][0].exponents
+        noisy = [mean_of([in_units_of(pixels, self.inputs, units) for pixels in found]) for found in stored]
+        target = [in_units_of(self._stored(frame.target, TARGET, box), TARGET, units) for frame in frames]
         noisy, target = np.stack(noisy), np.stack(target)  # (T, h, w, C), (T, h, w, 3)
         return {"noisy": torch.from_numpy(noisy), "target": torch.from_numpy(target)}
 
@@ -59,8 +69,10 @@ class WindowReader:
         start = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start, 7), np.float16)
         others = other_renderings(frame.noisy, choice, count)
         if others:
-            target = self._pixels(frame.target, TARGET, box).astype(np.float32)  # (h, w, 3)
-            mean = np.mean([self._pixels(path, ("color",), box) for path in others], 0, dtype=np.float32)
+            units = self._stored(frame.noisy[choice], TARGET, box).exponents
+            colors = [in_units_of(self._stored(path, TARGET, box), TARGET, units) for path in [frame.target, *others]]
+            target, *means = np.float32(colors)  # (h, w, 3) each
+            mean = np.mean(means, 0)
             target = np.where(np.isfinite(target), target, mean)
             samples = max(samples, len(others))
             mean = target + (len(others) / samples) ** 0.5 * (mean - target)
@@ -68,21 +80,12 @@ class WindowReader:
             start[..., 6] = samples
         return torch.from_numpy(start)
 
-    def _average(self, renderings: tuple[Path, ...], first: int, count: int, box: tuple[slice, slice]) -> np.ndarray:
-        """One rendering's pixels, (h, w, C), its radiance averaged with that of the following ones, `count` in all."""
-        chosen, *further = averaged(renderings, first, count)
-        pixels = self._pixels(chosen, self.inputs, box)
-        if further:
-            colors = [self._pixels(path, ("color",), box) for path in further]
-            pixels = pixels.copy()
-            pixels[..., :3] = np.mean([pixels[..., :3], *colors], 0, dtype=np.float32)
-        return pixels
-
-    def _pixels(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> np.ndarray:
+    def _stored(self, path: Path, names: tuple[str, ...], box: tuple[slice, slice]) -> Pixels:
+        """The pixels of a file as they are stored."""
         if self.cache:
             return self.cache.read(path, box, channel_count(names))
-        pixels, repairs = load_half(path, names)
+        (values, exponents), repairs = load_half(path, names)
         if repairs and not self.reported[self.number[path]]:
             self.reported[self.number[path]] = True
             report_repairs(path, repairs)
-        return pixels[box]
+        return Pixels(values[box], exponents)

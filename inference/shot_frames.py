@@ -16,6 +16,7 @@ from frames.channels import QUANTITIES, channel_count
 from frames.exr import MISS_DEPTH, Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
 from frames.repairs import repair, report_repairs
+from frames.scale import depth_scale, known
 from frames.shots import Shot
 from inference.conventions import MISSING, Convention, Pair, turned_back
 from inference.normals import fit_turn, normal_pairs
@@ -92,10 +93,12 @@ def as_tensor(surface: dict[str, np.ndarray]) -> torch.Tensor:
 
 def load_pair(files: tuple[Path, Path], layout: Layout) -> list[Pair]:
     """Two successive frames: a Pair for each layer of vectors; without any, one Pair of unknown vectors."""
-    surfaces, vectors = [], []
+    surfaces, vectors, unit = [], [], None
     for path in files:
         header, pixels = read_pixels(path)
         surfaces.append(as_tensor(read_surface(header, pixels, layout)))
+        unit = known(depth_scale(surfaces[0][None, :1])) if unit is None else unit  # that of the first frame
+        surfaces[-1][0] /= unit
         found = [stacked(header, pixels, channels) for channels, _ in layout.motion]
         vectors.append(found or [np.full((2, *surfaces[0].shape[1:]), MISSING, np.float32)])
     return [Pair(tuple(surfaces), pair) for pair in zip(*vectors, strict=True)]

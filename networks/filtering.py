@@ -48,6 +48,7 @@ from networks.history import (
     motion_is_known,
     next_history,
     reproject,
+    rescaled,
     split_history,
     warp_hidden,
     works_in_place,
@@ -261,6 +262,12 @@ class FilteringDenoiser(nn.Module):
         previous, samples = split_history(history, color_count(frame))
         history = torch.cat((previous, torch.zeros_like(samples), history[:, BRIGHTNESS.start :]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
+
+    @staticmethod
+    def rescaled(state: State, factors: torch.Tensor) -> State:
+        """The state in other units. factors: (B, 2), by which radiance and depth are multiplied."""
+        *hidden, history = state
+        return [*hidden, rescaled(history, factors)]
 
     def sample_counts(self, state: State) -> torch.Tensor:
         """How many samples each pixel of the last image stands for, (B, 1, H, W): H and W are those after `pad`."""

@@ -48,6 +48,16 @@ def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, tor
     return history[:, : 3 * colors], history[:, 3 * colors : BRIGHTNESS.start]
 
 
+def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """A history in other units. factors: (B, 2), by which radiance and depth are multiplied."""
+    radiance, depth = factors.unbind(1)
+    by_channel = history.new_ones(history.shape[:2])  # (B, HISTORY)
+    by_channel[:, : BRIGHTNESS.stop] = radiance[:, None]
+    by_channel[:, BRIGHTNESS.start - 1] = 1  # the weight
+    by_channel[:, SURFACE.start] = depth
+    return history * by_channel[:, :, None, None]
+
+
 def on_rim(depth: torch.Tensor) -> torch.Tensor:
     """1 where a (B, 1, H, W) depth breaks off, else 0: pixels that may show two surfaces, and those beside them."""
     return ((depth - mean_around(depth)).abs() > RIM * depth).to(depth.dtype)

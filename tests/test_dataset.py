@@ -63,8 +63,8 @@ def test_a_sample_names_the_files_that_it_is_read_from(tmp_path, monkeypatch):
         find_sequences(tmp_path, need_target=True)[0], MOTION_INPUTS, length=3, crop_size=8, augment=AUGMENTATIONS
     )
     read = set()
-    monkeypatch.setattr(windows.reader, "_pixels", lambda path, *rest: read.add(path) or pixels(path, *rest))
-    pixels = WindowReader(windows.sequences, MOTION_INPUTS)._pixels
+    monkeypatch.setattr(windows.reader, "_stored", lambda path, *rest: read.add(path) or pixels(path, *rest))
+    pixels = WindowReader(windows.sequences, MOTION_INPUTS)._stored
     for position in range(40):
         read.clear()
         sample = windows[1, position, position % 2]

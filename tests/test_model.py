@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from files import InputError
+from frames.channels import channel_count, channels_of
 from frames.radiance import decode_radiance, encode_radiance
-from model import Denoiser, denoise, local_mean
+from model import Denoiser, denoise, local_mean, make_denoiser
 from networks.convolutions import convolution, convolve_patches
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule
@@ -316,3 +317,25 @@ def test_a_window_is_its_frames_one_after_the_other(options):
         torch.autograd.grad((x**2).sum(), list(denoiser.parameters())) for x in (window, torch.stack(images))
     )
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(once, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"channels": SMALL, "demodulate": True}, {"channels": SMALL, "kernels": True}],
+    ids=["paper", "filtering"],
+)
+@pytest.mark.parametrize(("radiance", "depth"), [(1e-4, 1.0), (3e7, 1.0), (1.0, 100.0), (0.5, 1e-3)])
+def test_units_do_not_matter(options, radiance, depth):
+    """Not even where a sequence becomes many times as bright, and as far, so that its scale changes."""
+    torch.manual_seed(0)
+    network = make_denoiser(options).eval()
+    frames = torch.rand(5, channel_count(network.inputs), 70, 66)
+    frames[0, :3], frames[2:, :3] = 0, 30 * frames[2:, :3]  # black at first
+    frames[3:, 3] *= 20
+    if "motion" in network.inputs:
+        frames[:, channels_of(network.inputs, "motion")] *= 3
+    other = frames.clone()
+    other[:, :3] *= radiance
+    other[:, 3] *= depth
+    images, found = (torch.stack([image for _, image in denoise(network, planes)]) for planes in (frames, other))
+    assert (found / radiance - images).abs().max() < 2e-3 * images.max()

@@ -127,7 +127,7 @@ def test_what_a_program_has_to_know_is_in_the_file(exported):
 def test_direct_networks(denoiser, tmp_path):
     assert run(denoiser, options(tmp_path / "a.onnx")) <= TOLERANCES["float"]
     names = [i.name for i in onnx.load(tmp_path / "a.onnx").graph.input]
-    assert names == [*denoiser.inputs, "hidden_0", "hidden_1"]
+    assert names == [*denoiser.inputs, "hidden_0", "hidden_1", "scale"]
 
 
 def test_half_precision(tmp_path):

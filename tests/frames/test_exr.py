@@ -80,8 +80,11 @@ def test_misses_far_away_become_zero_depth(tmp_path):
 
 def test_invalid_values_are_replaced_and_counted():
     values = np.array([np.nan, np.inf, 1.0, -np.inf, -2.0, 1e6, np.inf, -3.0]).reshape(4, 1, 2)
-    assert repair(values, ("color", "depth")) == Repairs(4, {"color": 1e6}, 1)
-    assert values.ravel().tolist() == [0, 65504, 1, 0, 0, 65504, 0, -3]
+    assert repair(values, ("color", "depth")) == Repairs(4, 1)
+    assert values.ravel().tolist() == [0, 1e6, 1, 0, 0, 1e6, 0, -3]
+    lamp = np.array([np.inf, 1.0, 0.0]).reshape(3, 1, 1)
+    repair(lamp, ("color",))
+    assert lamp[0] == 65504, "where nothing is brighter than half floats go"
     target = np.array([np.nan, np.inf, -1.0]).reshape(3, 1, 1)
     repair(target, ("color",), np.nan)
     assert np.isnan(target[:2]).all() and target[2] == 0, "what a target does not know counts for nothing"

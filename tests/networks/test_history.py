@@ -14,11 +14,13 @@ from networks.history import (
     HISTORY,
     NO_ALBEDO,
     NORMAL_TOLERANCE,
+    PER_COLOR,
     PREVIOUS,
     RIM,
     RIM_TOLERANCE,
     SURFACE,
     reproject,
+    rescaled,
     warp_hidden,
 )
 
@@ -204,3 +206,15 @@ def test_hidden_states_move_alike_with_and_without_a_gradient(dtype):
     assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(found.float(), expected.float(), atol=1e-5 if dtype == torch.float32 else 1e-2)
     assert (found[:, :, 0] == 0).any() and (found != 0).any(), "some come from beyond the edge, some do not"
+
+
+def test_a_history_in_other_units():
+    history = torch.rand(2, HISTORY, 3, 4) + 0.1
+    factors = torch.tensor([[2.0, 3.0], [5.0, 7.0]])
+    found = rescaled(history, factors) / history
+    for b, (radiance, depth) in enumerate(factors.tolist()):
+        wanted = [radiance] * 9 + [1.0, radiance, depth] + [1.0] * 6
+        assert torch.allclose(found[b], torch.tensor(wanted)[:, None, None].expand(-1, 3, 4))
+    more = torch.rand(1, HISTORY + PER_COLOR, 3, 4) + 0.1
+    found = (rescaled(more, factors[:1]) / more)[0, :, 0, 0].tolist()
+    assert found == pytest.approx([2.0] * 18 + [1.0, 2.0, 3.0] + [1.0] * 6), "with further colors"
