@@ -99,6 +99,17 @@ class Denoiser(nn.Module):
         encoded, state = self.forward_encoded(frame, state)
         return decode_radiance(encoded), state
 
+    def estimate(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """The same as forward: this network's images need no more."""
+        return self(frame, state)
+
+    @staticmethod
+    def finish(
+        _frame: torch.Tensor, image: torch.Tensor, state: State, detail: bool = True, tile: int | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """What `estimate` gave, or a better image, to the image and the state for the next frame: the same."""
+        return image, state
+
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """As forward, but with encoded radiance, which may be negative: what the losses compare.
 
@@ -197,34 +208,57 @@ class Estimate(NamedTuple):
     samples: torch.Tensor
 
 
+class Engine(NamedTuple):
+    """How a denoiser's two parts are computed: its own methods, or faster equivalents (inference/engines.py)."""
+
+    estimate: Step
+    finish: Callable
+
+
 def estimates(
-    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None
+    denoiser: Denoiser | FilteringDenoiser,
+    frames: Iterable[torch.Tensor],
+    engine: Engine | None = None,
+    later: Iterator[Estimate] | None = None,
+    detail: bool = True,
 ) -> Iterator[tuple[torch.Tensor, Estimate]]:
     """Yields each (C, H, W) frame of a sequence with its Estimate.
 
     Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights, in
-    the sequence's own units (frames/scale.py). step: a faster equivalent of the denoiser, from inference/engines.py.
+    the sequence's own units (frames/scale.py). engine: the denoiser's own methods if None. later: what the frames after
+    each frame say of it, first frame first, to be combined with. detail: whether the detail stage is used.
     """
     device = next(denoiser.parameters()).device
-    step, state = step or denoiser, None
-    scale = torch.zeros(1, 2, device=device)
+    estimate, finish = engine or Engine(denoiser.estimate, denoiser.finish)
+    state, scale = None, torch.zeros(1, 2, device=device)
     for count, frame in enumerate(frames, 1):
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
+            # in the sequence's own units
+            height, width = frame.shape[1:]
             planes = grown(frame, denoiser)[None].to(device)
             before, scale = scale, followed(scale, scale_of(planes, denoiser.inputs))
             planes = divided(planes, denoiser.inputs, scale)
             if state is not None and not torch.equal(before, scale):
                 state = denoiser.rescaled(state, known(before) / known(scale))
+
+            # what this frame and those before say; of a first frame, with a second look
             if state is None and hasattr(denoiser, "second_look"):
-                _, state = step(planes, state)
+                _, state = estimate(planes, state)
                 planes, state = denoiser.second_look(planes, state)
-            image, state = step(planes, state)
+            image, state = estimate(planes, state)
             if hasattr(denoiser, "sample_counts"):
-                samples = denoiser.sample_counts(state)[0, :, : frame.shape[1], : frame.shape[2]]
+                samples = denoiser.sample_counts(state)[0, :, :height, :width].cpu()
             else:
                 samples = torch.full((1, 1, 1), float(count))
-            image = image[0, :, : frame.shape[1], : frame.shape[2]] * scale[0, 0]  # black as long as all is
-        yield frame, Estimate(image.cpu(), samples.cpu())
+
+            # what later frames say
+            radiance = known(scale)[0, 0]
+            if later is not None:
+                told = combined(Estimate((image[0, :, :height, :width] * radiance).cpu(), samples), next(later))
+                image = grown(told, denoiser)[None].to(device) / radiance
+            image, state = finish(planes, image, state, detail=detail)
+            image = image[0, :, :height, :width] * scale[0, 0]  # black as long as all is
+        yield frame, Estimate(image.cpu(), samples)
 
 
 def grown(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.Tensor:
@@ -248,18 +282,19 @@ class Refinement(NamedTuple):
 
 
 def denoise(
-    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None, refinement: Refinement | None = None
+    denoiser: Denoiser | FilteringDenoiser,
+    frames: Iterable[torch.Tensor],
+    engine: Engine | None = None,
+    refinement: Refinement | None = None,
+    detail: bool = True,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Reconstructs a sequence: yields each (C, H, W) frame with its (3, H, W) linear radiance, on the CPU.
 
-    step: see `estimates`. refinement: see there; None: the network's own images.
+    engine, detail: see `estimates`. refinement: see there; None: the network's own images.
     """
-    for frame, estimate in estimates(denoiser, frames, step):
-        image = estimate.image
-        if refinement is not None:
-            image = image if refinement.later is None else combined(estimate, next(refinement.later))
-            image = refinement.finish(frame, image)
-        yield frame, image
+    later = refinement.later if refinement else None
+    for frame, estimate in estimates(denoiser, frames, engine, later, detail):
+        yield frame, refinement.finish(frame, estimate.image) if refinement else estimate.image
 
 
 def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:

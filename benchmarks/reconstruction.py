@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.noise_frames import write_sequence
 from benchmarks.reporting import alone, best, parse_size, peak_memory, peaks, report, run_script, usual_precision
 from frames.channels import channel_count
-from inference.engines import DTYPES, choose_device, fast_step, prepare
+from inference.engines import DTYPES, choose_device, fast_engine, prepare
 from machine import keep_freed_memory
-from model import make_denoiser
+from model import State, make_denoiser
 from training.networks import NETWORKS
 
 
@@ -54,7 +54,11 @@ def run_network(
     else:
         keep_freed_memory()
         prepare(denoiser, device, DTYPES[precision])
-        step = fast_step(denoiser)
+        engine = fast_engine(denoiser)
+
+        def step(frame: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+            return engine.finish(frame, *engine.estimate(frame, state))
+
     if engine == "compiled":
         denoiser.network.compile(dynamic=False)
 

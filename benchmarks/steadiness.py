@@ -22,7 +22,7 @@ from benchmarks.reporting import ROOT, report
 from frames.channels import channel_count
 from frames.radiance import exposure_of, tone_map
 from machine import keep_freed_memory
-from model import Denoiser, denoise
+from model import Denoiser, Engine, denoise
 from networks.filtering import FilteringDenoiser
 from scoring.metrics import psnr
 from training.checkpoints import load_denoiser
@@ -112,7 +112,7 @@ def measure(denoiser: Denoiser | FilteringDenoiser, frames: Iterator[Frame], eve
             yield noisy
 
     def step(frame: torch.Tensor, state: list | None) -> tuple[torch.Tensor, list]:
-        image, state = denoiser(frame, state)
+        image, state = denoiser.estimate(frame, state)
         states[:] = state
         return image, state
 
@@ -120,7 +120,7 @@ def measure(denoiser: Denoiser | FilteringDenoiser, frames: Iterator[Frame], eve
     found: dict[str, list] = {name: [] for name in ("frame", "psnr", "state", "image", "mib", "files")}
     recent: list[float] = []
     exposure = None
-    for number, (_, image) in enumerate(denoise(denoiser, inputs(), step), 1):
+    for number, (_, image) in enumerate(denoise(denoiser, inputs(), Engine(step, denoiser.finish)), 1):
         target = targets.pop()
         exposure = exposure_of(target) if exposure is None else exposure
         error = float((tone_map(image, exposure) - tone_map(target, exposure)).square().mean())

@@ -1,10 +1,11 @@
 """How a network runs on this machine: device, precision, memory format, CUDA graphs, tiles.
 
-A step is a function like Denoiser: (frame, state) -> (image, state), all on the denoiser's device.
+A step is a function like Denoiser.estimate: (frame, state) -> (image, state), all on the denoiser's device.
 Shapes: frame (B, C, H, W), image (B, 3, H, W) linear radiance, state one tensor per encoder level.
 """
 
 import sys
+from functools import partial
 
 import torch
 
@@ -12,7 +13,7 @@ from files import InputError
 from inference.options import PRECISIONS
 from inference.tiling import denoise_in_tiles
 from machine import cpu_has_bfloat16
-from model import Denoiser, State, Step
+from model import Denoiser, Engine, State
 
 DTYPES = {name: getattr(torch, name) for name in PRECISIONS}
 FIRST_TILE, SMALLEST_TILE = 2048, 256  # pixels, for frames that do not fit in a GPU's memory
@@ -41,24 +42,26 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def prepare(denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> Denoiser:
-    """Moves the denoiser to the device, channels last, and converts its network to `dtype`; returns it.
+    """Moves the denoiser to the device, channels last, and converts its networks to `dtype`; returns it.
 
     Pre- and postprocessing stay float32: half floats cannot hold bright radiance.
     """
-    denoiser.to(device, memory_format=torch.channels_last).network.to(dtype)
-    return denoiser
+    return denoiser.to(device, dtype, memory_format=torch.channels_last)
 
 
-def fast_step(denoiser: Denoiser, tile: int | None = None) -> Step:
-    """The fastest step on the denoiser's device: a CUDA graph on a GPU, the denoiser itself on a CPU.
+def fast_engine(denoiser: Denoiser, tile: int | None = None) -> Engine:
+    """The fastest engine on the denoiser's device: a CUDA graph on a GPU, the denoiser itself on a CPU.
 
     tile: split frames into tiles of this many pixels. Without it, frames that do not fit in a GPU's memory are split
     into ever smaller tiles until they do. On a CPU, neither torch.compile nor OpenVINO was faster
     (benchmarks/reconstruction.py).
     """
     if tile:
-        return lambda frame, state: denoise_in_tiles(denoiser, frame, state, tile)
-    return FittingStep(denoiser) if next(denoiser.parameters()).is_cuda else denoiser
+        return Engine(partial(denoise_in_tiles, denoiser, tile=tile), partial(denoiser.finish, tile=tile))
+    if not next(denoiser.parameters()).is_cuda:
+        return Engine(denoiser.estimate, denoiser.finish)
+    step = FittingStep(denoiser)
+    return Engine(step, lambda *given, **options: denoiser.finish(*given, **options, tile=step.tile))
 
 
 class FittingStep:
@@ -79,7 +82,7 @@ class FittingStep:
             self.tile = self.tile // 2 if self.tile else FIRST_TILE
             height, width = frame.shape[2:]
             print(f"a frame of {width}x{height} does not fit in memory; using tiles of {self.tile}", file=sys.stderr)
-            self.step = fast_step(self.denoiser, self.tile)
+            self.step = fast_engine(self.denoiser, self.tile).estimate
             torch.cuda.empty_cache()
 
 
@@ -120,13 +123,13 @@ class GraphedStep:
         side_stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side_stream):
             for _ in range(3):
-                self.denoiser(self.frame, self.state)
+                self.denoiser.estimate(self.frame, self.state)
         torch.cuda.current_stream().wait_stream(side_stream)
 
         # capture
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self.image, new_state = self.denoiser(self.frame, self.state)
+            self.image, new_state = self.denoiser.estimate(self.frame, self.state)
             for hidden, new in zip(self.state, new_state, strict=True):
                 hidden.copy_(new)
         self.graph = graph

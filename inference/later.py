@@ -19,7 +19,7 @@ from inference.brightness import Brightness
 from inference.conventions import MISSING, turned_back
 from inference.rims import mend_rims
 from inference.threads import prefetch
-from model import Denoiser, Estimate, Finish, Refinement, Step, estimates
+from model import Denoiser, Engine, Estimate, Finish, Refinement, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
@@ -52,11 +52,11 @@ def mirrored(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
 
 
 def estimates_in_mirror(
-    denoiser: Denoiser, frames: Iterable[torch.Tensor], step: Step | None = None
+    denoiser: Denoiser, frames: Iterable[torch.Tensor], engine: Engine | None = None
 ) -> Iterator[tuple[torch.Tensor, Estimate]]:
-    """As model.estimates, but the network sees mirrored frames."""
+    """As model.estimates, without the detail stage, but the network sees mirrored frames."""
     inputs = denoiser.inputs
-    for frame, (image, samples) in estimates(denoiser, (mirrored(frame, inputs) for frame in frames), step):
+    for frame, (image, samples) in estimates(denoiser, (mirrored(f, inputs) for f in frames), engine, detail=False):
         yield mirrored(frame, inputs), Estimate(image.flip(-1), samples.flip(-1))
 
 
@@ -65,7 +65,7 @@ def refinement(
     denoiser: Denoiser,
     frames: Iterator[torch.Tensor],
     number: int,
-    step: Step,
+    engine: Engine,
     options: argparse.Namespace,
     progress: tqdm,
 ) -> Iterator[Refinement]:
@@ -82,7 +82,7 @@ def refinement(
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
-        for frame, (image, samples) in estimates_in_mirror(denoiser, prefetch(frames), step):
+        for frame, (image, samples) in estimates_in_mirror(denoiser, prefetch(frames), engine):
             planes = torch.cat((image, samples.expand(1, *image.shape[1:])))  # (3 L + 1, H, W)
             try:
                 file.write(planes.contiguous().numpy().data)

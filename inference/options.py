@@ -62,6 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="on: a pixel that shows two surfaces, or one and the background, is mixed by how much of each it shows; "
         "off: as the network has it; default: %(default)s",
     )
+    add(
+        "--detail",
+        choices=SWITCH,
+        default="on",
+        help="on: the network's detail stage, if it has one, adds detail that filtering loses; default: %(default)s",
+    )
     add("--device", default="auto", help="auto (cuda if there is one), cpu, cuda, cuda:1 ...")
     add(
         "--precision",

@@ -21,7 +21,7 @@ from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence, find_test_sequences
-from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.later import is_wanted, refinement, turned_around
 from inference.leftovers import find_leftovers
 from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
@@ -100,7 +100,7 @@ def reconstruct_scene(
 
     folder = options.output_dir / sequences[0].scene
     folder.mkdir(parents=True, exist_ok=True)
-    step = fast_step(denoiser, options.tile)
+    engine = fast_engine(denoiser, options.tile)
     scores = SceneScores()
     video_file = open_video(folder / VIDEO) if "video" in options.write else nullcontext()
 
@@ -117,11 +117,12 @@ def reconstruct_scene(
 
             # first the sequence in reverse, if wanted
             backward = read_in_reverse(sequence, denoiser.inputs)
-            with refinement(denoiser, backward, len(sequence.frames), step, options, progress) as refined:
+            with refinement(denoiser, backward, len(sequence.frames), engine, options, progress) as refined:
                 # reading thread -> network
                 passed: deque[LoadedFrame] = deque()
                 frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
-                for noisy, image in denoise(denoiser, (noisy for _, noisy, _ in frames), step, refined):
+                inputs, detail = (noisy for _, noisy, _ in frames), options.detail == "on"
+                for noisy, image in denoise(denoiser, inputs, engine, refined, detail):
                     frame, _, target = passed.popleft()
 
                     # network -> writing thread -> scoring thread; the copy frees the auxiliary channels

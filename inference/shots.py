@@ -17,7 +17,7 @@ from files import InputError
 from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
-from inference.engines import choose_device, choose_dtype, fast_step, prepare
+from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.later import is_wanted, refinement
 from inference.meaning import find_meaning
 from inference.run import record_passing
@@ -93,7 +93,7 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
     # reading thread -> network -> writing thread
     device = choose_device(options.device)
     denoiser = prepare(denoiser, device, choose_dtype(options.precision, device))
-    step = fast_step(denoiser, options.tile)
+    engine = fast_engine(denoiser, options.tile)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     total = sum(len(shot.files) for shot in shots)
     twice = sum(len(shot.files) for shot in shots if is_wanted(options.direction, len(shot.files)))
@@ -103,9 +103,10 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
             read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
             # first the shot in reverse, if wanted
             backward = (frame.planes for frame in read(backward=True))
-            with refinement(denoiser, backward, len(shot.files), step, options, progress) as refined:
+            with refinement(denoiser, backward, len(shot.files), engine, options, progress) as refined:
                 frames = record_passing(prefetch(read()), passed)
-                images = denoise(denoiser, (frame.planes for frame in frames), step, refined)
+                planes, detail = (frame.planes for frame in frames), options.detail == "on"
+                images = denoise(denoiser, planes, engine, refined, detail)
                 for path, (_, image) in zip(shot.files, images, strict=True):
                     writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
                     progress.update()

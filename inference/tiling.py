@@ -3,38 +3,16 @@
 Shapes: B sequences, C channels, H rows, W columns.
 """
 
-from collections.abc import Iterator
-from itertools import product
-
 import torch
 
 from model import Denoiser, State
-
-Box = tuple[slice, slice]
-
-
-def boxes(size: tuple[int, int], tile: int, margin: int) -> Iterator[tuple[Box, Box]]:
-    """Squares of `tile` pixels that cover a frame of `size` (H, W) once: yields (inner, outer) boxes in pixels.
-
-    The outer box is `margin` pixels larger on every side, clipped to the frame.
-    """
-    for top, left in product(range(0, size[0], tile), range(0, size[1], tile)):
-        corners = list(zip((top, left), size, strict=True))
-        inner = tuple(slice(start, min(start + tile, extent)) for start, extent in corners)
-        outer = tuple(slice(max(0, start - margin), min(start + tile + margin, extent)) for start, extent in corners)
-        yield inner, outer
-
-
-def scaled(box: Box, stride: int, origin: Box | None = None) -> Box:
-    """`box`, in pixels, for a level that is `stride` times smaller; relative to the first pixel of `origin`."""
-    starts = [s.start for s in origin] if origin else (0, 0)
-    return tuple(slice((s.start - o) // stride, (s.stop - o) // stride) for s, o in zip(box, starts, strict=True))
+from networks.tiles import boxes, scaled
 
 
 def denoise_in_tiles(
     denoiser: Denoiser, frame: torch.Tensor, state: State | None, tile: int
 ) -> tuple[torch.Tensor, State]:
-    """The same image and state as denoiser(frame, state), computed in one tile of about `tile` pixels at a time.
+    """The same image and state as denoiser.estimate(frame, state), computed in tiles of about `tile` pixels.
 
     Each tile is computed with a margin that holds all that its pixels depend on, in the frame and in the state. The
     results in the margin are discarded, since they lack their own surroundings. The margin is the denoiser's `reach`,
@@ -53,7 +31,7 @@ def denoise_in_tiles(
     # tiles: compute the outer box, keep the inner
     for inner, outer in boxes(padded.shape[2:], tile, margin):
         tile_state = [h[(..., *scaled(outer, s))] for h, s in zip(state, denoiser.strides, strict=True)]
-        tile_image, tile_state = denoiser(padded[(..., *outer)], tile_state)
+        tile_image, tile_state = denoiser.estimate(padded[(..., *outer)], tile_state)
         if image is None:
             image = tile_image.new_empty(*tile_image.shape[:2], *padded.shape[2:])  # (B, 3, H', W')
         image[(..., *inner)] = tile_image[(..., *scaled(inner, 1, outer))]

@@ -3,6 +3,7 @@
 import torch
 
 MIX_BIAS = 2.0  # before training: 0.88 from divided radiance
+BLACK = 1e-6  # radiance, in the sequence's own units, that factors on it could not change
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 
 
@@ -28,3 +29,17 @@ def blend(
         image = (share * divisor * divided + (1 - share) * plain) * factor
         images.append(torch.lerp(image, before * divisor, kept))
     return torch.cat(images, 1) if len(images) > 1 else images[0]
+
+
+def shared_out(detailed: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """All colors, (B, 3 L, H, W), of an image whose first color has become (B, 3, H, W) `detailed`.
+
+    The others, such as light groups, get the change in proportion, or where the first was black in equal parts: so they
+    add up to it if they did before.
+    """
+    first, *others = image.split(3, 1)
+    change = detailed - first
+    factor = change / first.clamp(min=BLACK)
+    dark = first < BLACK
+    changed = [color + torch.where(dark, change / len(others), color * factor) for color in others]
+    return torch.cat((detailed, *changed), 1) if others else detailed

@@ -19,8 +19,9 @@ from torch import nn
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
-from networks.blending import blend
+from networks.blending import blend, shared_out
 from networks.completion import complete_frame, complete_window
+from networks.detail import REACH, DetailStage
 from networks.features import (
     MEANS,
     MOTION,
@@ -37,20 +38,23 @@ from networks.features import (
     within_limits,
 )
 from networks.history import (
-    BRIGHTNESS,
     HISTORY,
     PER_COLOR,
     PREVIOUS,
+    RESULT,
     SURFACE,
     add_samples,
     brightness_of,
     finish_history,
+    last_result,
     motion_is_known,
     next_history,
     reproject,
     rescaled,
     split_history,
     warp_hidden,
+    weight_channel,
+    with_result,
     works_in_place,
 )
 from networks.kernels import (
@@ -68,6 +72,7 @@ from networks.kernels import (
 )
 from networks.pooling import pooled
 from networks.rows import in_rows
+from networks.tiles import in_tiles
 
 PATCH = 2  # each level's pixels are those of 2x2 of the finer one, from full size on
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain
@@ -82,8 +87,9 @@ class FilteringDenoiser(nn.Module):
 
     channels: widths of the encoder levels. patch: see RecurrentAutoencoder; 2, since each level is half the next.
     radius: of the kernels below full size, see kernels.diamond. finest_radius: of those at full size, where most of the
-    work is; with 0, they weigh the pixel itself against the coarser result.
-    Raises ValueError if the patch is another.
+    work is; with 0, they weigh the pixel itself against the coarser result. detail: size of the detail stage
+    (networks/detail.py), None for none.
+    Raises ValueError if the patch or the detail stage is another.
     """
 
     complete_window = staticmethod(complete_window)
@@ -91,12 +97,20 @@ class FilteringDenoiser(nn.Module):
     required = PLAIN_INPUTS  # what its file must have
     smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.grown
 
-    def __init__(self, channels: tuple[int, ...], patch: int = 2, radius: int = 2, finest_radius: int = 1):
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        patch: int = 2,
+        radius: int = 2,
+        finest_radius: int = 1,
+        detail: str | None = None,
+    ):
         super().__init__()
         if patch != PATCH:
             raise ValueError(f"patch {patch}: kernels need {PATCH}")
         radii = {"radius": radius, "finest_radius": finest_radius}
         self.options = {"channels": list(channels), "patch": patch, **radii, "kernels": True}
+        self.options |= {"detail": detail} if detail else {}
         self.taps, self.finest_taps = diamond(radius), diamond(finest_radius)  # below full size, and there
         self.finest_outputs = level_outputs(len(self.finest_taps), True), EXTRAS  # of the head there
         self.network = RecurrentAutoencoder(SAMPLE_FEATURES, tuple(channels), patch, PATCH_FEATURES)
@@ -106,6 +120,7 @@ class FilteringDenoiser(nn.Module):
         )
         self.network.finest = nn.Conv2d(channels[0], sum(self.finest_outputs) * patch**2, 1)
         self.initialize_heads()
+        self.detail = DetailStage(detail) if detail else None
         self.multiple = max(self.network.multiple, *MEANS)  # all are powers of two
 
     @torch.no_grad()
@@ -141,7 +156,7 @@ class FilteringDenoiser(nn.Module):
     def initial_state(self, padded: torch.Tensor) -> State:
         """The state before the first frame, for a frame that `fit` returned: hidden states of 0, an empty history."""
         hidden = self.network.initial_state(padded.to(self.dtype))
-        channels = HISTORY + PER_COLOR * (color_count(padded) - 1)
+        channels = HISTORY + PER_COLOR * (color_count(padded) - 1) + (RESULT if self.detail else 0)
         history = padded.new_zeros(padded.shape[0], channels, *padded.shape[2:])
         history[:, SURFACE.start].fill_(NEVER)
         return [*hidden, history]
@@ -172,6 +187,34 @@ class FilteringDenoiser(nn.Module):
         complete: the frame has motion, or complete_window gave it. With further colors, (B, 9 + 3 L, H, W) becomes
         (B, 3 L, H, W). Raises ValueError if the frame's channels or the state's size do not fit.
         """
+        return self.finish(frame, *self.estimate(frame, state, complete))
+
+    def finish(
+        self, frame: torch.Tensor, image: torch.Tensor, state: State, detail: bool = True, tile: int | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """Adds detail to the filtered image of a frame: what `estimate` gave of it, or a better one.
+
+        detail: whether the detail stage is used, if there is one. tile: in squares of so many pixels, for memory.
+        """
+        if self.detail is None:
+            return image, state
+        # the planes that the stage sees; the history has the last result, fetched along the motion
+        (height, width), (frame, _), image = image.shape[2:], self.fit(frame), pad_to_multiple(image, self.multiple)
+        color, _, normal, albedo, _ = self.split(frame)
+        _, divisor = albedo_divisor(albedo)
+        *hidden, history = state
+        planes = torch.cat((color, albedo, normal, image[:, :3], last_result(history) * divisor), 1)  # (B, 15, H, W)
+
+        # the other colors share its change
+        if detail:
+            whole = in_tiles(self.detail, planes, -(-tile // REACH) * REACH, REACH) if tile else self.detail(planes)
+            image = shared_out(whole, image)
+        return image[..., :height, :width], [*hidden, with_result(history, image[:, :3], divisor)]
+
+    def estimate(
+        self, frame: torch.Tensor, state: State | None = None, complete: bool = False
+    ) -> tuple[torch.Tensor, State]:
+        """As forward, but the image as it was filtered, without detail."""
         frame, (height, width) = self.fit(frame.contiguous())
         state = self.initial_state(frame) if state is None else state
         *hidden, history = state
@@ -200,7 +243,7 @@ class FilteringDenoiser(nn.Module):
         warped = (warp_hidden(h, motion, validity, stride) for h, stride in levels)  # one at a time, for memory
 
         # predict kernels
-        past = history[:, : BRIGHTNESS.start]
+        past = history[:, : PER_COLOR + 1]
         if count > 1:  # the network sees the frame's own color only
             past = torch.cat((previous[:, :3], earlier[:, :6], earlier[:, -1:]), 1)
         seen = Seen(measured[:, :3], depth, normal, albedo, has_albedo, past, validity)
@@ -229,7 +272,7 @@ class FilteringDenoiser(nn.Module):
             return (image,)
 
         (image,) = in_rows(filtered, finish)  # (B, 3 L, H, W)
-        history = history if works_in_place() else next_history(image, divisor, samples, surface)
+        history = history if works_in_place() else next_history(history, image, divisor, samples)
         return image[..., :height, :width], [*hidden, history]
 
     def split(self, frame: torch.Tensor) -> list[torch.Tensor]:
@@ -248,7 +291,8 @@ class FilteringDenoiser(nn.Module):
         _, divisor = albedo_divisor(albedo)
         depth = depth.where(weight > 0, NEVER)
         samples = weight * mean / divisor, weight * mean, weight
-        history = (previous / divisor, *samples, brightness_of(previous), depth, normal, albedo)
+        result = [previous / divisor] if self.detail else []
+        history = (previous / divisor, *samples, *result, brightness_of(previous), depth, normal, albedo)
         return [*self.initial_state(frame)[:-1], torch.cat(history, 1)]
 
     def second_look(self, frame: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
@@ -256,11 +300,12 @@ class FilteringDenoiser(nn.Module):
 
         Half a decibel better for the first frame: kernels then follow the shading of an image instead of noise.
         frame, state: the first (B, 12, H, W) frame and the state after it. The frame comes back with motion 0, and the
-        state without the frame's samples, so that they are not counted twice.
+        state without the frame's samples, so that they are not counted twice. frame, state: after `estimate`.
         """
         *hidden, history = state
         previous, samples = split_history(history, color_count(frame))
-        history = torch.cat((previous, torch.zeros_like(samples), history[:, BRIGHTNESS.start :]), 1)
+        rest = history[:, weight_channel(history) + 1 :]
+        history = torch.cat((previous, torch.zeros_like(samples), rest), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
     @staticmethod
@@ -271,7 +316,8 @@ class FilteringDenoiser(nn.Module):
 
     def sample_counts(self, state: State) -> torch.Tensor:
         """How many samples each pixel of the last image stands for, (B, 1, H, W): H and W are those after `pad`."""
-        return state[-1][:, BRIGHTNESS.start - 1 : BRIGHTNESS.start]
+        weight = weight_channel(state[-1])
+        return state[-1][:, weight : weight + 1]
 
     def forward_encoded(
         self, frame: torch.Tensor, state: State | None = None, complete: bool = False

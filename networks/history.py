@@ -2,8 +2,8 @@
 
 Shapes: B sequences, H rows, W columns, N = H W pixels. A history is one tensor (B, HISTORY, H, W), float32; the slices
 below name its channels. With further colors, L in all, it has 3 L channels of previous images, 6 L sums, and the others
-once. Motion is in pixels, from a pixel of this frame to where its surface point was in the previous frame, x
-right, y down.
+once. For a detail stage, RESULT more channels follow the weight. Motion is in pixels, from a pixel of this frame to
+where its surface point was in the previous frame, x right, y down.
 """
 
 import torch
@@ -21,6 +21,7 @@ BRIGHTNESS = slice(-8, -7)  # mean of the previous image's channels, not divided
 SURFACE = slice(-7, None)  # what the pixel showed: depth, shading normal, albedo
 HISTORY = 18  # channels
 PER_COLOR = 9  # of these are there once more for every further color
+RESULT = 3  # channels: what the detail stage made of the last frame, divided by albedo
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
@@ -45,7 +46,17 @@ def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, tor
 
     Samples are the sums of every color, then their one weight.
     """
-    return history[:, : 3 * colors], history[:, 3 * colors : BRIGHTNESS.start]
+    return history[:, : 3 * colors], history[:, 3 * colors : PER_COLOR * colors + 1]
+
+
+def last_result(history: torch.Tensor) -> torch.Tensor:
+    """The last result, (B, RESULT, ...), of a history that has one."""
+    return history[:, BRIGHTNESS.start - RESULT : BRIGHTNESS.start]
+
+
+def weight_channel(history: torch.Tensor) -> int:
+    """Where the weight is among the channels of a history of any number of colors; before it are PER_COLOR for each."""
+    return (history.shape[1] + BRIGHTNESS.start) // PER_COLOR * PER_COLOR
 
 
 def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
@@ -53,7 +64,7 @@ def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     radiance, depth = factors.unbind(1)
     by_channel = history.new_ones(history.shape[:2])  # (B, HISTORY)
     by_channel[:, : BRIGHTNESS.stop] = radiance[:, None]
-    by_channel[:, BRIGHTNESS.start - 1] = 1  # the weight
+    by_channel[:, weight_channel(history)] = 1
     by_channel[:, SURFACE.start] = depth
     return history * by_channel[:, :, None, None]
 
@@ -158,8 +169,10 @@ def fetch(
         total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share
     found = total / kept.clamp(min=1e-4)
     colors = int(found.shape[1]) // PER_COLOR  # L; int, or an exporter would record the number of channels as unknown
-    previous, rest = found[:, : 3 * colors], found[:, 3 * colors :]
-    return torch.cat((in_agreement(previous, found[:, -1:], divisor), rest, now), 1), kept.clamp(max=1)
+    images, brightness = [found[:, : 3 * colors], found[:, PER_COLOR * colors + 1 : -1]], found[:, -1:]
+    previous, result = (in_agreement(image, brightness, divisor) if image.shape[1] else image for image in images)
+    samples = found[:, 3 * colors : PER_COLOR * colors + 1]
+    return torch.cat((previous, samples, result, brightness, now), 1), kept.clamp(max=1)
 
 
 def in_agreement(previous: torch.Tensor, brightness: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
@@ -198,14 +211,16 @@ def add_samples(
 
 
 def next_history(
-    image: torch.Tensor, divisor: torch.Tensor, samples: torch.Tensor, surface: torch.Tensor
+    history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor, samples: torch.Tensor
 ) -> torch.Tensor:
     """The history that this frame leaves, (B, HISTORY, H, W); sums beyond MAX_WEIGHT fade.
 
-    image: (B, 3 L, H, W). divisor: (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums
-    and weight. surface: (B, 7, H, W).
+    history: reprojected to this frame, of which its surface and the last result stay. image: (B, 3 L, H, W). divisor:
+    (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums and weight.
     """
-    return torch.cat((previous_of(image, divisor), samples * fade_of(samples), brightness_of(image), surface), 1)
+    result = history[:, weight_channel(history) + 1 : BRIGHTNESS.start]
+    parts = previous_of(image, divisor), samples * fade_of(samples), result, brightness_of(image), history[:, SURFACE]
+    return torch.cat(parts, 1)
 
 
 def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> None:
@@ -214,6 +229,15 @@ def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Te
     previous.copy_(previous_of(image, divisor))
     history[:, BRIGHTNESS].copy_(brightness_of(image))
     samples.mul_(fade_of(samples))
+
+
+def with_result(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+    """A history with this (B, 3, H, W) image as the last result, in place if it works_in_place."""
+    result = image / divisor
+    if works_in_place():
+        last_result(history).copy_(result)
+        return history
+    return torch.cat((history[:, : BRIGHTNESS.start - RESULT], result, history[:, BRIGHTNESS.start :]), 1)
 
 
 def previous_of(image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:

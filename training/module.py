@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
 from losses import mask_target, picture_loss, total_loss
-from model import State, Step, make_denoiser
+from model import State, make_denoiser
 from scoring.metrics import SequenceScore, mean_scores
 from training.graphs import GraphedLosses
 
@@ -105,7 +105,7 @@ class DenoisingModule(pl.LightningModule):
         if self.training and hasattr(self.denoiser, "complete_window"):
             noisy, step = self.denoiser.complete_window(noisy), partial(step, complete=True)
         if hasattr(self.denoiser, "second_look") and not self.looks_once:
-            first, state = self.first_look(step, noisy[:, 0], start)
+            first, state = self.first_look(noisy[:, 0], start)
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
         elif start is not None:
             state = self.denoiser.state_with_history(noisy[:, 0], start)
@@ -126,13 +126,13 @@ class DenoisingModule(pl.LightningModule):
         """
         return self.training and self.global_step % 2 == 1
 
-    def first_look(self, step: Step, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State]:
+    def first_look(self, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State]:
         """A window's first frame, (B, C, H, W), as FilteringDenoiser.second_look wants it, and the state before it.
 
         start: see forward. Windows that start with a history keep it; the others get the state that second_look gives.
         """
         state = None if start is None else self.denoiser.state_with_history(frame, start)
-        _, looked = step(frame, state)
+        _, looked = self.denoiser.estimate(frame, state, complete=self.training)
         frame, looked = self.denoiser.second_look(frame, looked)
         if start is None:
             return frame, looked

@@ -9,8 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from files import InputError
 from frames.channels import QUANTITIES
 from inference import engines
-from inference.engines import FittingStep, choose_device, choose_dtype, fast_step, prepare
-from model import Denoiser, denoise
+from inference.engines import FittingStep, choose_device, choose_dtype, fast_engine, prepare
+from model import Denoiser, Engine, denoise
 from networks.filtering import FilteringDenoiser
 
 CPU = torch.device("cpu")
@@ -22,9 +22,9 @@ def denoiser():
     return Denoiser([16, 24], demodulate=True, patch=2).eval().requires_grad_(False)
 
 
-def images(denoiser, step=None):
+def images(denoiser, engine=None):
     frames = torch.rand(5, 10, 37, 50, generator=torch.Generator().manual_seed(1))
-    return torch.stack([image for _, image in denoise(denoiser, frames, step)])
+    return torch.stack([image for _, image in denoise(denoiser, frames, engine)])
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.06), ("float16", 0.01)])
@@ -47,7 +47,7 @@ def test_around_the_network_everything_stays_float32(denoiser):
 
 def test_a_tiled_step_gives_the_same(denoiser):
     plain = images(denoiser)
-    assert torch.allclose(images(denoiser, fast_step(denoiser, tile=16)), plain, atol=1e-5)
+    assert torch.allclose(images(denoiser, fast_engine(denoiser, tile=16)), plain, atol=1e-5)
 
 
 def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch, capsys):
@@ -56,16 +56,16 @@ def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch,
     def exhausted(frame, state):
         raise torch.OutOfMemoryError
 
-    fits = fast_step(denoiser, 512)
-    monkeypatch.setattr(engines, "fast_step", lambda denoiser, tile: fits if tile == 512 else exhausted)
+    fits, fails = fast_engine(denoiser, 512), Engine(exhausted, denoiser.finish)
+    monkeypatch.setattr(engines, "fast_engine", lambda denoiser, tile: fits if tile == 512 else fails)
     step = FittingStep(denoiser)
     step.step = exhausted
-    assert torch.allclose(images(denoiser, step), plain, atol=1e-5)
+    assert torch.allclose(images(denoiser, Engine(step, denoiser.finish)), plain, atol=1e-5)
     assert "does not fit in memory; using tiles of 512" in capsys.readouterr().err
-    monkeypatch.setattr(engines, "fast_step", lambda denoiser, tile: exhausted)
+    monkeypatch.setattr(engines, "fast_engine", lambda denoiser, tile: fails)
     step.step = exhausted
     with pytest.raises(torch.OutOfMemoryError):
-        images(denoiser, step)
+        images(denoiser, Engine(step, denoiser.finish))
 
 
 class Operations(TorchDispatchMode):
@@ -104,9 +104,9 @@ def test_a_cuda_graph_gives_the_same(denoiser, filtering):
         frames = frames[:, :10]
     plain = torch.stack([image for _, image in denoise(copy.deepcopy(denoiser), frames)])
     prepare(denoiser, torch.device("cuda"), torch.float32)
-    step = fast_step(denoiser)
+    engine = fast_engine(denoiser)
     for _ in range(2):  # a new sequence starts from an empty state
-        graphed = torch.stack([image for _, image in denoise(denoiser, frames, step)])
+        graphed = torch.stack([image for _, image in denoise(denoiser, frames, engine)])
         assert (graphed - plain).abs().max() <= 1e-3 * plain.max()
 
 

@@ -32,10 +32,10 @@ def network():
     return make_denoiser({"kernels": True, "channels": (8, 10)}).eval()
 
 
-def later(denoiser, frames, folder, step=None, brightness="on"):
+def later(denoiser, frames, folder, engine=None, brightness="on"):
     """refinement as test.py calls it."""
     options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness, rims="on")
-    return refinement(denoiser, iter(frames), 4, step or denoiser, options, tqdm(disable=True))
+    return refinement(denoiser, iter(frames), 4, engine, options, tqdm(disable=True))
 
 
 @pytest.mark.parametrize("make", [network, lambda: Denoiser((8, 10)).eval()], ids=["history", "direct"])
@@ -103,8 +103,10 @@ class Dimmer(torch.nn.Module):
         super().__init__()
         self.factor = torch.nn.Parameter(torch.tensor(factor))
 
-    def forward(self, frame, state):
+    def estimate(self, frame, state):
         return self.factor * frame[:, :3], frame
+
+    finish = staticmethod(Denoiser.finish)
 
 
 @pytest.mark.parametrize(("dimmed", "expected"), [(0.97, 1.0), (1.03, 1.0), (0.5, 0.575), (2.0, 2 / 1.15), (0.0, 0.0)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from frames.scale import divided, scale_of
-from inference.tiling import denoise_in_tiles
+from inference.engines import fast_engine
 from model import Denoiser, denoise, grown
 from networks import filtering
 from networks.filtering import FilteringDenoiser
@@ -269,7 +269,7 @@ def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser
     assert torch.allclose(beauty, plain, rtol=1e-5, atol=1e-7)
     assert torch.allclose(first + second, beauty, rtol=1e-4, atol=1e-6)
     assert first.mean() < 0.5 * second.mean()  # not a share of the beauty
-    tiled = denoise(denoiser, list(grouped[:, 0]), lambda frame, state: denoise_in_tiles(denoiser, frame, state, 16))
+    tiled = denoise(denoiser, list(grouped[:, 0]), fast_engine(denoiser, tile=16))
     assert torch.allclose(torch.stack([image for _, image in tiled]), images, rtol=1e-4, atol=1e-5)
 
 

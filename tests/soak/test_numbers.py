@@ -14,7 +14,7 @@ from support import ROOT
 from frames.augmentation import AUGMENTATIONS, augment_batch, draw_transform
 from frames.channels import HALF_MAX, MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from inference.engines import prepare
-from model import Denoiser, denoise
+from model import Denoiser, Engine, denoise
 from training.checkpoints import load_denoiser
 from training.module import DenoisingModule
 
@@ -83,12 +83,12 @@ def test_images_and_states_are_finite_whatever_frames_hold(name, precision, case
         states = []
 
         def step(frame, state, states=states):
-            image, state = denoiser(frame, state)
+            image, state = denoiser.estimate(frame, state)
             states.append(state)
             return image, state
 
         inputs = frames[:, : channel_count(denoiser.inputs)]
-        images = torch.stack([image for _, image in denoise(denoiser, inputs, step)])
+        images = torch.stack([image for _, image in denoise(denoiser, inputs, Engine(step, denoiser.finish))])
         assert images.isfinite().all(), (size, done)
         assert all(part.isfinite().all() for state in states for part in state), (size, done)
     record(f"broken frames, {name}, {str(precision).removeprefix('torch.')}", count, count, count)
