@@ -199,9 +199,10 @@ def make_denoiser(options: dict) -> Denoiser | FilteringDenoiser:
 
 
 class Estimate(NamedTuple):
-    """What a frame and the frames before it say of it, on the CPU.
+    """What a frame and the frames before it say of it.
 
-    image: (3, H, W) linear radiance. samples: (1, H, W), or (1, 1, 1) for all pixels: for how many samples that stands.
+    image: (..., 3, H, W) linear radiance. samples: (..., 1, H, W), or (1, 1, 1) for all pixels: for how many samples
+    that stands.
     """
 
     image: torch.Tensor
@@ -298,15 +299,16 @@ def denoise(
 
 
 def combined(earlier: Estimate, later: Estimate) -> torch.Tensor:
-    """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (3 L, H, W).
+    """The mean image of two estimates of a frame, each weighted by the samples that it stands for: (..., 3 L, H, W).
 
     Of encoded radiance, so that what is too bright in one of them counts less, but as bright on the whole as the mean
     of radiance. Further colors get the factors of the first, so that they still add up to it.
     """
     share = earlier.samples / (earlier.samples + later.samples).clamp(min=1e-6)
     mean = torch.lerp(later.image, earlier.image, share)
-    encoded = (encode_radiance(estimate.image[:3]) for estimate in (later, earlier))
-    softer = decode_radiance(torch.lerp(*encoded, share))  # (3, H, W)
-    whole = (mean[:3].mean() / softer.mean()).nan_to_num(1.0).clamp(max=2.0)
-    factor = whole * torch.where(mean[:3] > 0, softer / mean[:3], 1)  # (3, H, W)
-    return mean * factor.repeat(len(mean) // 3, 1, 1)
+    encoded = (encode_radiance(estimate.image[..., :3, :, :]) for estimate in (later, earlier))
+    softer = decode_radiance(torch.lerp(*encoded, share))  # (..., 3, H, W)
+    own, axes = mean[..., :3, :, :], (-3, -2, -1)
+    whole = (own.mean(axes, keepdim=True) / softer.mean(axes, keepdim=True)).nan_to_num(1.0).clamp(max=2.0)
+    factor = whole * torch.where(own > 0, softer / own, 1)  # (..., 3, H, W)
+    return mean * torch.cat([factor] * (mean.shape[-3] // 3), -3)

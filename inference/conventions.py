@@ -18,6 +18,7 @@ from files import InputError
 from frames.channels import QUANTITIES
 from networks.motion import LARGEST_DIFFERENCE, features_of
 from networks.warping import pixel_grid
+from networks.warping import turned_back as reverse_motion
 
 WORDS = {"leads": ("previous", "next"), "x": ("right", "left"), "y": ("down", "up"), "unit": ("pixels", "fractions")}
 MISSING = QUANTITIES["motion"].missing
@@ -74,22 +75,8 @@ def candidates(leads: str) -> list[Convention]:
 
 
 def turned_back(ahead: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Motion of the frame after: from vectors that say where each pixel of a frame goes. Nearer surfaces win.
-
-    ahead: (2, H, W) pixels to the place in the frame after. depth: (H, W), 0 where nothing is hit. Pixels that nothing
-    goes to are MISSING.
-    """
-    _, height, width = ahead.shape
-    rows, columns = np.mgrid[:height, :width]
-    known = np.abs(ahead[0]) < MISSING / 2
-    moved = np.rint(np.where(known, ahead, 0)).astype(int)
-    x, y = columns + moved[0], rows + moved[1]
-    kept = np.flatnonzero(known & (x >= 0) & (x < width) & (y >= 0) & (y < height))
-    # far to near, so that near ones are written last
-    kept = kept[np.argsort(-np.where(depth > 0, depth, np.inf).flat[kept], kind="stable")]
-    motion = np.full((2, height * width), MISSING, np.float32)
-    motion[:, y.flat[kept] * width + x.flat[kept]] = -ahead.reshape(2, -1)[:, kept]
-    return motion.reshape(ahead.shape)
+    """`networks.warping.turned_back` of one frame: (2, H, W) vectors and (H, W) depth."""
+    return reverse_motion(torch.from_numpy(ahead)[None], torch.from_numpy(depth)[None, None])[0].numpy()
 
 
 def misfit(then: torch.Tensor, now: torch.Tensor, motion: torch.Tensor) -> float:

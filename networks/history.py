@@ -232,8 +232,11 @@ def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Te
 
 
 def with_result(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
-    """A history with this (B, 3, H, W) image as the last result, in place if it works_in_place."""
-    result = image / divisor
+    """A history with this (B, 3, H, W) image as the last result, in place if it works_in_place.
+
+    Without a gradient: else a detail stage that learns alone would need that of the whole filter.
+    """
+    result = (image / divisor).detach()
     if works_in_place():
         last_result(history).copy_(result)
         return history

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
+from frames.channels import QUANTITIES
+
+MISSING = QUANTITIES["motion"].missing
+
 
 def pixel_grid(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The column x and row y of every pixel of (..., H, W) planes, each (H, W)."""
@@ -63,6 +67,32 @@ def warp_pixels(planes: torch.Tensor, motion: torch.Tensor, share: torch.Tensor)
     shares = shares.view(-1, 4).to(planes.dtype)
     warped = F.embedding_bag(indices.view(-1, 4), table, per_sample_weights=shares, mode="sum")
     return warped.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def turned_back(ahead: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Motion of the frame after: from vectors that say where each pixel of a frame goes. Nearer surfaces win.
+
+    ahead: (B, 2, H, W) pixels to the place in the frame after. depth: (B, 1, H, W), 0 where nothing is hit. Pixels that
+    nothing goes to have the `missing` motion (frames/channels.py).
+    """
+    # the pixel that each goes to; those that leave the picture go to one more
+    batch, _, height, width = ahead.shape
+    x, y = pixel_grid(ahead)
+    known = ahead.abs().amax(1) < MISSING / 2
+    column, row = (place + ahead[:, axis].where(known, 0).round() for axis, place in enumerate((x, y)))
+    stays = (known & within(column, width) & within(row, height)).flatten(1)  # (B, H W)
+    place = (row * width + column).flatten(1).where(stays, height * width).long()
+
+    # the nearest of those that go to the same, and of equally near ones the last
+    count = height * width + 1
+    far = depth.where(depth > 0, torch.inf).flatten(1)
+    nearest = far.new_full((batch, count), torch.inf).scatter_reduce(1, place, far, "amin")
+    wins = stays & (far <= nearest.gather(1, place))
+    index = torch.arange(height * width, device=ahead.device).where(wins, -1)
+    source = index.new_full((batch, count), -1).scatter_reduce(1, place, index, "amax")[:, None, :-1]
+
+    motion = -ahead.flatten(2).gather(2, source.clamp(min=0).expand(-1, 2, -1))
+    return motion.where(source >= 0, MISSING).unflatten(2, (height, width))
 
 
 def enlarge(motion: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ class GraphedLosses:
 
     def __call__(self, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses of a batch on the GPU. The next call overwrites them."""
-        key = self.module.looks_once, *(planes.shape for planes in batch)
+        key = self.module.looks_once, self.module.looks_both_ways, *(planes.shape for planes in batch)
         if key not in self.recorded:
             window = Window(self.module)
             inputs = tuple(planes.clone() for planes in batch)  # the graph keeps these, and reads from them

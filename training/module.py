@@ -12,9 +12,11 @@ import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch.utils.checkpoint import checkpoint
 
+from frames.channels import QUANTITIES, channels_of
 from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
 from losses import mask_target, picture_loss, total_loss
-from model import State, make_denoiser
+from model import Estimate, State, combined, make_denoiser
+from networks.warping import turned_back
 from scoring.metrics import SequenceScore, mean_scores
 from training.graphs import GraphedLosses
 
@@ -63,7 +65,8 @@ class DenoisingModule(pl.LightningModule):
 
     denoiser: the arguments of Denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
     options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
-    loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer.
+    loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer. rates: where
+    there is a detail stage, factors on the learning rate for weights whose names begin so; 0 keeps them.
     """
 
     def __init__(
@@ -75,12 +78,17 @@ class DenoisingModule(pl.LightningModule):
         speed: Speed = PLAIN,
         loss: str = "paper",
         schedule: str = "paper",
+        rates: dict[str, float] | None = None,
     ):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
         self.speed, self.loss, self.schedule = speed, loss, schedule
         self.loss_is_finite, self.skipped = None, None  # of the last step, boolean tensors; training/callbacks.py reads
         self.denoiser = make_denoiser(denoiser)
+        self.has_detail = getattr(self.denoiser, "detail", None) is not None
+        self.rates = {name: rate for name, rate in (rates or {}).items() if self.has_detail}
+        for name, parameter in self.denoiser.named_parameters():
+            parameter.requires_grad_(self.rate_of(name) > 0)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if speed.compile:  # in place: the weights keep their names
@@ -109,6 +117,8 @@ class DenoisingModule(pl.LightningModule):
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
         elif start is not None:
             state = self.denoiser.state_with_history(noisy[:, 0], start)
+        if self.looks_both_ways:
+            return self.from_both_directions(noisy, state)
         for frame in noisy.unbind(1):
             if self.training and self.speed.recompute:
                 image, state = checkpoint(step, frame, state, use_reentrant=False)
@@ -116,6 +126,49 @@ class DenoisingModule(pl.LightningModule):
                 image, state = step(frame, state)
             frames.append(image)
         return torch.stack(frames, 1)  # (B, T, 3, H, W)
+
+    def from_both_directions(self, noisy: torch.Tensor, state: State | None) -> torch.Tensor:
+        """A window reconstructed as test.py does: also from the frames after each frame, before detail is added.
+
+        noisy: (B, T, C, H, W), complete. state: before its first frame. Gives (B, T, 3, H, W).
+        """
+        later, images = self.later_estimates(noisy), []
+        for frame, told in zip(noisy.unbind(1), later, strict=True):
+            image, state = self.denoiser.estimate(frame, state, complete=True)
+            samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
+            image, state = self.denoiser.finish(frame, combined(Estimate(image, samples), told), state)
+            images.append(image)
+        images = torch.stack(images, 1)
+        return encode_radiance(images.clamp(min=1e-6)) if self.loss == "paper" else images
+
+    @torch.no_grad()
+    def later_estimates(self, noisy: torch.Tensor) -> list[Estimate]:
+        """What the frames after each of (B, T, C, H, W) say of it, first frame first."""
+        # the window in reverse, with motion to what is then the frame before
+        motion, depth = (channels_of(self.denoiser.inputs, name) for name in ("motion", "depth"))
+        reverse = noisy.flip(1).clone()
+        reverse[:, 0, motion] = QUANTITIES["motion"].missing
+        ahead, surfaces = (noisy[:, 1:, part].flip(1).flatten(0, 1) for part in (motion, depth))
+        reverse[:, 1:, motion] = turned_back(ahead, surfaces).unflatten(0, (len(noisy), -1))
+        reverse, state, found = self.denoiser.complete_window(reverse), None, []
+
+        # frame by frame, the first with a second look
+        _, state = self.denoiser.estimate(reverse[:, 0], state, complete=True)
+        first, state = self.denoiser.second_look(reverse[:, 0], state)
+        for frame in (first, *reverse[:, 1:].unbind(1)):
+            image, state = self.denoiser.estimate(frame, state, complete=True)
+            samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
+            found.append(Estimate(image, samples.clone()))
+        return found[::-1]
+
+    @property
+    def looks_both_ways(self) -> bool:
+        """Whether a detail stage learns from both directions in this training step: in every other pair of them."""
+        return self.training and self.has_detail and self.global_step % 4 >= 2
+
+    def rate_of(self, name: str) -> float:
+        """The factor on the learning rate for the denoiser's weight of this name."""
+        return next((rate for start, rate in self.rates.items() if name.startswith(f"{start}.")), 1.0)
 
     @property
     def looks_once(self) -> bool:
@@ -208,9 +261,13 @@ class DenoisingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict:
         """Adam with betas 0.9 and 0.99 (section 4.4); the schedule sets its rate after every step."""
-        optimizer = torch.optim.Adam(
-            self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), fused=self.speed.fused
-        )
+        groups = {}
+        for name, parameter in self.denoiser.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault(self.rate_of(name), []).append(parameter)
+        rate = self.hparams.learning_rate
+        groups = [{"params": parameters, "lr": rate * factor} for factor, parameters in groups.items()]
+        optimizer = torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99), fused=self.speed.fused)
 
         def factor(step: int) -> float:
             # Not counted earlier: that would make Lightning set up the loaders before a checkpoint restores their
@@ -248,11 +305,10 @@ class DenoisingModule(pl.LightningModule):
         ):
             # this run does not average: the optimiser's state belongs to the weights themselves, not to their mean
             checkpoint["state_dict"] = checkpoint["current_model_state"]
-        rate = self.hparams.learning_rate
+        factor = self.hparams.learning_rate / checkpoint["hyper_parameters"]["learning_rate"]
         for scheduler in checkpoint["lr_schedulers"]:
-            factor = rate / scheduler["base_lrs"][0]
-            scheduler["base_lrs"] = [rate for _ in scheduler["base_lrs"]]
-            scheduler["_last_lr"] = [last * factor for last in scheduler["_last_lr"]]
+            for rates in ("base_lrs", "_last_lr"):
+                scheduler[rates] = [factor * rate for rate in scheduler[rates]]
         for group in (g for state in checkpoint["optimizer_states"] for g in state["param_groups"]):
-            group["lr"] *= rate / group["initial_lr"]
-            group["initial_lr"] = rate
+            group["lr"] *= factor
+            group["initial_lr"] *= factor

@@ -8,7 +8,7 @@ from pathlib import Path
 from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, natural, positive
-from training.networks import FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
+from training.networks import DETAILS, FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
 from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
@@ -53,6 +53,9 @@ PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channel
 MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
 FINEST_RADIUS = "of the kernels at full size: 0, the pixel alone, or 1; default: the network's, 1 with --channels"
 KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
+DETAIL = "size of the detail stage, with kernels; default: the network's. training.pretrained gives a network one"
+FILTER_RATE = "factor on the rate for the filter's weights, where there is a detail stage; 0: they stay as they are"
+TRUNK_RATE = "the same for the detail stage's U-Net"
 LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
 SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: cosine with kernels"
 RAMP = "paper schedule: epochs in which the rate rises from a tenth to its peak"
@@ -87,6 +90,7 @@ OPTIONS = {  # (title, description) of a group: its options
             choices=RADII,
         ),
         option("--finest_radius", FINEST_RADIUS, FIXED, type=int, choices=FINEST_RADII),
+        option("--detail", DETAIL, FIXED, choices=DETAILS),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
     ("optimisation", "how to train it, and how long"): (
@@ -97,6 +101,8 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--batch_size", "windows per step and device", SAVED, type=positive, default=4),
         option("--loss", LOSS, SAVED, choices=("paper", "picture")),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
+        option("--filter_rate", FILTER_RATE, SAVED, type=float, default=1.0),
+        option("--trunk_rate", TRUNK_RATE, SAVED, type=float, default=1.0),
         option("--schedule", SCHEDULE, SAVED, choices=("paper", "cosine")),
         option("--ramp_epochs", RAMP, SAVED, type=float, default=10),
         option("--clip", "largest norm of a step's gradient; 0: no limit", SAVED, type=float, default=0.5),
@@ -196,6 +202,10 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--schedule cosine ends at --max_epochs, which is {options.max_epochs}; give a number, or paper")
     if not options.checkpoint_minutes > 0:
         parser.error(f"--checkpoint_minutes {options.checkpoint_minutes}: expected a number above 0")
+    if options.filter_rate < 0 or options.trunk_rate < 0:
+        parser.error("--filter_rate and --trunk_rate must not be negative")
+    if options.detail != "none" and options.kernels != "on":
+        parser.error(f"--detail {options.detail} needs --kernels on")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
         parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
     return options
@@ -206,7 +216,7 @@ def read_saved_options(checkpoint: Path) -> dict:
     from training.checkpoints import load_checkpoint  # imports PyTorch
 
     saved = load_checkpoint(checkpoint)["hyper_parameters"]
-    earlier = {"means": [], "radius": 2, "finest_radius": 1}  # before there were such options
+    earlier = {"means": [], "radius": 2, "finest_radius": 1, "detail": "none"}  # before there were such options
     if "options" not in saved:  # released weights: only the network is fixed
         network = saved["denoiser"]
         parts = {name: network[name] for name in ("channels", "patch", *earlier) if name in network}
@@ -240,6 +250,7 @@ def complete_network(options: argparse.Namespace) -> None:
     options.radius = options.radius or named.get("radius", 2)
     if options.finest_radius is None:
         options.finest_radius = named.get("finest_radius", 1)
+    options.detail = options.detail or named.get("detail", "none")
     options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
     with_kernels = options.kernels == "on"
     options.loss = options.loss or ("picture" if with_kernels else "paper")

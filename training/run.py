@@ -121,6 +121,7 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
     if settings.kernels == "on":
         names = "channels", "patch", "radius", "finest_radius"
         network = {name: getattr(settings, name) for name in names} | {"kernels": True}
+        network |= {} if settings.detail == "none" else {"detail": settings.detail}
     else:
         network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
         network = {"demodulate": settings.albedo} | network
@@ -132,6 +133,7 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute, settings.cuda_graph),
         settings.loss,
         settings.schedule,
+        {"network": settings.filter_rate, "detail.convolutions": settings.trunk_rate},
     )
 
 
@@ -231,7 +233,7 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
     parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
     if settings.kernels == "on":
-        parts += f" of radius {settings.radius}, at full size {settings.finest_radius}"
+        parts += f" of radius {settings.radius}, at full size {settings.finest_radius}; detail: {settings.detail}"
     lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed

@@ -8,18 +8,20 @@ import torch
 from support import make_scene, run_script, write_channels
 
 from files import InputError
-from frames.channels import PLAIN_INPUTS, find_channels
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, find_channels
 from frames.exr import read_exr, read_header
+from frames.scale import divided, scale_of
 from inference.options import build_parser
 from inference.run import run
-from model import denoise
+from model import denoise, estimates
 from training.checkpoints import load_denoiser
 from training.module import DenoisingModule
 from training.options import parse_options
 from training.run import train
-from training.weights import average
+from training.weights import as_checkpoint, average, write_weights
 
 SMALL = ["--channels", "8", "10", "--patch", "2", "--kernels", "on", "--crop_size", "16", "--sequence_length", "3"]
+PARTS = "network", "detail.convolutions", "detail.shares"
 SMALL += ["--batch_size", "2", "--num_workers", "0", "--accelerator", "cpu", "--precision", "32-true"]
 
 
@@ -64,6 +66,8 @@ def test_training_computes_what_reconstruction_does():
     torch.manual_seed(0)
     module = DenoisingModule({"channels": [8, 10], "kernels": True}, 1e-3, loss="picture").eval()
     noisy = torch.rand(2, 3, 12, 64, 64)  # (B, T, C, H, W)
+    scale = scale_of(noisy[:, 0], MOTION_INPUTS).repeat_interleave(3, 0)
+    noisy = divided(noisy.flatten(0, 1), MOTION_INPUTS, scale).unflatten(0, (2, 3))
     with torch.no_grad():
         images = module(noisy)
         for window, image in zip(noisy, images, strict=True):
@@ -150,3 +154,38 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     with pytest.raises(ValueError, match=r"bad.safetensors: not released weights"):
         load_denoiser(tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize(("filter_rate", "trunk_rate"), [(0, 1), (1, 0), (0.1, 1)])
+def test_a_detail_stage_learns_with_the_filter_or_alone(filter_rate, trunk_rate, mixed_dataset, tmp_path):
+    """In four steps of each kind: with one look and two, from one direction and from both."""
+    begun = run_training(mixed_dataset, tmp_path / "a", "--detail", "small", "--max_epochs", 1)
+    weights = load_denoiser(begun).state_dict()
+    write_weights(as_checkpoint(load_denoiser(begun)), tmp_path / "begun.safetensors")
+    rates = "--filter_rate", filter_rate, "--trunk_rate", trunk_rate, "--average", "off", "--learning_rate", 1e-3
+    checkpoint = ("--checkpoint", tmp_path / "begun.safetensors", "--max_epochs", 2)
+    found = load_denoiser(run_training(mixed_dataset, tmp_path / "b", *checkpoint, *rates)).state_dict()
+    moved = {name: (found[name] - weight.half().float()).abs().max() for name, weight in weights.items()}
+    parts = {part: max(m for name, m in moved.items() if name.startswith(part)) for part in PARTS}
+    assert (parts["network"] > 0) == (filter_rate > 0) and (parts["detail.convolutions"] > 0) == (trunk_rate > 0)
+    assert parts["detail.shares"] > 0
+    if filter_rate == 0.1:
+        assert parts["network"] < 0.3 * parts["detail.convolutions"]
+
+
+def test_training_from_both_directions_is_what_reconstruction_does():
+    """But for the mirror, brightness and rims; where motion leads to every pixel, so that none is estimated."""
+    torch.manual_seed(0)
+    module = DenoisingModule({"channels": (8, 10), "kernels": True, "detail": "small"}, 1e-3, loss="picture")
+    frames = torch.rand(3, 12, 64, 64, generator=torch.Generator().manual_seed(0))
+    frames[:, 3], frames[:, 4:7] = 2.0, torch.tensor([0.0, 0.0, 1.0])[:, None, None]
+    frames[:, 7:10], frames[:, 10:] = 0.5, 0.0
+    scale = scale_of(frames[:1], MOTION_INPUTS)
+    frames = divided(frames, MOTION_INPUTS, scale.expand(3, 2))
+    denoiser = module.denoiser.eval()
+    backward = [estimate for _, estimate in estimates(denoiser, frames.flip(0), detail=False)][::-1]
+    expected = torch.stack([found.image for _, found in estimates(denoiser, frames, later=iter(backward))])
+    with torch.no_grad():
+        first, state = module.first_look(frames[:1], None)
+        found = module.from_both_directions(torch.cat((first, frames[1:]))[None], state)[0]
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
