@@ -60,7 +60,10 @@ class NamedStep(nn.Module):
             frame = again.where(inputs[SECOND_LOOK], frame)
             state[-1] = again_state[-1].where(inputs[SECOND_LOOK], state[-1])
         height, width = frame.shape[2:]
-        image, state = self.denoiser(self.padded(frame, state[0]), state)
+        planes = self.padded(frame, state[0])
+        image, state = self.denoiser.estimate(planes, state)
+        image = self.padded(image[..., :height, :width], state[0])  # as finish does where nothing was padded
+        image, state = self.denoiser.finish(planes, image, state)
         image = image[..., :height, :width] * scale[:, 0, None, None, None]
         return dict(zip(self.output_names, (image, *state, scale), strict=True))
 

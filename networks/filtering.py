@@ -38,6 +38,7 @@ from networks.features import (
     within_limits,
 )
 from networks.history import (
+    BRIGHTNESS,
     HISTORY,
     PER_COLOR,
     PREVIOUS,
@@ -300,12 +301,12 @@ class FilteringDenoiser(nn.Module):
 
         Half a decibel better for the first frame: kernels then follow the shading of an image instead of noise.
         frame, state: the first (B, 12, H, W) frame and the state after it. The frame comes back with motion 0, and the
-        state without the frame's samples, so that they are not counted twice. frame, state: after `estimate`.
+        state without the frame's samples, so that they are not counted twice, and without a last result.
         """
         *hidden, history = state
-        previous, samples = split_history(history, color_count(frame))
-        rest = history[:, weight_channel(history) + 1 :]
-        history = torch.cat((previous, torch.zeros_like(samples), rest), 1)
+        previous, _ = split_history(history, color_count(frame))
+        of_frame = history[:, previous.shape[1] : BRIGHTNESS.start]  # samples, and the last result
+        history = torch.cat((previous, torch.zeros_like(of_frame), history[:, BRIGHTNESS.start :]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 
     @staticmethod

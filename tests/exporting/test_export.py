@@ -130,6 +130,13 @@ def test_direct_networks(denoiser, tmp_path):
     assert names == [*denoiser.inputs, "hidden_0", "hidden_1", "scale"]
 
 
+def test_a_detail_stage(tmp_path):
+    """The whole step is in the file, and its last result among the states."""
+    torch.manual_seed(0)
+    denoiser = FilteringDenoiser((8, 12), detail="small").eval().requires_grad_(False)
+    assert run(denoiser, options(tmp_path / "a.onnx")) <= TOLERANCES["float"]
+
+
 def test_half_precision(tmp_path):
     denoiser = filtering()
     assert 1e-6 < run(denoiser, options(tmp_path / "a.onnx", "half")) <= TOLERANCES["half"]
