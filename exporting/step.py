@@ -36,6 +36,7 @@ class NamedStep(nn.Module):
         self.denoiser = denoiser
         self.frame_channels = {name: QUANTITIES[name].count for name in denoiser.inputs}
         self.looks_twice = hasattr(denoiser, "second_look")
+        self.adds_detail = isinstance(denoiser, FilteringDenoiser) and denoiser.detail is not None
         self.hidden_names = [f"hidden_{level}" for level in range(len(denoiser.network.channels))]
         self.state_names = [*self.hidden_names, *(["history"] if self.looks_twice else []), SCALE]
         self.sized_states = dict(zip(self.state_names, denoiser.strides, strict=False))  # and their strides
@@ -62,8 +63,9 @@ class NamedStep(nn.Module):
         height, width = frame.shape[2:]
         planes = self.padded(frame, state[0])
         image, state = self.denoiser.estimate(planes, state)
-        image = self.padded(image[..., :height, :width], state[0])  # as finish does where nothing was padded
-        image, state = self.denoiser.finish(planes, image, state)
+        if self.adds_detail:
+            image = self.padded(image[..., :height, :width], state[0])  # as finish does where nothing was padded
+            image, state = self.denoiser.finish(planes, image, state)
         image = image[..., :height, :width] * scale[:, 0, None, None, None]
         return dict(zip(self.output_names, (image, *state, scale), strict=True))
 
