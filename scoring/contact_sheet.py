@@ -22,13 +22,15 @@ from scoring.pictures import save_png, to_bytes
 
 
 def contact_sheet(folder: Path, columns: int, most: int, width: int | None = None) -> torch.Tensor:
-    """(3, rows * H, columns * W) sRGB bytes of the first `most` scenes in a folder.
+    """(3, rows * H, columns * W) sRGB bytes of at most `most` scenes, from all over a folder.
 
     W is `width`, None for that of the first scene, and W / H the first scene's; pictures are scaled and cropped to
     that. Raises InputError if there are none.
     """
     sequences, _ = find_sequences(folder, need_target=True)
-    sequences = sequences[:most]
+    sequences = (
+        [sequences[index * len(sequences) // most] for index in range(most)] if most < len(sequences) else sequences
+    )
     height, own = sequences[0].size
     height, width = (height, own) if width is None else (round(height * width / own), width)
     pictures = []
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="the .png to write")
     parser.add_argument("--columns", type=positive, default=6, help="scenes per row; default: %(default)s")
     parser.add_argument(
-        "--most", type=positive, default=24, help="largest number of scenes, by name; default: %(default)s"
+        "--most", type=positive, default=24, help="largest number of scenes, evenly spread; default: %(default)s"
     )
     parser.add_argument("--width", type=positive, help="pixels, of a tile; default: those of the first scene")
     options = parser.parse_args()

@@ -2,11 +2,13 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from support import make_scene, run_script
 from torchvision.io import read_image
 
+from frames.exr import write_exr
 from scoring import contact_sheet
 
 
@@ -26,6 +28,18 @@ def test_tiles_of_other_sizes_are_scaled_and_cropped(tmp_path):
     sheet = contact_sheet.contact_sheet(tmp_path, 3, 24)
     assert contact_sheet.contact_sheet(tmp_path, 3, 24, width=12).shape == (3, 8, 36)
     assert sheet.shape == (3, 16, 72) and all(sheet[..., 24 * i : 24 * i + 24].any() for i in range(3))
+
+
+def test_a_few_of_many_scenes_come_from_all_over(tmp_path):
+    for number in range(6):
+        make_scene(tmp_path / f"scene-{number}", frames=1, size=(8, 8))
+        light = np.zeros((3, 8, 8), np.float32)
+        light[:, number] = 1
+        write_exr(tmp_path / f"scene-{number}/frame-0000/target.exr", {"color": light})
+    whole, few = contact_sheet.contact_sheet(tmp_path, 6, 6), contact_sheet.contact_sheet(tmp_path, 6, 3)
+    scenes, shown = whole.split(8, 2), few.split(8, 2)
+    assert not torch.equal(scenes[1], scenes[2])
+    assert all(torch.equal(tile, scenes[index]) for tile, index in zip(shown, (0, 2, 4), strict=False))
 
 
 @pytest.mark.parametrize("option", ["--most", "--columns"])
