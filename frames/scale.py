@@ -17,6 +17,7 @@ SQUARE = 16  # pixels; single samples of a frame say too little (as in Open Imag
 RANGE = 1e4  # factor from the median of the squares, beyond which they count no further
 USUAL_DEPTH = 4.0  # what the logarithmic mean of depth becomes: that of a room in metres
 MOST = 4.0  # factor by which a scale may be wrong before it changes
+LARGEST = 1e15  # of a scale, and its inverse the smallest, so that factors never overflow
 
 
 def scale_of(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
@@ -26,13 +27,13 @@ def scale_of(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
     """
     # of squares that have any
     color, depth = frame[:, channels_of(inputs, "color")], frame[:, channels_of(inputs, "depth")]
-    light = luminance(color.nan_to_num(0, 0, 0).clamp(min=0))[:, None]  # (B, 1, H, W)
+    light = luminance(color.nan_to_num(0, 0, 0).clamp(0, LARGEST))[:, None]  # (B, 1, H, W)
     squares = F.avg_pool2d(light, SQUARE, ceil_mode=True, count_include_pad=False).flatten(1)  # (B, N)
     lit, count = squares > 0, squares.shape[1]
     middle = count - (lit.sum(1, keepdim=True) + 1) // 2  # the place of their median, after those without
     median = squares.sort(1).values.gather(1, middle.clamp(max=count - 1))  # (B, 1)
     logs = squares.clamp(median / RANGE, median * RANGE).where(lit, 1).log().sum(1) / lit.sum(1).clamp(min=1)
-    radiance = (logs.exp() / KEY).where(lit.any(1), 0)
+    radiance = (logs.exp() / KEY).clamp(1 / LARGEST, LARGEST).where(lit.any(1), 0)
 
     return torch.stack((radiance, depth_scale(depth)), 1)
 
@@ -42,7 +43,7 @@ def depth_scale(depth: torch.Tensor) -> torch.Tensor:
     depth = depth.nan_to_num(0, 0, 0).flatten(1)  # (B, H W)
     hit = depth > 0
     logs = depth.where(hit, 1).log().sum(1) / hit.sum(1).clamp(min=1)
-    return (logs.exp() / USUAL_DEPTH).where(hit.any(1), 0)
+    return (logs.exp() / USUAL_DEPTH).clamp(1 / LARGEST, LARGEST).where(hit.any(1), 0)
 
 
 def followed(scale: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ where its surface point was in the previous frame, x right, y down.
 
 import torch
 
-from frames.channels import QUANTITIES
+from frames.channels import HALF_MAX, QUANTITIES
 from networks.pooling import mean_around, pooled
 from networks.recording import is_recording
 from networks.rows import goes_by_rows, in_rows
@@ -60,13 +60,16 @@ def weight_channel(history: torch.Tensor) -> int:
 
 
 def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """A history in other units. factors: (B, 2), by which radiance and depth are multiplied."""
+    """A history in other units. factors: (B, 2), by which radiance and depth are multiplied.
+
+    What would be brighter than anything that a network sees is as bright as that.
+    """
     radiance, depth = factors.unbind(1)
     by_channel = history.new_ones(history.shape[:2])  # (B, HISTORY)
     by_channel[:, : BRIGHTNESS.stop] = radiance[:, None]
     by_channel[:, weight_channel(history)] = 1
     by_channel[:, SURFACE.start] = depth
-    return history * by_channel[:, :, None, None]
+    return (history * by_channel[:, :, None, None]).clamp(max=HALF_MAX)
 
 
 def on_rim(depth: torch.Tensor) -> torch.Tensor:

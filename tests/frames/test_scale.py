@@ -20,7 +20,7 @@ def frame(seed: int = 0, size: tuple[int, int] = (40, 56)) -> torch.Tensor:
     return planes
 
 
-@pytest.mark.parametrize(("radiance", "depth"), [(1e-4, 1.0), (1.0, 100.0), (1e4, 1e-3), (1e20, 1e15)])
+@pytest.mark.parametrize(("radiance", "depth"), [(1e-4, 1.0), (1.0, 100.0), (1e4, 1e-3), (1e12, 1e12)])
 def test_units_do_not_matter(radiance, depth):
     plain, other = frame(), frame()
     other[:, :3] *= radiance

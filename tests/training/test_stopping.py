@@ -180,6 +180,7 @@ def test_a_run_that_stops_averaging_goes_on_from_the_weights_themselves():
     for callbacks, wanted in (([], "own"), ([AveragedWeights()], "mean")):
         module._trainer = SimpleNamespace(callbacks=callbacks)
         saved = {"state_dict": "mean", "current_model_state": "own", "lr_schedulers": [], "optimizer_states": []}
+        saved["hyper_parameters"] = {"learning_rate": 1e-3}
         module.on_load_checkpoint(saved)
         assert saved["state_dict"] == wanted
 
