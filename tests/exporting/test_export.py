@@ -31,10 +31,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
 
-def filtering():
+def filtering(detail=None):
     """A small denoiser whose kernels, gates and gains differ from pixel to pixel."""
     torch.manual_seed(0)
-    denoiser = FilteringDenoiser((8, 12), radius=1).eval().requires_grad_(False)
+    denoiser = FilteringDenoiser((8, 12), radius=1, detail=detail).eval().requires_grad_(False)
     for head in (*denoiser.network.heads, denoiser.network.finest):
         torch.nn.init.normal_(head.weight, std=0.2)
     return denoiser
@@ -53,9 +53,9 @@ def options(output, precision="float"):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A filtering denoiser, its released weights, and its ONNX file, made by the command line."""
+    """A filtering denoiser with a detail stage, its released weights, and its ONNX file, made by the command line."""
     folder = tmp_path_factory.mktemp("exported")
-    denoiser = filtering()
+    denoiser = filtering("small")
     weights = {f"denoiser.{name}": weight for name, weight in denoiser.state_dict().items()}
     checkpoint = {"hyper_parameters": {"denoiser": denoiser.options}, "state_dict": weights}
     write_weights(checkpoint, folder / "small.safetensors")
@@ -117,7 +117,7 @@ def test_what_a_program_has_to_know_is_in_the_file(exported):
     for name, quantity in frame.items():
         assert session.get_inputs()[names.index(name)].shape == [1, len(quantity["channels"]), "height", "width"]
     assert frame["motion"]["channels"] == ["motion.X", "motion.Y"] and "x right, y down" in frame["motion"]["unit"]
-    assert state["history"] == {"channels": 18, "stride": 1, "multiple": 32, "type": "float32"}
+    assert state["history"] == {"channels": 21, "stride": 1, "multiple": 32, "type": "float32"}
     assert "second_look true" in texts["first_frame"] and texts["precision"] == "float"
 
 
@@ -128,13 +128,6 @@ def test_direct_networks(denoiser, tmp_path):
     assert run(denoiser, options(tmp_path / "a.onnx")) <= TOLERANCES["float"]
     names = [i.name for i in onnx.load(tmp_path / "a.onnx").graph.input]
     assert names == [*denoiser.inputs, "hidden_0", "hidden_1", "scale"]
-
-
-def test_a_detail_stage(tmp_path):
-    """The whole step is in the file, and its last result among the states."""
-    torch.manual_seed(0)
-    denoiser = FilteringDenoiser((8, 12), detail="small").eval().requires_grad_(False)
-    assert run(denoiser, options(tmp_path / "a.onnx")) <= TOLERANCES["float"]
 
 
 def test_half_precision(tmp_path):
