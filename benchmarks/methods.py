@@ -17,7 +17,8 @@ from inference.brightness import Brightness
 from inference.later import estimates_in_mirror, finish, turned_around
 from model import Refinement, denoise
 from networks.features import albedo_divisor
-from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, motion_is_known, reproject
+from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, reproject
+from networks.warping import motion_is_known
 from training.checkpoints import load_denoiser
 
 QUALITIES = ("fast", "balanced", "high")

@@ -15,9 +15,8 @@ from frames.channels import MOTION_INPUTS, first_channel
 from frames.exr import load_noisy, load_target
 from frames.radiance import luminance
 from frames.sequences import Frame, Sequence
-from networks.history import motion_is_known
 from networks.motion import LEVELS, estimate_motion, features_of
-from networks.warping import pixel_grid, warp
+from networks.warping import motion_is_known, pixel_grid, warp
 
 MOST_PAIRS = 3  # of each scene
 SURFACE = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))

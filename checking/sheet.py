@@ -15,7 +15,7 @@ from frames.channels import MOTION_INPUTS, split_planes
 from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_of, tone_map
 from frames.sequences import Frame, Sequence
-from networks.history import motion_is_known
+from networks.warping import motion_is_known
 from scoring.pictures import GAP, save_png, side_by_side, to_bytes
 
 TILE = (144, 256)  # pixels, (H, W)

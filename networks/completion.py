@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from frames.channels import MOTION_INPUTS
 from networks.autoencoder import pad_to_multiple
 from networks.features import MOTION, SURFACES, with_motion, within_limits
-from networks.history import motion_is_known
 from networks.motion import LEVELS, estimate_motion
 from networks.recording import is_recording
+from networks.warping import motion_is_known
 
 
 @torch.no_grad()  # surfaces come with the frames, so there is nothing to learn from them

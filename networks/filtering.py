@@ -48,7 +48,6 @@ from networks.history import (
     brightness_of,
     finish_history,
     last_result,
-    motion_is_known,
     next_history,
     reproject,
     rescaled,
@@ -74,6 +73,7 @@ from networks.kernels import (
 from networks.pooling import pooled
 from networks.rows import in_rows
 from networks.tiles import in_tiles
+from networks.warping import motion_is_known
 
 PATCH = 2  # each level's pixels are those of 2x2 of the finer one, from full size on
 EXTRAS = 5  # per pixel, beside its kernel: gate, mix, confidence, trust, gain

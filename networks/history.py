@@ -8,7 +8,7 @@ where its surface point was in the previous frame, x right, y down.
 
 import torch
 
-from frames.channels import HALF_MAX, QUANTITIES
+from frames.channels import HALF_MAX
 from networks.pooling import mean_around, pooled
 from networks.recording import is_recording
 from networks.rows import goes_by_rows, in_rows
@@ -33,12 +33,6 @@ BORDER_TOLERANCE = 0.02  # the same, from the border of what has no albedo to wh
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 AGREEMENT = 2.0  # largest factor by which division and multiplication by albedo may change the previous image
 BLACK = 1e-6  # radiance, below which factors could overflow
-UNKNOWN_MOTION = QUANTITIES["motion"].missing / 2  # pixels; motion beyond this means that the frame has none
-
-
-def motion_is_known(motion: torch.Tensor) -> torch.Tensor:
-    """(B, 2, H, W) motion to (B, 1, H, W) booleans: whether the frame has motion."""
-    return motion.abs().amax(1, keepdim=True) < UNKNOWN_MOTION
 
 
 def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,13 @@ import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
 
-MISSING = QUANTITIES["motion"].missing
+MISSING = QUANTITIES["motion"].missing  # pixels
+UNKNOWN_MOTION = MISSING / 2  # motion beyond this means that the frame has none
+
+
+def motion_is_known(motion: torch.Tensor) -> torch.Tensor:
+    """(B, 2, H, W) motion to (B, 1, H, W) booleans: whether the frame has motion."""
+    return motion.abs().amax(1, keepdim=True) < UNKNOWN_MOTION
 
 
 def pixel_grid(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +84,7 @@ def turned_back(ahead: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     # the pixel that each goes to; those that leave the picture go to one more
     batch, _, height, width = ahead.shape
     x, y = pixel_grid(ahead)
-    known = ahead.abs().amax(1) < MISSING / 2
+    known = motion_is_known(ahead)[:, 0]
     column, row = (place + ahead[:, axis].where(known, 0).round() for axis, place in enumerate((x, y)))
     stays = (known & within(column, width) & within(row, height)).flatten(1)  # (B, H W)
     place = (row * width + column).flatten(1).where(stays, height * width).long()

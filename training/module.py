@@ -134,9 +134,8 @@ class DenoisingModule(pl.LightningModule):
         """
         later, images = self.later_estimates(noisy), []
         for frame, told in zip(noisy.unbind(1), later, strict=True):
-            image, state = self.denoiser.estimate(frame, state, complete=True)
-            samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
-            image, state = self.denoiser.finish(frame, combined(Estimate(image, samples), told), state)
+            estimate, state = self.estimate(frame, state)
+            image, state = self.denoiser.finish(frame, combined(estimate, told), state)
             images.append(image)
         images = torch.stack(images, 1)
         return encode_radiance(images.clamp(min=1e-6)) if self.loss == "paper" else images
@@ -150,16 +149,20 @@ class DenoisingModule(pl.LightningModule):
         reverse[:, 0, motion] = QUANTITIES["motion"].missing
         ahead, surfaces = (noisy[:, 1:, part].flip(1).flatten(0, 1) for part in (motion, depth))
         reverse[:, 1:, motion] = turned_back(ahead, surfaces).unflatten(0, (len(noisy), -1))
-        reverse, state, found = self.denoiser.complete_window(reverse), None, []
+        reverse, found = self.denoiser.complete_window(reverse), []
 
         # frame by frame, the first with a second look
-        _, state = self.denoiser.estimate(reverse[:, 0], state, complete=True)
-        first, state = self.denoiser.second_look(reverse[:, 0], state)
+        first, state = self.first_look(reverse[:, 0], None)
         for frame in (first, *reverse[:, 1:].unbind(1)):
-            image, state = self.denoiser.estimate(frame, state, complete=True)
-            samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
-            found.append(Estimate(image, samples.clone()))
+            estimate, state = self.estimate(frame, state)
+            found.append(estimate)
         return found[::-1]
+
+    def estimate(self, frame: torch.Tensor, state: State | None) -> tuple[Estimate, State]:
+        """What a complete frame, (B, C, H, W), and the frames before it say of it, and the state."""
+        image, state = self.denoiser.estimate(frame, state, complete=True)
+        samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
+        return Estimate(image, samples.clone()), state
 
     @property
     def looks_both_ways(self) -> bool:
