@@ -35,7 +35,7 @@ from frames.augmentation import (
 )
 from frames.cache import FrameCache, cache_entries
 from frames.channels import QUANTITIES, first_channel
-from frames.scale import in_own_units
+from frames.normalization import normalized_batch
 from frames.sequences import Frame, Sequence, Split
 from frames.windows import WindowReader, averaged, other_renderings
 from machine import leave_signals_to_the_main_process, usable_cores
@@ -273,7 +273,7 @@ class SequenceData(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: dict, _index: int) -> dict:
         """Augments a batch on the device: {"noisy": (B, T, C, H, W), "target": (B, T, 3, H, W)} float32."""
-        return augment_batch(in_own_units(batch, self.inputs), self.inputs)
+        return augment_batch(normalized_batch(batch, self.inputs), self.inputs)
 
     def train_dataloader(self) -> DataLoader:
         """This rank's share of the training batches: samples of TrainingWindows."""

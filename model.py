@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
+from frames.normalization import divided, followed, known, scale_of
 from frames.radiance import decode_radiance, encode_radiance, local_mean
-from frames.scale import divided, followed, known, scale_of
 from networks.autoencoder import RecurrentAutoencoder, State, mirrored, pad_to_multiple
 from networks.features import within_limits
 from networks.filtering import FilteringDenoiser
@@ -100,14 +100,14 @@ class Denoiser(nn.Module):
         return decode_radiance(encoded), state
 
     def estimate(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """The same as forward: this network's images need no more."""
+        """The same as forward."""
         return self(frame, state)
 
     @staticmethod
     def finish(
         _frame: torch.Tensor, image: torch.Tensor, state: State, detail: bool = True, tile: int | None = None
     ) -> tuple[torch.Tensor, State]:
-        """What `estimate` gave, or a better image, to the image and the state for the next frame: the same."""
+        """The same image and state: this network has no detail stage."""
         return image, state
 
     def forward_encoded(self, frame: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
@@ -162,7 +162,7 @@ class Denoiser(nn.Module):
 
     @staticmethod
     def rescaled(state: State, _factors: torch.Tensor) -> State:
-        """The state: this network's has no units."""
+        """The same state: it has no radiance or depth in it."""
         return state
 
     def preprocess(self, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | float]:
@@ -225,16 +225,16 @@ def estimates(
 ) -> Iterator[tuple[torch.Tensor, Estimate]]:
     """Yields each (C, H, W) frame of a sequence with its Estimate.
 
-    Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights, in
-    the sequence's own units (frames/scale.py). engine: the denoiser's own methods if None. later: what the frames after
-    each frame say of it, first frame first, to be combined with. detail: whether the detail stage is used.
+    Holds one frame and one hidden state, however long the sequence. Runs on the device of the denoiser's weights, on
+    normalized frames (frames/normalization.py). engine: the denoiser's own methods if None. later: backward estimates
+    to average with, in frame order. detail: whether the detail stage is applied.
     """
     device = next(denoiser.parameters()).device
     estimate, finish = engine or Engine(denoiser.estimate, denoiser.finish)
     state, scale = None, torch.zeros(1, 2, device=device)
     for count, frame in enumerate(frames, 1):
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
-            # in the sequence's own units
+            # normalize
             height, width = frame.shape[1:]
             planes = grown(frame, denoiser)[None].to(device)
             before, scale = scale, followed(scale, scale_of(planes, denoiser.inputs))
@@ -242,7 +242,7 @@ def estimates(
             if state is not None and not torch.equal(before, scale):
                 state = denoiser.rescaled(state, known(before) / known(scale))
 
-            # what this frame and those before say; of a first frame, with a second look
+            # forward estimate; the first frame is seen twice
             if state is None and hasattr(denoiser, "second_look"):
                 _, state = estimate(planes, state)
                 planes, state = denoiser.second_look(planes, state)
@@ -252,13 +252,13 @@ def estimates(
             else:
                 samples = torch.full((1, 1, 1), float(count))
 
-            # what later frames say
+            # average with the backward estimate, then detail
             radiance = known(scale)[0, 0]
             if later is not None:
                 told = combined(Estimate((image[0, :, :height, :width] * radiance).cpu(), samples), next(later))
                 image = grown(told, denoiser)[None].to(device) / radiance
             image, state = finish(planes, image, state, detail=detail)
-            image = image[0, :, :height, :width] * scale[0, 0]  # black as long as all is
+            image = image[0, :, :height, :width] * scale[0, 0]  # which is 0 until a frame is lit
         yield frame, Estimate(image.cpu(), samples)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from frames.channels import QUANTITIES
 from frames.exr import MISS_DEPTH
-from frames.scale import divided, followed, known, scale_of
+from frames.normalization import divided, followed, known, scale_of
 from model import Denoiser
 from networks.autoencoder import mirrored
 from networks.filtering import NEVER, FilteringDenoiser
@@ -26,9 +26,9 @@ class NamedStep(nn.Module):
 
     A quantity of the frame is (1, channels, H, W) float32; NaN and Inf count as 0. The state is `hidden_<level>`,
     (1, channels, H' / stride, W' / stride) in the network's type, of a FilteringDenoiser `history`, float32, and last
-    `scale`, (1, 2), float32 (frames/scale.py). Zeros are the state before a sequence. second_look, a boolean, asks a
-    FilteringDenoiser to see a sequence's first frame again, given the state after it. The image is (1, 3, H, W) linear
-    radiance, float32.
+    `scale`, (1, 2), float32 (frames/normalization.py). Zeros are the state before a sequence. second_look, a boolean,
+    asks a FilteringDenoiser to see a sequence's first frame again, given the state after it. The image is (1, 3, H, W)
+    linear radiance, float32.
     """
 
     def __init__(self, denoiser: Denoiser | FilteringDenoiser):

@@ -2,8 +2,8 @@
 
 A cached frame is a NumPy file of half floats in square blocks, (ceil(H / BLOCK), ceil(W / BLOCK), BLOCK, BLOCK, C). A
 crop then reads one run of bytes per row of blocks instead of one per row of pixels. Two more half floats follow: the
-exponents of two by which radiance and depth are divided, in units that half floats cannot hold. Files are mapped: all
-processes share what is in use through the system's page cache, and the rest is never in memory.
+exponents e of the powers of two by which radiance and depth were divided to fit half floats. Files are memory-mapped:
+all processes share what is in use through the system's page cache, and the rest is never in memory.
 
 The file name holds the cache format, a checksum of the channel table, and the size and modification time of the EXR
 file. A new format, a new alias or a changed frame gets a new name, so that nothing outdated is read; writing the new
@@ -34,7 +34,7 @@ from machine import leave_signals_to_the_main_process
 CACHE_FORMAT = 3  # increase it whenever the bytes change their meaning
 BLOCK = 32  # pixels
 HEADER = 128  # bytes before the pixels in such a NumPy file
-UNCHANGED = 6  # exponent of two; of medians up to that, values are stored as they are
+UNCHANGED = 6  # values are stored as they are if the logarithm to base 2 of their median is at most this
 MAPPED_FILES = 1024  # per process; a mapping costs only address space
 ELSEWHERE = "choose another folder with --cache_dir, or decode every crop from EXR with --cache_dir none"
 TARGET = ("color",)  # the quantities read from targets
@@ -74,7 +74,7 @@ def cache_entries(split: Split) -> list[Entry]:
 
 
 class Pixels(NamedTuple):
-    """(h, w, C) float16, of which color and depth, if it is there, are divided by two to the power of `exponents`."""
+    """(h, w, C) float16, whose color and depth, where there is one, were divided by 2 to the power of `exponents`."""
 
     values: np.ndarray
     exponents: tuple[int, int] = (0, 0)
@@ -93,14 +93,14 @@ def load_half(source: Path, names: tuple[str, ...]) -> tuple[Pixels, Repairs]:
 
 
 def exponent_of(planes: np.ndarray) -> int:
-    """The exponent of two that brings the median of what is above 0 to about 1; 0 where it is not far from that."""
+    """The exponent e for which values divided by 2^e have a median, above 0, of about 1; 0 if it is near 1 anyway."""
     above = planes[planes > 0]
     exponent = round(math.log2(np.median(above))) if above.size else 0
     return exponent if abs(exponent) > UNCHANGED else 0
 
 
 def in_units_of(pixels: Pixels, names: tuple[str, ...], exponents: tuple[int, int]) -> np.ndarray:
-    """The values of quantities `names`, (h, w, C), divided by powers of two with other exponents."""
+    """The values of quantities `names`, (h, w, C), converted to other exponents."""
     if pixels.exponents == exponents:
         return pixels.values
     values = pixels.values.astype(np.float32)
@@ -135,7 +135,7 @@ def from_blocks(blocks: np.ndarray, box: tuple[slice, slice], channels: int) -> 
 
 @lru_cache(MAPPED_FILES)
 def mapped(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int]]:
-    """The blocks of a cached file, memory-mapped: read when they are used; and the exponents of its units.
+    """The blocks of a cached file, memory-mapped: read when they are used; and its exponents.
 
     By PyTorch, because Python's own maps keep a file open each, and systems allow few: 256 to 1024.
     """

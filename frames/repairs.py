@@ -1,4 +1,4 @@
-"""Makes a frame's values what a network can begin with, and says so.
+"""Replaces NaN, Inf and negative radiance in a frame, and says so.
 
 Shapes: C channels, H rows, W columns.
 """
@@ -27,8 +27,8 @@ class Repairs:
 def repair(planes: np.ndarray, names: tuple[str, ...], stand_in: float = 0) -> Repairs:
     """Makes the quantities `names`, (C, H, W), finite, and radiance at least 0; what follows in `planes` is color.
 
-    In place. NaN and Inf become `stand_in`, but infinite radiance becomes the brightest there is, unless stand_in is
-    NaN: mostly it is that of a lamp which half floats cannot hold.
+    In place. NaN and Inf become `stand_in`. But unless that is NaN, radiance of +Inf, mostly that of a lamp which half
+    floats cannot hold, becomes the frame's largest, at least 65504.
     """
     invalid = negative = first = 0
     while first < len(planes):
@@ -57,7 +57,7 @@ reported: set[str] = set()  # what was said once; fireflies would fill the scree
 def report_repairs(source: Path | str, repairs: Repairs) -> None:
     """Prints on stderr what was changed in `source`; negative values only for the first file."""
     if repairs.invalid:
-        told = "replaced by 0, infinite radiance by the brightest there is"
+        told = "replaced by 0, radiance of +Inf by the frame's largest, at least 65504"
         tqdm.write(f"{source}: {repairs.invalid} NaN or Inf values, {told}", file=sys.stderr)
     if repairs.negative:
         remedy = "replaced by 0 in this and all other files; a pixel filter without negative lobes avoids it"

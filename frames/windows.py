@@ -25,7 +25,7 @@ def other_renderings(renderings: tuple[Path, ...], chosen: int, count: int) -> l
 
 
 def mean_of(renderings: list[np.ndarray]) -> np.ndarray:
-    """The mean of (h, w, C) renderings, of their guides, too, which may have noise."""
+    """The mean of (h, w, C) renderings, auxiliary buffers included, since those may have noise, too."""
     return renderings[0] if len(renderings) == 1 else np.mean(renderings, 0, dtype=np.float32).astype(np.float16)
 
 
@@ -45,8 +45,8 @@ class WindowReader:
     ) -> dict[str, torch.Tensor]:
         """The pixels in `box` (rows, columns) of T frames: {"noisy": (T, h, w, C), "target": (T, h, w, 3)} float16.
 
-        choice: which noisy rendering of each frame. average: the mean of so many renderings, from that one on. All in
-        the units in which the first is stored. Raises InputError if a file cannot be decoded.
+        choice: which noisy rendering of each frame. average: the mean of so many renderings, from that one on. All are
+        converted to the exponents of the first. Raises InputError if a file cannot be decoded.
         """
         stored = [
             [self._stored(path, self.inputs, box) for path in averaged(frame.noisy, chosen, average)]

@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from files import InputError
 from frames.channels import QUANTITIES
 from networks.motion import LARGEST_DIFFERENCE, features_of
-from networks.warping import pixel_grid
-from networks.warping import turned_back as reverse_motion
+from networks.warping import invert_motion, pixel_grid
 
 WORDS = {"leads": ("previous", "next"), "x": ("right", "left"), "y": ("down", "up"), "unit": ("pixels", "fractions")}
 MISSING = QUANTITIES["motion"].missing
@@ -75,8 +74,8 @@ def candidates(leads: str) -> list[Convention]:
 
 
 def turned_back(ahead: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """`networks.warping.turned_back` of one frame: (2, H, W) vectors and (H, W) depth."""
-    return reverse_motion(torch.from_numpy(ahead)[None], torch.from_numpy(depth)[None, None])[0].numpy()
+    """invert_motion of one frame, in NumPy: (2, H, W) vectors and (H, W) depth to (2, H, W) motion."""
+    return invert_motion(torch.from_numpy(ahead)[None], torch.from_numpy(depth)[None, None])[0].numpy()
 
 
 def misfit(then: torch.Tensor, now: torch.Tensor, motion: torch.Tensor) -> float:

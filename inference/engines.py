@@ -50,11 +50,11 @@ def prepare(denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> Den
 
 
 def fast_engine(denoiser: Denoiser, tile: int | None = None) -> Engine:
-    """The fastest engine on the denoiser's device: a CUDA graph on a GPU, the denoiser itself on a CPU.
+    """The fastest engine on the denoiser's device: on a CPU, the denoiser's own methods.
 
-    tile: split frames into tiles of this many pixels. Without it, frames that do not fit in a GPU's memory are split
-    into ever smaller tiles until they do. On a CPU, neither torch.compile nor OpenVINO was faster
-    (benchmarks/reconstruction.py).
+    tile: split frames into tiles of this many pixels. On a GPU, `estimate` runs as a CUDA graph, or in ever smaller
+    tiles until a frame fits in memory; `finish` runs eagerly, in tiles of the same size. On a CPU, neither
+    torch.compile nor OpenVINO was faster (benchmarks/reconstruction.py).
     """
     if tile:
         return Engine(partial(denoise_in_tiles, denoiser, tile=tile), partial(denoiser.finish, tile=tile))

@@ -15,8 +15,8 @@ from files import InputError
 from frames.channels import QUANTITIES, channel_count
 from frames.exr import MISS_DEPTH, Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
+from frames.normalization import depth_scale, known
 from frames.repairs import repair, report_repairs
-from frames.scale import depth_scale, known
 from frames.shots import Shot
 from inference.conventions import MISSING, Convention, Pair, turned_back
 from inference.normals import fit_turn, normal_pairs

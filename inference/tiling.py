@@ -1,4 +1,4 @@
-"""Denoises frames that do not fit in memory in overlapping tiles, with the same result as for the whole frame.
+"""Denoises frames that do not fit in memory in overlapping tiles (networks/tiles.py), with the result of the whole.
 
 Shapes: B sequences, C channels, H rows, W columns.
 """

@@ -3,7 +3,7 @@
 import torch
 
 MIX_BIAS = 2.0  # before training: 0.88 from divided radiance
-BLACK = 1e-6  # radiance, in the sequence's own units, that factors on it could not change
+BLACK = 1e-6  # normalized radiance; below, a change is added instead of scaled
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 
 
@@ -31,11 +31,11 @@ def blend(
     return torch.cat(images, 1) if len(images) > 1 else images[0]
 
 
-def shared_out(detailed: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+def distribute_change(detailed: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     """All colors, (B, 3 L, H, W), of an image whose first color has become (B, 3, H, W) `detailed`.
 
-    The others, such as light groups, get the change in proportion, or where the first was black in equal parts: so they
-    add up to it if they did before.
+    The others, such as light groups, are scaled by the same factor; where the first is black, they split the change
+    equally. So they still add up to it if they did before.
     """
     first, *others = image.split(3, 1)
     change = detailed - first

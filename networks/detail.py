@@ -1,9 +1,9 @@
-"""The detail stage: a U-Net's direct estimate of the image, of which the filtered image takes what it lacks.
+"""The detail stage: a direct-prediction U-Net whose image is blended with the filtered one, level by level.
 
-A filter keeps brightness and is right where noise is heavy; a U-Net that has seen very many scenes knows detail. The
-U-Net is that of Open Image Denoise 2 (its networks `base` and `small`), whose weights it can begin with
-(training/pretrained.py); it sees more, and also says how much of its estimate is taken. Both images are compared as the
-library encodes radiance.
+Kernel prediction preserves energy and is robust to heavy noise, but loses fine detail. A U-Net that was trained on
+very many scenes recovers it. This one has the architecture of Open Image Denoise 2 (its networks `base` and `small`),
+and can begin with its weights (training/add_detail.py). It also sees the filtered image and the previous output, and
+predicts weights that blend its image with both. All images are encoded with the library's transfer function.
 
 Shapes: B sequences, H rows and W columns, multiples of MULTIPLE. Level n of a pyramid is H / 2^n by W / 2^n.
 """
@@ -31,17 +31,16 @@ DECODER = (
     "dec_conv1b",
 )
 OUTPUT = "dec_conv0"
-SEEING = ENCODER[0], DECODER[-2]  # those that the planes of the picture itself enter; the last of their inputs
-GUIDED = 9  # channels that Open Image Denoise sees: color, albedo, normal
-MORE = 7  # that only this stage sees: filtered image, previous image, where there is one
-LEVELS = 4  # of the pyramid in which shares are taken; the finest has the picture's size
+FULL_SIZE = ENCODER[0], DECODER[-2]  # layers that see the input itself; its extra planes are their last channels
+GUIDED = 9  # input channels of Open Image Denoise: color, albedo, normal
+MORE = 7  # extra channels: filtered image, previous output, where there is one
+LEVELS = 4  # of the pyramid; the finest has the picture's size
 MULTIPLE = 16
-REACH = 96  # pixels to each side that a pixel's estimate can depend on; a multiple of MULTIPLE
-SHARES = 0.6, 0.2, -0.8, -2.0  # logits of the estimate's shares before training, finest level first
-PREVIOUS_SHARE = -1.95  # the same of the previous image: an eighth
+REACH = 96  # receptive radius in pixels; a multiple of MULTIPLE
+BLEND_LOGITS = 0.6, 0.2, -0.8, -2.0  # of the predicted image before training, finest level first
+PREVIOUS_LOGIT = -1.95  # of the previous output, at every level: a weight of 1/8
 
-
-# the transfer function (color.h, "PU"): a line, a power, a logarithm, so that equal steps look alike
+# Open Image Denoise's PU transfer function (its color.h): perceptually uniform; linear, then a power, then a logarithm
 SLOPE, SCALE, EXPONENT, OFFSET = 1.41283765e3, 1.64593172, 4.31384981e-1, -2.94139609e-3
 FACTOR, SHIFT, HEIGHT = 1.92653254e-1, 6.26026094e-3, 9.98620152e-1
 RADIANCE_ENDS, ENCODED_ENDS = (1.57945760e-6, 3.22087631e-2), (2.23151711e-3, 3.70974749e-1)  # of line and power
@@ -67,19 +66,19 @@ def decode(encoded: torch.Tensor) -> torch.Tensor:
     return torch.where(encoded <= first, encoded / SLOPE, torch.where(encoded <= second, power, exponential))
 
 
-class Estimate(NamedTuple):
-    """What the U-Net says of a frame, encoded.
+class Prediction(NamedTuple):
+    """The U-Net's output.
 
-    image: (B, 3, H, W), its direct estimate. shares: logits, one pair of planes for each level, finest first: how much
-    of the estimate is taken there, and how much of the previous image.
+    image: (B, 3, H, W), encoded. logits: (B, 2, H / 2^n, W / 2^n) for each level n, of the blend weights of this image
+    and of the previous output.
     """
 
     image: torch.Tensor
-    shares: list[torch.Tensor]
+    logits: list[torch.Tensor]
 
 
 class DetailStage(nn.Module):
-    """From a frame, its filtered image and the previous image to the image.
+    """Maps a frame, its filtered image and the previous output to the output.
 
     size: "base" or "small". Raises ValueError if it is neither.
     """
@@ -105,31 +104,31 @@ class DetailStage(nn.Module):
         for layer in self.convolutions.values():
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
-        # the shares, the same everywhere before training
-        self.shares = nn.ModuleList(nn.Conv2d(width, 2, 1) for width in decoder[::-2])
-        for layer, share in zip(self.shares, SHARES, strict=True):
+        # blend weights, constant before training
+        self.blend = nn.ModuleList(nn.Conv2d(width, 2, 1) for width in decoder[::-2])
+        for layer, logit in zip(self.blend, BLEND_LOGITS, strict=True):
             nn.init.zeros_(layer.weight)
-            layer.bias.data = torch.tensor([share, PREVIOUS_SHARE])
+            layer.bias.data = torch.tensor([logit, PREVIOUS_LOGIT])
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        """The image, (B, 3, H, W) linear radiance, of (B, 15, H, W) planes, in the sequence's units (frames/scale.py).
+        """The output, (B, 3, H, W) linear radiance, normalized (frames/normalization.py).
 
-        planes: color, albedo and normal of the frame, its filtered image, and the previous image, fetched along the
-        motion, 0 where there is none.
+        planes: (B, 15, H, W), color, albedo and normal of the frame, its filtered image, and the previous output,
+        reprojected; 0 where there is none.
         """
         color, albedo, normal, filtered, previous = planes.split(3, 1)
         known = (previous.amax(1, keepdim=True) > 0).to(previous.dtype)  # (B, 1, H, W)
         filtered, previous = encode(filtered), encode(previous)
         seen = torch.cat((encode(color), albedo, normal * 0.5 + 0.5, filtered, previous, known), 1)  # (B, 16, H, W)
-        estimate = self.estimate(seen)
-        taken, kept = zip(*(torch.sigmoid(logits).split(1, 1) for logits in estimate.shares), strict=True)
-        image = filtered + in_shares(estimate.image - filtered, taken)
-        return decode(image + in_shares((previous - image) * known, kept))
+        predicted = self.predict(seen)
+        weights, of_previous = zip(*(torch.sigmoid(x).split(1, 1) for x in predicted.logits), strict=True)
+        image = filtered + blend_pyramid(predicted.image - filtered, weights)
+        return decode(image + blend_pyramid((previous - image) * known, of_previous))
 
     def guided_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes that the library's own convolutions have: without what only this stage sees."""
+        """The weight shapes of the library's own convolutions, without the extra channels."""
         shapes = {name: tuple(layer.weight.shape) for name, layer in self.convolutions.items()}
-        for name in SEEING:
+        for name in FULL_SIZE:
             outputs, inputs, *kernel = shapes[name]
             shapes[name] = outputs, inputs - MORE, *kernel
         return shapes
@@ -141,16 +140,16 @@ class DetailStage(nn.Module):
 
     @torch.no_grad()
     def begin_with(self, weights: dict[str, torch.Tensor]) -> None:
-        """Takes the library's weights, by its names; what only this stage sees counts for nothing at first."""
+        """Takes the library's weights, by its names; those of the extra channels are 0."""
         for name, layer in self.convolutions.items():
             own = weights[f"{name}.weight"]
             layer.weight.zero_()
             layer.weight[:, : own.shape[1]] = own
             layer.bias.copy_(weights[f"{name}.bias"])
 
-    def estimate(self, seen: torch.Tensor) -> Estimate:
-        """The U-Net's answer to (B, 16, H, W) planes, float32; it computes in the type of its weights."""
-        layers, shares = self.convolutions, []
+    def predict(self, seen: torch.Tensor) -> Prediction:
+        """The U-Net's output for (B, 16, H, W) planes, as float32; it computes in the type of its weights."""
+        layers, logits = self.convolutions, []
         x = seen = seen.to(layers[OUTPUT].weight.dtype)
 
         # encoder: pooled after the second to fifth convolution; what three of them leave is joined later
@@ -161,28 +160,27 @@ class DetailStage(nn.Module):
                 x = F.max_pool2d(x, 2)
                 skips.append(x)
 
-        # decoder: at each level joined with what the encoder left, then the level's shares
+        # decoder: at each level joined with what the encoder left, then the level's logits
         del skips[-1]
         for level, skip in enumerate(reversed(skips)):
             x = torch.cat((F.interpolate(x, scale_factor=2.0), skip), 1)
             for name in DECODER[2 * level : 2 * level + 2]:
                 x = F.relu(layers[name](x), inplace=True)
-            shares.append(self.shares[LEVELS - 1 - level](x).float())
-        return Estimate(layers[OUTPUT](x).float(), shares[::-1])
+            logits.append(self.blend[LEVELS - 1 - level](x).float())
+        return Prediction(layers[OUTPUT](x).float(), logits[::-1])
 
 
-def in_shares(difference: torch.Tensor, shares: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """What is left of (B, C, H, W) planes of which only a share of each level of their pyramid is taken.
+def blend_pyramid(difference: torch.Tensor, weights: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Multiplies each level of the Laplacian pyramid of a (B, C, H, W) difference by its weight, and sums them.
 
-    shares: (B, 1, H / 2^n, W / 2^n) for level n, from 0 to 1. A level has what the next coarser one cannot hold; so
-    with all shares 1 the planes are as they were.
+    weights: (B, 1, H / 2^n, W / 2^n) for level n, 0 to 1. With all weights 1, the difference itself.
     """
     levels = [difference]
-    for _ in shares[1:]:
+    for _ in weights[1:]:
         levels.append(pooled(levels[-1], 2))
-    total = levels[-1] * shares[-1]
-    for plane, coarser, share in zip(levels[-2::-1], levels[:0:-1], shares[-2::-1], strict=True):
-        total = enlarged(total) + share * (plane - enlarged(coarser))
+    total = levels[-1] * weights[-1]
+    for plane, coarser, weight in zip(levels[-2::-1], levels[:0:-1], weights[-2::-1], strict=True):
+        total = enlarged(total) + weight * (plane - enlarged(coarser))
     return total
 
 

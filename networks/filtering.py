@@ -19,7 +19,7 @@ from torch import nn
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, channel_count
 from frames.radiance import encode_radiance
 from networks.autoencoder import RecurrentAutoencoder, State, pad_to_multiple
-from networks.blending import blend, shared_out
+from networks.blending import blend, distribute_change
 from networks.completion import complete_frame, complete_window
 from networks.detail import REACH, DetailStage
 from networks.features import (
@@ -40,21 +40,21 @@ from networks.features import (
 from networks.history import (
     BRIGHTNESS,
     HISTORY,
+    OUTPUT,
     PER_COLOR,
     PREVIOUS,
-    RESULT,
     SURFACE,
     add_samples,
     brightness_of,
     finish_history,
-    last_result,
     next_history,
+    previous_output,
     reproject,
     rescaled,
     split_history,
     warp_hidden,
     weight_channel,
-    with_result,
+    with_output,
     works_in_place,
 )
 from networks.kernels import (
@@ -90,7 +90,7 @@ class FilteringDenoiser(nn.Module):
     radius: of the kernels below full size, see kernels.diamond. finest_radius: of those at full size, where most of the
     work is; with 0, they weigh the pixel itself against the coarser result. detail: size of the detail stage
     (networks/detail.py), None for none.
-    Raises ValueError if the patch or the detail stage is another.
+    Raises ValueError for another patch, or an unknown size of the detail stage.
     """
 
     complete_window = staticmethod(complete_window)
@@ -157,7 +157,7 @@ class FilteringDenoiser(nn.Module):
     def initial_state(self, padded: torch.Tensor) -> State:
         """The state before the first frame, for a frame that `fit` returned: hidden states of 0, an empty history."""
         hidden = self.network.initial_state(padded.to(self.dtype))
-        channels = HISTORY + PER_COLOR * (color_count(padded) - 1) + (RESULT if self.detail else 0)
+        channels = HISTORY + PER_COLOR * (color_count(padded) - 1) + (OUTPUT if self.detail else 0)
         history = padded.new_zeros(padded.shape[0], channels, *padded.shape[2:])
         history[:, SURFACE.start].fill_(NEVER)
         return [*hidden, history]
@@ -193,29 +193,32 @@ class FilteringDenoiser(nn.Module):
     def finish(
         self, frame: torch.Tensor, image: torch.Tensor, state: State, detail: bool = True, tile: int | None = None
     ) -> tuple[torch.Tensor, State]:
-        """Adds detail to the filtered image of a frame: what `estimate` gave of it, or a better one.
+        """Applies the detail stage, if there is one, and stores its output in the state for the next frame.
 
-        detail: whether the detail stage is used, if there is one. tile: in squares of so many pixels, for memory.
+        image: the filtered image that `estimate` gave, or the average of both directions. detail: whether to apply it.
+        tile: in squares of about so many pixels, for memory.
         """
         if self.detail is None:
             return image, state
-        # the planes that the stage sees; the history has the last result, fetched along the motion
+        # the stage's input; the history has the previous output, reprojected
         (height, width), (frame, _), image = image.shape[2:], self.fit(frame), pad_to_multiple(image, self.multiple)
         color, _, normal, albedo, _ = self.split(frame)
         _, divisor = albedo_divisor(albedo)
         *hidden, history = state
-        planes = torch.cat((color, albedo, normal, image[:, :3], last_result(history) * divisor), 1)  # (B, 15, H, W)
+        planes = torch.cat(
+            (color, albedo, normal, image[:, :3], previous_output(history) * divisor), 1
+        )  # (B, 15, H, W)
 
-        # the other colors share its change
+        # further colors change with the first
         if detail:
             whole = in_tiles(self.detail, planes, -(-tile // REACH) * REACH, REACH) if tile else self.detail(planes)
-            image = shared_out(whole, image)
-        return image[..., :height, :width], [*hidden, with_result(history, image[:, :3], divisor)]
+            image = distribute_change(whole, image)
+        return image[..., :height, :width], [*hidden, with_output(history, image[:, :3], divisor)]
 
     def estimate(
         self, frame: torch.Tensor, state: State | None = None, complete: bool = False
     ) -> tuple[torch.Tensor, State]:
-        """As forward, but the image as it was filtered, without detail."""
+        """As forward, without the detail stage: the filtered image."""
         frame, (height, width) = self.fit(frame.contiguous())
         state = self.initial_state(frame) if state is None else state
         *hidden, history = state
@@ -292,8 +295,8 @@ class FilteringDenoiser(nn.Module):
         _, divisor = albedo_divisor(albedo)
         depth = depth.where(weight > 0, NEVER)
         samples = weight * mean / divisor, weight * mean, weight
-        result = [previous / divisor] if self.detail else []
-        history = (previous / divisor, *samples, *result, brightness_of(previous), depth, normal, albedo)
+        output = [previous / divisor] if self.detail else []
+        history = (previous / divisor, *samples, *output, brightness_of(previous), depth, normal, albedo)
         return [*self.initial_state(frame)[:-1], torch.cat(history, 1)]
 
     def second_look(self, frame: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
@@ -301,11 +304,11 @@ class FilteringDenoiser(nn.Module):
 
         Half a decibel better for the first frame: kernels then follow the shading of an image instead of noise.
         frame, state: the first (B, 12, H, W) frame and the state after it. The frame comes back with motion 0, and the
-        state without the frame's samples, so that they are not counted twice, and without a last result.
+        state without the frame's samples, so that they are not counted twice, and without a previous output.
         """
         *hidden, history = state
         previous, _ = split_history(history, color_count(frame))
-        of_frame = history[:, previous.shape[1] : BRIGHTNESS.start]  # samples, and the last result
+        of_frame = history[:, previous.shape[1] : BRIGHTNESS.start]  # samples, and the previous output
         history = torch.cat((previous, torch.zeros_like(of_frame), history[:, BRIGHTNESS.start :]), 1)
         return with_motion(frame, torch.zeros_like(frame[:, MOTION])), [*hidden, history]
 

@@ -2,7 +2,7 @@
 
 Shapes: B sequences, H rows, W columns, N = H W pixels. A history is one tensor (B, HISTORY, H, W), float32; the slices
 below name its channels. With further colors, L in all, it has 3 L channels of previous images, 6 L sums, and the others
-once. For a detail stage, RESULT more channels follow the weight. Motion is in pixels, from a pixel of this frame to
+once. For a detail stage, OUTPUT more channels follow the weight. Motion is in pixels, from a pixel of this frame to
 where its surface point was in the previous frame, x right, y down.
 """
 
@@ -21,7 +21,7 @@ BRIGHTNESS = slice(-8, -7)  # mean of the previous image's channels, not divided
 SURFACE = slice(-7, None)  # what the pixel showed: depth, shading normal, albedo
 HISTORY = 18  # channels
 PER_COLOR = 9  # of these are there once more for every further color
-RESULT = 3  # channels: what the detail stage made of the last frame, divided by albedo
+OUTPUT = 3  # channels: the previous frame's final output, divided by albedo
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
@@ -43,20 +43,20 @@ def split_history(history: torch.Tensor, colors: int) -> tuple[torch.Tensor, tor
     return history[:, : 3 * colors], history[:, 3 * colors : PER_COLOR * colors + 1]
 
 
-def last_result(history: torch.Tensor) -> torch.Tensor:
-    """The last result, (B, RESULT, ...), of a history that has one."""
-    return history[:, BRIGHTNESS.start - RESULT : BRIGHTNESS.start]
+def previous_output(history: torch.Tensor) -> torch.Tensor:
+    """The previous output, (B, OUTPUT, ...), of a history that has one."""
+    return history[:, BRIGHTNESS.start - OUTPUT : BRIGHTNESS.start]
 
 
 def weight_channel(history: torch.Tensor) -> int:
-    """Where the weight is among the channels of a history of any number of colors; before it are PER_COLOR for each."""
+    """The index of the weight among the channels of a history of any number of colors."""
     return (history.shape[1] + BRIGHTNESS.start) // PER_COLOR * PER_COLOR
 
 
 def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     """A history in other units. factors: (B, 2), by which radiance and depth are multiplied.
 
-    What would be brighter than anything that a network sees is as bright as that.
+    Clamped to HALF_MAX, as the frames are.
     """
     radiance, depth = factors.unbind(1)
     by_channel = history.new_ones(history.shape[:2])  # (B, HISTORY)
@@ -167,9 +167,9 @@ def fetch(
     found = total / kept.clamp(min=1e-4)
     colors = int(found.shape[1]) // PER_COLOR  # L; int, or an exporter would record the number of channels as unknown
     images, brightness = [found[:, : 3 * colors], found[:, PER_COLOR * colors + 1 : -1]], found[:, -1:]
-    previous, result = (in_agreement(image, brightness, divisor) if image.shape[1] else image for image in images)
+    previous, output = (in_agreement(image, brightness, divisor) if image.shape[1] else image for image in images)
     samples = found[:, 3 * colors : PER_COLOR * colors + 1]
-    return torch.cat((previous, samples, result, brightness, now), 1), kept.clamp(max=1)
+    return torch.cat((previous, samples, output, brightness, now), 1), kept.clamp(max=1)
 
 
 def in_agreement(previous: torch.Tensor, brightness: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
@@ -212,11 +212,11 @@ def next_history(
 ) -> torch.Tensor:
     """The history that this frame leaves, (B, HISTORY, H, W); sums beyond MAX_WEIGHT fade.
 
-    history: reprojected to this frame, of which its surface and the last result stay. image: (B, 3 L, H, W). divisor:
+    history: reprojected to this frame; its surface and the previous output stay. image: (B, 3 L, H, W). divisor:
     (B, 3, H, W), the albedo by which it is divided. samples: (B, 6 L + 1, H, W), sums and weight.
     """
-    result = history[:, weight_channel(history) + 1 : BRIGHTNESS.start]
-    parts = previous_of(image, divisor), samples * fade_of(samples), result, brightness_of(image), history[:, SURFACE]
+    output = history[:, weight_channel(history) + 1 : BRIGHTNESS.start]
+    parts = previous_of(image, divisor), samples * fade_of(samples), output, brightness_of(image), history[:, SURFACE]
     return torch.cat(parts, 1)
 
 
@@ -228,16 +228,16 @@ def finish_history(history: torch.Tensor, image: torch.Tensor, divisor: torch.Te
     samples.mul_(fade_of(samples))
 
 
-def with_result(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
-    """A history with this (B, 3, H, W) image as the last result, in place if it works_in_place.
+def with_output(history: torch.Tensor, image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+    """A history with this (B, 3, H, W) image as the previous output, in place if it works_in_place.
 
-    Without a gradient: else a detail stage that learns alone would need that of the whole filter.
+    Detached, so that training the detail stage alone does not backpropagate through the filter.
     """
-    result = (image / divisor).detach()
+    output = (image / divisor).detach()
     if works_in_place():
-        last_result(history).copy_(result)
+        previous_output(history).copy_(output)
         return history
-    return torch.cat((history[:, : BRIGHTNESS.start - RESULT], result, history[:, BRIGHTNESS.start :]), 1)
+    return torch.cat((history[:, : BRIGHTNESS.start - OUTPUT], output, history[:, BRIGHTNESS.start :]), 1)
 
 
 def previous_of(image: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Squares of a picture that are computed one at a time, for memory.
+"""Squares of a picture that are computed one at a time, for memory; inference/tiling.py does whole steps so.
 
 Shapes: B pictures, C channels, H rows, W columns.
 """

@@ -75,13 +75,13 @@ def warp_pixels(planes: torch.Tensor, motion: torch.Tensor, share: torch.Tensor)
     return warped.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-def turned_back(ahead: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    """Motion of the frame after: from vectors that say where each pixel of a frame goes. Nearer surfaces win.
+def invert_motion(ahead: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Forward motion of a frame to backward motion of the next one, by scattering; the nearest surface wins.
 
-    ahead: (B, 2, H, W) pixels to the place in the frame after. depth: (B, 1, H, W), 0 where nothing is hit. Pixels that
-    nothing goes to have the `missing` motion (frames/channels.py).
+    ahead: (B, 2, H, W) pixels to where each point is in the next frame. depth: (B, 1, H, W), 0 where nothing is hit.
+    Pixels that nothing moves to have MISSING motion.
     """
-    # the pixel that each goes to; those that leave the picture go to one more
+    # the pixel that each moves to; one more pixel for those that leave the picture
     batch, _, height, width = ahead.shape
     x, y = pixel_grid(ahead)
     known = motion_is_known(ahead)[:, 0]
@@ -89,7 +89,7 @@ def turned_back(ahead: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     stays = (known & within(column, width) & within(row, height)).flatten(1)  # (B, H W)
     place = (row * width + column).flatten(1).where(stays, height * width).long()
 
-    # the nearest of those that go to the same, and of equally near ones the last
+    # the nearest of those that move to one pixel, and of equally near ones the last
     count = height * width + 1
     far = depth.where(depth > 0, torch.inf).flatten(1)
     nearest = far.new_full((batch, count), torch.inf).scatter_reduce(1, place, far, "amin")

@@ -22,7 +22,7 @@ from scoring.pictures import save_png, to_bytes
 
 
 def contact_sheet(folder: Path, columns: int, most: int, width: int | None = None) -> torch.Tensor:
-    """(3, rows * H, columns * W) sRGB bytes of at most `most` scenes, from all over a folder.
+    """(3, rows * H, columns * W) sRGB bytes of at most `most` scenes, evenly spaced over a folder.
 
     W is `width`, None for that of the first scene, and W / H the first scene's; pictures are scaled and cropped to
     that. Raises InputError if there are none.
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument(
         "--most", type=positive, default=24, help="largest number of scenes, evenly spread; default: %(default)s"
     )
-    parser.add_argument("--width", type=positive, help="pixels, of a tile; default: those of the first scene")
+    parser.add_argument("--width", type=positive, help="tile width in pixels; default: that of the first scene")
     options = parser.parse_args()
     try:
         save_png(options.picture, contact_sheet(options.folder, options.columns, options.most, options.width))

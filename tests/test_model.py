@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from files import InputError
 from frames.channels import PLAIN_INPUTS, channel_count, channels_of
+from frames.normalization import divided, scale_of
 from frames.radiance import decode_radiance, encode_radiance
-from frames.scale import divided, scale_of
 from model import Denoiser, denoise, local_mean, make_denoiser
 from networks.convolutions import convolution, convolve_patches
 from training.checkpoints import load_checkpoint, load_denoiser

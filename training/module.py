@@ -16,7 +16,7 @@ from frames.channels import QUANTITIES, channels_of
 from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
 from losses import mask_target, picture_loss, total_loss
 from model import Estimate, State, combined, make_denoiser
-from networks.warping import turned_back
+from networks.warping import invert_motion
 from scoring.metrics import SequenceScore, mean_scores
 from training.graphs import GraphedLosses
 
@@ -66,7 +66,7 @@ class DenoisingModule(pl.LightningModule):
     denoiser: the arguments of Denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
     options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
     loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer. rates: where
-    there is a detail stage, factors on the learning rate for weights whose names begin so; 0 keeps them.
+    there is a detail stage, learning-rate multipliers by the first parts of weights' names; 0 freezes them.
     """
 
     def __init__(
@@ -128,9 +128,10 @@ class DenoisingModule(pl.LightningModule):
         return torch.stack(frames, 1)  # (B, T, 3, H, W)
 
     def from_both_directions(self, noisy: torch.Tensor, state: State | None) -> torch.Tensor:
-        """A window reconstructed as test.py does: also from the frames after each frame, before detail is added.
+        """Reconstructs a window in both directions: averages their estimates, then applies the detail stage.
 
-        noisy: (B, T, C, H, W), complete. state: before its first frame. Gives (B, T, 3, H, W).
+        As test.py does, but without its mirror, brightness and rims. noisy: (B, T, C, H, W), with motion. state: before
+        its first frame. Gives (B, T, 3, H, W).
         """
         later, images = self.later_estimates(noisy), []
         for frame, told in zip(noisy.unbind(1), later, strict=True):
@@ -142,13 +143,13 @@ class DenoisingModule(pl.LightningModule):
 
     @torch.no_grad()
     def later_estimates(self, noisy: torch.Tensor) -> list[Estimate]:
-        """What the frames after each of (B, T, C, H, W) say of it, first frame first."""
-        # the window in reverse, with motion to what is then the frame before
+        """Backward estimates of (B, T, C, H, W) frames, in frame order."""
+        # reverse the window and its motion
         motion, depth = (channels_of(self.denoiser.inputs, name) for name in ("motion", "depth"))
         reverse = noisy.flip(1).clone()
         reverse[:, 0, motion] = QUANTITIES["motion"].missing
         ahead, surfaces = (noisy[:, 1:, part].flip(1).flatten(0, 1) for part in (motion, depth))
-        reverse[:, 1:, motion] = turned_back(ahead, surfaces).unflatten(0, (len(noisy), -1))
+        reverse[:, 1:, motion] = invert_motion(ahead, surfaces).unflatten(0, (len(noisy), -1))
         reverse, found = self.denoiser.complete_window(reverse), []
 
         # frame by frame, the first with a second look
@@ -159,14 +160,14 @@ class DenoisingModule(pl.LightningModule):
         return found[::-1]
 
     def estimate(self, frame: torch.Tensor, state: State | None) -> tuple[Estimate, State]:
-        """What a complete frame, (B, C, H, W), and the frames before it say of it, and the state."""
+        """The estimate of a (B, C, H, W) frame with motion, and the state after it."""
         image, state = self.denoiser.estimate(frame, state, complete=True)
         samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
         return Estimate(image, samples.clone()), state
 
     @property
     def looks_both_ways(self) -> bool:
-        """Whether a detail stage learns from both directions in this training step: in every other pair of them."""
+        """Whether a detail stage learns from both directions in this training step: in steps 2 and 3 of every 4."""
         return self.training and self.has_detail and self.global_step % 4 >= 2
 
     def rate_of(self, name: str) -> float:

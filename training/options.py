@@ -53,9 +53,9 @@ PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channel
 MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
 FINEST_RADIUS = "of the kernels at full size: 0, the pixel alone, or 1; default: the network's, 1 with --channels"
 KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
-DETAIL = "size of the detail stage, with kernels; default: the network's. training.pretrained gives a network one"
-FILTER_RATE = "factor on the rate for the filter's weights, where there is a detail stage; 0: they stay as they are"
-TRUNK_RATE = "the same for the detail stage's U-Net"
+DETAIL = "size of the detail stage, with kernels; default: the network's; training.add_detail adds one to a network"
+FILTER_RATE = "learning-rate multiplier of the filter, where there is a detail stage; 0 freezes it"
+DETAIL_RATE = "learning-rate multiplier of the detail stage's U-Net; 0 freezes it"
 LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
 SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: cosine with kernels"
 RAMP = "paper schedule: epochs in which the rate rises from a tenth to its peak"
@@ -102,7 +102,7 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--loss", LOSS, SAVED, choices=("paper", "picture")),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
         option("--filter_rate", FILTER_RATE, SAVED, type=float, default=1.0),
-        option("--trunk_rate", TRUNK_RATE, SAVED, type=float, default=1.0),
+        option("--detail_rate", DETAIL_RATE, SAVED, type=float, default=1.0),
         option("--schedule", SCHEDULE, SAVED, choices=("paper", "cosine")),
         option("--ramp_epochs", RAMP, SAVED, type=float, default=10),
         option("--clip", "largest norm of a step's gradient; 0: no limit", SAVED, type=float, default=0.5),
@@ -202,8 +202,10 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--schedule cosine ends at --max_epochs, which is {options.max_epochs}; give a number, or paper")
     if not options.checkpoint_minutes > 0:
         parser.error(f"--checkpoint_minutes {options.checkpoint_minutes}: expected a number above 0")
-    if options.filter_rate < 0 or options.trunk_rate < 0:
-        parser.error("--filter_rate and --trunk_rate must not be negative")
+    if options.filter_rate < 0 or options.detail_rate < 0:
+        parser.error("--filter_rate and --detail_rate must not be negative")
+    if options.detail == "none" and (options.filter_rate, options.detail_rate) != (1, 1):
+        parser.error("--filter_rate and --detail_rate need a detail stage; see docs/training.md, Add a detail stage")
     if options.detail != "none" and options.kernels != "on":
         parser.error(f"--detail {options.detail} needs --kernels on")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:

@@ -133,7 +133,7 @@ def make_module(settings: argparse.Namespace, saved: dict | None = None) -> Deno
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute, settings.cuda_graph),
         settings.loss,
         settings.schedule,
-        {"network": settings.filter_rate, "detail.convolutions": settings.trunk_rate},
+        {"network": settings.filter_rate, "detail.convolutions": settings.detail_rate},
     )
 
 

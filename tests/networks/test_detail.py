@@ -1,4 +1,4 @@
-"""Pins the detail stage: the library's own output, pyramid sums, shares, other colors, tiles, precision, gradients."""
+"""Pins the detail stage: the library's own output, pyramid sums, blend weights, colors, tiles, precision, gradients."""
 
 import copy
 import struct
@@ -12,11 +12,11 @@ from support import ROOT
 from files import InputError
 from inference.engines import fast_engine, prepare
 from model import denoise, make_denoiser
-from networks.blending import shared_out
-from networks.detail import GUIDED, LEVELS, MORE, DetailStage, decode, encode, in_shares
-from networks.history import last_result
+from networks.blending import distribute_change
+from networks.detail import GUIDED, LEVELS, MORE, DetailStage, blend_pyramid, decode, encode
+from networks.history import previous_output
+from training.add_detail import find_weights, installed_library, with_detail
 from training.checkpoints import load_denoiser
-from training.pretrained import find_weights, installed_library, with_detail
 from training.weights import as_checkpoint, write_weights
 
 needs_library = pytest.mark.skipif(not find_spec("pyoidn"), reason="needs Open Image Denoise")
@@ -65,14 +65,14 @@ def test_it_begins_with_what_the_library_gives(size):
     more = torch.rand(1, MORE, 96, 128)  # which counts for nothing before training
     seen = torch.cat((encode(color * exposure)[None], albedo[None], normal[None] * 0.5 + 0.5, more), 1)
     with torch.no_grad():
-        direct = decode(stage.estimate(seen).image)[0] / exposure
+        direct = decode(stage.predict(seen).image)[0] / exposure
     assert (direct - expected).abs().mean() < 0.01 * expected.mean()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 0.3])
 def test_equal_shares_of_all_levels_are_that_share(share):
     planes = torch.randn(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(in_shares(planes, pyramid((48, 64), share, 2)), share * planes, atol=1e-6)
+    assert torch.allclose(blend_pyramid(planes, pyramid((48, 64), share, 2)), share * planes, atol=1e-6)
 
 
 def test_a_level_has_what_the_coarser_cannot_hold():
@@ -80,7 +80,9 @@ def test_a_level_has_what_the_coarser_cannot_hold():
     fine[..., ::2, :] = -1
     shares = pyramid((48, 64), 0.0)
     shares[0] = torch.ones_like(shares[0])
-    assert in_shares(flat, shares).abs().max() < 1e-6 and torch.allclose(in_shares(fine, shares), fine, atol=1e-6)
+    assert blend_pyramid(flat, shares).abs().max() < 1e-6 and torch.allclose(
+        blend_pyramid(fine, shares), fine, atol=1e-6
+    )
 
 
 def test_the_transfer_function_and_its_inverse():
@@ -96,21 +98,21 @@ def test_without_shares_the_filtered_image_stays_and_with_all_the_estimate_comes
     torch.manual_seed(0)
     stage, planes = DetailStage("small"), torch.rand(1, 15, 48, 64)
     for logit, found in ((-50.0, planes[:, 9:12]), (50.0, None)):
-        for layer in stage.shares:
+        for layer in stage.blend:
             layer.bias.data = torch.tensor([logit, -50.0])
         with torch.no_grad():
             image = stage(planes)
             if found is None:
                 seen = torch.cat((encode(planes[:, :3]), planes[:, 3:6], planes[:, 6:9] / 2 + 0.5), 1)
                 more = torch.cat((encode(planes[:, 9:]), torch.ones(1, 1, 48, 64)), 1)
-                found = decode(stage.estimate(torch.cat((seen, more), 1)).image)
+                found = decode(stage.predict(torch.cat((seen, more), 1)).image)
         assert torch.allclose(image, found, rtol=1e-3, atol=1e-4)
 
 
 def test_shares_are_shares(denoiser):
     for weight in denoiser.detail.parameters():
         weight.normal_(std=3.0)
-    shares = denoiser.detail.estimate(torch.rand(1, GUIDED + MORE, 48, 64)).shares
+    shares = denoiser.detail.predict(torch.rand(1, GUIDED + MORE, 48, 64)).logits
     assert len(shares) == LEVELS
     assert [tuple(planes.shape) for planes in shares] == [(1, 2, 48 >> n, 64 >> n) for n in range(LEVELS)]
     assert all((torch.sigmoid(planes) >= 0).all() and (torch.sigmoid(planes) <= 1).all() for planes in shares)
@@ -120,11 +122,11 @@ def test_the_last_result_is_fetched_along_the_motion_and_changes_the_next(denois
     first, second = frames(2, (64, 96))[:, None]  # a point was 1.5 pixels to the right and below
     _, state = denoiser(first)
     image, state = denoiser.estimate(second, state)
-    moved = last_result(state[-1])
+    moved = previous_output(state[-1])
     assert (moved.amax(1)[..., :-1, :-1] > 0).all()
     assert (moved[..., -1] == 0).all() and (moved[..., -1, :] == 0).all(), "nothing where it comes into view"
     without = [*state[:-1], state[-1].clone()]
-    last_result(without[-1]).zero_()
+    previous_output(without[-1]).zero_()
     known, unknown = (denoiser.finish(second, image, s)[0] for s in (state, without))
     assert (known - unknown).abs().max() > 1e-3
 
@@ -150,7 +152,7 @@ def test_light_groups_still_add_up(denoiser, black):
 
 def test_what_was_black_is_shared_equally():
     image = torch.cat((torch.zeros(1, 3, 2, 2), torch.zeros(1, 6, 2, 2)), 1)
-    assert torch.allclose(shared_out(torch.full((1, 3, 2, 2), 0.4), image)[:, 3:], torch.tensor(0.2))
+    assert torch.allclose(distribute_change(torch.full((1, 3, 2, 2), 0.4), image)[:, 3:], torch.tensor(0.2))
 
 
 def test_tiles_give_the_same(denoiser):
@@ -175,7 +177,7 @@ def test_every_weight_has_a_gradient():
     image, _ = denoiser(frames(1, seed=1), state)
     image.square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in denoiser.detail.parameters())
-    assert all(layer.bias.grad.abs().min() > 0 for layer in denoiser.detail.shares)
+    assert all(layer.bias.grad.abs().min() > 0 for layer in denoiser.detail.blend)
 
 
 @needs_library

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
-from frames.scale import divided, scale_of
+from frames.normalization import divided, scale_of
 from inference.engines import fast_engine
 from model import Denoiser, denoise, grown
 from networks import filtering

@@ -65,7 +65,7 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "finest_radius": 1,
         "detail": "none",
         "filter_rate": 1.0,
-        "trunk_rate": 1.0,
+        "detail_rate": 1.0,
         "loss": "paper",
         "schedule": "paper",
         "learning_rate": 5e-4,

@@ -10,7 +10,7 @@ from support import make_scene, run_script, write_channels
 from files import InputError
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, find_channels
 from frames.exr import read_exr, read_header
-from frames.scale import divided, scale_of
+from frames.normalization import divided, scale_of
 from inference.options import build_parser
 from inference.run import run
 from model import denoise, estimates
@@ -21,7 +21,7 @@ from training.run import train
 from training.weights import as_checkpoint, average, write_weights
 
 SMALL = ["--channels", "8", "10", "--patch", "2", "--kernels", "on", "--crop_size", "16", "--sequence_length", "3"]
-PARTS = "network", "detail.convolutions", "detail.shares"
+PARTS = "network", "detail.convolutions", "detail.blend"
 SMALL += ["--batch_size", "2", "--num_workers", "0", "--accelerator", "cpu", "--precision", "32-true"]
 
 
@@ -156,19 +156,19 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path):
         load_denoiser(tmp_path / "bad.safetensors")
 
 
-@pytest.mark.parametrize(("filter_rate", "trunk_rate"), [(0, 1), (0.1, 1)])
-def test_a_detail_stage_learns_with_the_filter_or_alone(filter_rate, trunk_rate, mixed_dataset, tmp_path):
+@pytest.mark.parametrize(("filter_rate", "detail_rate"), [(0, 1), (0.1, 1)])
+def test_a_detail_stage_learns_with_the_filter_or_alone(filter_rate, detail_rate, mixed_dataset, tmp_path):
     """In four steps of each kind: with one look and two, from one direction and from both."""
     begun = run_training(mixed_dataset, tmp_path / "a", "--detail", "small", "--max_epochs", 1)
     weights = load_denoiser(begun).state_dict()
     write_weights(as_checkpoint(load_denoiser(begun)), tmp_path / "begun.safetensors")
-    rates = "--filter_rate", filter_rate, "--trunk_rate", trunk_rate, "--average", "off", "--learning_rate", 1e-3
+    rates = "--filter_rate", filter_rate, "--detail_rate", detail_rate, "--average", "off", "--learning_rate", 1e-3
     checkpoint = ("--checkpoint", tmp_path / "begun.safetensors", "--max_epochs", 2)
     found = load_denoiser(run_training(mixed_dataset, tmp_path / "b", *checkpoint, *rates)).state_dict()
     moved = {name: (found[name] - weight.half().float()).abs().max() for name, weight in weights.items()}
     parts = {part: max(m for name, m in moved.items() if name.startswith(part)) for part in PARTS}
-    assert (parts["network"] > 0) == (filter_rate > 0) and (parts["detail.convolutions"] > 0) == (trunk_rate > 0)
-    assert parts["detail.shares"] > 0
+    assert (parts["network"] > 0) == (filter_rate > 0) and (parts["detail.convolutions"] > 0) == (detail_rate > 0)
+    assert parts["detail.blend"] > 0
     if filter_rate == 0.1:
         assert parts["network"] < 0.3 * parts["detail.convolutions"]
 

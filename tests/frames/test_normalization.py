@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS
+from frames.normalization import MOST, SQUARE, USUAL_DEPTH, divided, followed, known, normalized_batch, scale_of
 from frames.radiance import KEY, luminance
-from frames.scale import MOST, SQUARE, USUAL_DEPTH, divided, followed, in_own_units, known, scale_of
 
 
 def frame(seed: int = 0, size: tuple[int, int] = (40, 56)) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_training_windows_have_units_of_their_own():
     other = {name: part.clone().float() for name, part in batch.items()}
     for part, channels in (("noisy", slice(0, 3)), ("target", slice(0, 3)), ("start", slice(0, 6))):
         other[part][1, ..., channels] *= 2**20
-    plain, found = in_own_units(batch, MOTION_INPUTS), in_own_units(other, MOTION_INPUTS)
+    plain, found = normalized_batch(batch, MOTION_INPUTS), normalized_batch(other, MOTION_INPUTS)
     assert all(torch.allclose(plain[name], found[name], rtol=1e-5) for name in plain)
     first = plain["noisy"][:, 0].movedim(-1, 1)
     assert torch.allclose(scale_of(first, MOTION_INPUTS), torch.ones(2, 2), rtol=1e-4)

@@ -1,6 +1,6 @@
-"""Gives a denoiser a detail stage (networks/detail.py) that begins with Open Image Denoise's published weights.
+"""Adds a detail stage (networks/detail.py) with Open Image Denoise's published weights to a filtering network.
 
-python -m training.pretrained weights/default.safetensors started.safetensors --detail base
+python -m training.add_detail weights/default.safetensors started.safetensors --detail base
 
 The weights (Apache-2.0) are in every copy of the library, and in .tza files. Without --library, those of the package
 pyoidn are taken.
@@ -23,12 +23,12 @@ from training.weights import SUFFIX, as_checkpoint, write_weights
 
 ARCHIVE = b"\xd7\x41\x02"  # how a TZA archive begins: its number, and version 2
 TYPES = {"f": torch.float32, "h": torch.float16}
-GUIDES = ("noisy", "clean")  # in the order of the library's archives, whose names differ by a c
+GUIDES = ("noisy", "clean")  # the order of the library's archives: alb_nrm, then calb_cnrm
 MOST_DIMENSIONS = 4
 
 
 def read_archive(data: bytes, start: int) -> dict[str, torch.Tensor]:
-    """The tensors of the TZA archive that begins there. Raises an error if there is none."""
+    """The tensors of the TZA archive that begins there. Raises various errors if there is none."""
     # names, shapes, types and places
     (table,) = struct.unpack_from("<Q", data, start + 4)
     (count,) = struct.unpack_from("<I", data, start + table)
@@ -57,7 +57,8 @@ def read_archive(data: bytes, start: int) -> dict[str, torch.Tensor]:
 def find_weights(library: Path, stage: DetailStage, guides: str) -> dict[str, torch.Tensor]:
     """The weights of the library's network for HDR color, albedo and normals, of the stage's size.
 
-    library: the library's file or a .tza file. guides: "noisy" or "clean". Raises InputError if there is none.
+    library: the library's file, or a .tza file, which has one set of weights. guides: "noisy" or "clean". Raises
+    InputError if there is none.
     """
     try:
         data = library.read_bytes()
@@ -68,13 +69,13 @@ def find_weights(library: Path, stage: DetailStage, guides: str) -> dict[str, to
         try:
             found = read_archive(data, match.start())
         except (ValueError, ArithmeticError, LookupError, RuntimeError, struct.error):
-            continue  # other bytes that begin alike
+            continue  # a false match
         if stage.fits(found):
             fitting.append(found)
     if not fitting:
         raise InputError(
-            f"{library}: no weights of Open Image Denoise 2 for color, albedo and normals of this size; expected the "
-            "file libOpenImageDenoise_core of a release, or rt_hdr_calb_cnrm.tza"
+            f"{library}: no weights of Open Image Denoise 2 for color, albedo and normals that fit --detail; expected "
+            "the file libOpenImageDenoise_core of a release, or a .tza file like rt_hdr_calb_cnrm.tza"
         )
     return fitting[min(GUIDES.index(guides), len(fitting) - 1)]
 
@@ -99,13 +100,18 @@ def with_detail(denoiser: FilteringDenoiser, size: str, guides: str, library: Pa
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint of a filtering network; its filter stays as it is")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a checkpoint of a filtering network; a detail stage that it has is replaced"
+    )
     parser.add_argument("weights", type=Path, help=f"the {SUFFIX} file to write, for train.py --checkpoint")
     parser.add_argument("--detail", choices=tuple(ENCODERS), default="base", help="default: %(default)s")
     parser.add_argument(
-        "--guides", choices=GUIDES, default="clean", help="albedo and normals that they were trained on; default: clean"
+        "--guides",
+        choices=GUIDES,
+        default="noisy",
+        help="whether they were trained on noisy or clean albedo and normals; default: %(default)s",
     )
-    parser.add_argument("--library", type=Path, help="a copy of the library, or a .tza file of its weights")
+    parser.add_argument("--library", type=Path, help="libOpenImageDenoise_core (.so, .dylib, .dll), or a .tza file")
     options = parser.parse_args()
     try:
         denoiser = load_denoiser(options.checkpoint)
@@ -116,7 +122,7 @@ def main() -> None:
         library = options.library or installed_library()
         write_weights(as_checkpoint(with_detail(denoiser, options.detail, options.guides, library)), options.weights)
     except (InputError, OSError) as error:
-        sys.exit(f"training.pretrained: {error}")
+        sys.exit(f"training.add_detail: {error}")
 
 
 if __name__ == "__main__":
