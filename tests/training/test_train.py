@@ -124,8 +124,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
         (["--max_time", "soon"], r"train.py: .*soon"),
         (["--learning_rate", -1], r"--learning_rate must be above 0"),
         (["--filter_rate", -1], r"--filter_rate and --detail_rate must not be negative"),
-        (["--network", "default", "--filter_rate", 0], r"--filter_rate and --detail_rate need a detail stage"),
-        (["--network", "paper", "--detail", "base"], r"--detail base needs --kernels on"),
+        (["--filter_rate", 0], r"--filter_rate and --detail_rate need a detail stage"),
+        (["--detail", "base"], r"--detail base needs --kernels on"),
     ],
 )
 def test_bad_options_are_one_clear_line(small_dataset, tmp_path, options, message, capsys, monkeypatch):
