@@ -2,7 +2,7 @@
 
 import sys
 
-from checking.options import build_parser
+from checking.checking_options import build_parser
 from files import InputError
 from machine import show_every_name
 
@@ -14,8 +14,8 @@ def main() -> None:
         show_every_name()
 
         # after the options are checked: PyTorch takes seconds to import
+        from checking.check_path import check
         from checking.report import save_json, text_of
-        from checking.run import check
         from checking.sheet import save_sheet
 
         report = check(options)

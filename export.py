@@ -2,7 +2,7 @@
 
 import sys
 
-from exporting.options import parse_options
+from exporting.export_options import parse_options
 from files import InputError
 from machine import let_idle_threads_sleep
 
@@ -14,7 +14,7 @@ def main() -> None:
         let_idle_threads_sleep()
 
         # after the options are checked: PyTorch takes seconds to import
-        from exporting.run import run
+        from exporting.export_network import run
         from training.checkpoints import load_denoiser
 
         difference = run(load_denoiser(options.checkpoint), options)

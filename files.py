@@ -39,7 +39,7 @@ def runs(process: int) -> bool:
 
 
 @contextmanager
-def whole_file(path: Path, remedy: str = "free some space, or choose another folder") -> Iterator[Path]:
+def atomic_file(path: Path, remedy: str = "free some space, or choose another folder") -> Iterator[Path]:
     """Yields a temporary path next to `path` to write to; then renames that file to `path`, or on an error deletes it.
 
     Host name and process id are in the temporary name, since several machines may write to one shared folder. What

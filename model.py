@@ -14,8 +14,8 @@ from torch import nn
 from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS, channel_count
 from frames.normalization import divided, followed, known, scale_of
 from frames.radiance import decode_radiance, encode_radiance, local_mean
-from networks.autoencoder import RecurrentAutoencoder, State, mirrored, pad_to_multiple
-from networks.features import within_limits
+from networks.autoencoder import RecurrentAutoencoder, State, pad_by_reflection, pad_to_multiple
+from networks.features import clamp_to_limits
 from networks.filtering import FilteringDenoiser
 
 PLAIN_FEATURES = 7  # what the network sees: encoded radiance (3), depth (1), normal (3)
@@ -70,7 +70,7 @@ class Denoiser(nn.Module):
         if means:
             nn.init.zeros_(self.network.output.weight)  # training starts without a correction
 
-    smallest = 1  # pixels; see `grown`
+    smallest = 1  # pixels; see `pad_to_smallest`
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class Denoiser(nn.Module):
         return self.network.initial_state(padded.to(self.dtype))
 
     def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
+        """The frame as the network computes with it, and its (H, W): clamp_to_limits, sides a multiple of `multiple`.
 
         For that, it is mirrored at its last row and column. The result is contiguous: preprocessing takes several times
         as long if channels are innermost in memory.
@@ -153,7 +153,7 @@ class Denoiser(nn.Module):
             raise ValueError(
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channels}, H, W), {', '.join(self.inputs)}"
             )
-        frame = within_limits(frame.contiguous(), self.inputs)
+        frame = clamp_to_limits(frame.contiguous(), self.inputs)
         return pad_to_multiple(frame, self.multiple), tuple(frame.shape[-2:])
 
     def complete_frame(self, frame: torch.Tensor, _state: State) -> torch.Tensor:
@@ -236,7 +236,7 @@ def estimates(
         with torch.inference_mode():  # not around the yield, so that it does not apply to the caller's code
             # normalize
             height, width = frame.shape[1:]
-            planes = grown(frame, denoiser)[None].to(device)
+            planes = pad_to_smallest(frame, denoiser)[None].to(device)
             before, scale = scale, followed(scale, scale_of(planes, denoiser.inputs))
             planes = divided(planes, denoiser.inputs, scale)
             if state is not None and not torch.equal(before, scale):
@@ -256,23 +256,23 @@ def estimates(
             radiance = known(scale)[0, 0]
             if later is not None:
                 told = combined(Estimate((image[0, :, :height, :width] * radiance).cpu(), samples), next(later))
-                image = grown(told, denoiser)[None].to(device) / radiance
+                image = pad_to_smallest(told, denoiser)[None].to(device) / radiance
             image, state = finish(planes, image, state, detail=detail)
             image = image[0, :, :height, :width] * scale[0, 0]  # which is 0 until a frame is lit
         yield frame, Estimate(image.cpu(), samples)
 
 
-def grown(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.Tensor:
+def pad_to_smallest(frame: torch.Tensor, denoiser: Denoiser | FilteringDenoiser) -> torch.Tensor:
     """A (C, H, W) frame, mirrored at its last row and column until both sides have the denoiser's `smallest` length."""
     height, width = (max(denoiser.smallest - extent, 0) for extent in frame.shape[1:])
-    return mirrored(mirrored(frame, 1, height), 2, width) if height or width else frame
+    return pad_by_reflection(pad_by_reflection(frame, 1, height), 2, width) if height or width else frame
 
 
 Finish = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Refinement(NamedTuple):
-    """What makes the images of a sequence better than its frames one by one do (inference/later.py).
+    """What makes the images of a sequence better than its frames one by one do (inference/backward.py).
 
     later: what the frames after each frame say of it, first frame first; None: nothing. finish: from a (C, H, W) frame
     and its (3, H, W) image to the image with brightness and rims mended; called for every frame in turn.

@@ -9,14 +9,14 @@ Stop it with Ctrl-C and continue it with the same command.
 import sys
 
 from files import InputError
-from rendering.options import parse
+from rendering.rendering_options import parse
 
 
 def main() -> None:
     """The command line. Options, scenes and files that cannot be used end it with one clear line."""
     try:
         options = parse()
-        from rendering.run import run  # not at the top: options and --help do not wait for Mitsuba
+        from rendering.render_dataset import run  # not at the top: options and --help do not wait for Mitsuba
 
         run(options)
         print(f"{options.dataset / options.split}: all {options.frames} frames of every sequence are there")

@@ -6,7 +6,7 @@ A folder of numbered EXR frames, `python test.py CHECKPOINT FOLDER`, is denoised
 import sys
 
 from files import InputError
-from inference.options import build_parser, refuse_dataset_options, refuse_frame_options
+from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
 from machine import keep_freed_memory, let_idle_threads_sleep, show_every_name
 
 
@@ -20,8 +20,8 @@ def main() -> None:
         let_idle_threads_sleep()
         keep_freed_memory()
         from frames.shots import holds_shots
+        from inference.datasets import run
         from inference.output import table
-        from inference.run import run
         from inference.shots import denoise_shots
         from training.checkpoints import load_denoiser
 

@@ -4,7 +4,7 @@ import sys
 import threading
 
 from files import InputError
-from training.options import parse_options
+from training.training_options import parse_options
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
         # after the options are checked: Lightning takes seconds to import
         from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-        from training.run import train
+        from training.fit import train
 
         last = train(options, [sys.executable, *sys.argv])
         if last:

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import methods
 from benchmarks.reporting import ROOT, alone, report
-from files import whole_file
+from files import atomic_file
 from frames.augmentation import AUGMENTATIONS
 from frames.channels import PLAIN_INPUTS
 from frames.exr import load_target
@@ -28,9 +28,9 @@ from frames.sequences import find_test_sequences
 from networks.filtering import blend
 from networks.history import BRIGHTNESS, PREVIOUS, SURFACE, reproject
 from scoring.metrics import NAMES, SequenceScore, mean_scores
-from training.networks import NETWORKS
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.presets import NETWORKS
+from training.training_options import parse_options
 
 
 def nothing_found(history, motion, surface, divisor):
@@ -81,7 +81,7 @@ class Change:
 
 def levels(*channels: int) -> dict:
     """A change of values: the default network with these widths."""
-    return {"training.options.NETWORKS": NETWORKS | {"default": NETWORKS["default"] | {"channels": channels}}}
+    return {"training.training_options.NETWORKS": NETWORKS | {"default": NETWORKS["default"] | {"channels": channels}}}
 
 
 FILTERING = "networks.filtering"
@@ -180,7 +180,7 @@ def main() -> None:
             result = options.output_dir / key / "scores.json"
             if not result.is_file():
                 scores = alone(train_and_test, *arguments, result.parent, [*given, "--seed", str(seed)])
-                with whole_file(result) as temporary:
+                with atomic_file(result) as temporary:
                     temporary.write_text(json.dumps(scores))
             found.append(json.loads(result.read_text()))
             print(f"{name}, seed {seed}: {found[-1]}", file=sys.stderr, flush=True)

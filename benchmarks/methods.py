@@ -13,8 +13,8 @@ import torch
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
+from inference.backward import backward_estimates, finish, reversed_frame
 from inference.brightness import Brightness
-from inference.later import estimates_in_mirror, finish, turned_around
 from model import Refinement, denoise
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, reproject
@@ -115,11 +115,11 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direc
             stacked = frame.without(*without)
             stacked[:3] = frame.radiance(spp)
             planes.append(stacked[:channels])
-        refinement = Refinement(None, finish(denoiser.inputs, Brightness().mended))
+        refinement = Refinement(None, finish(denoiser.inputs, Brightness().corrected))
         if direction == "both":
             pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
-            turned = [turned_around(frame, after, denoiser.inputs) for frame, after in pairs]
-            found, brightness = list(estimates_in_mirror(denoiser, turned)), Brightness()
+            turned = [reversed_frame(frame, after, denoiser.inputs) for frame, after in pairs]
+            found, brightness = list(backward_estimates(denoiser, turned)), Brightness()
             for frame, estimate in found:
                 brightness.add(frame, estimate.image)
             later, curve = iter([estimate for _, estimate in found[::-1]]), brightness.curve

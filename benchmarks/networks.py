@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.reconstruction import gflop, run_network
 from benchmarks.reporting import ROOT, alone, parse_size, report, run_script, usual_precision
 from model import Denoiser
-from training.networks import NETWORKS
+from training.presets import NETWORKS
 
 CANDIDATES = {  # arguments of Denoiser
     "paper": NETWORKS["paper"],

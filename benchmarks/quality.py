@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import methods
 from benchmarks.reporting import machine, report
-from files import whole_file
+from files import atomic_file
 from frames.channels import PLAIN_INPUTS
 from frames.exr import load_target
 from frames.radiance import exposure_of, luminance, tone_map
@@ -115,7 +115,7 @@ def main() -> None:
     # tables
     rows = [{"method": title} | summarise(found, 0) for title, found in scores.items()]
     late = [{"method": title} | summarise(found, WARM_UP) for title, found in scores.items()]
-    with whole_file(options.results / "quality.json") as temporary:
+    with atomic_file(options.results / "quality.json") as temporary:
         content = {"mean": rows, "after_warm_up": late, "scenes": scores} | machine()
         temporary.write_text(json.dumps(content, indent=1) + "\n")
     report("quality", rows, scenes=len(sequences), frames=sum(len(s.frames) for s in sequences))

@@ -23,7 +23,7 @@ from frames.channels import channel_count
 from inference.engines import DTYPES, choose_device, fast_engine, prepare
 from machine import keep_freed_memory
 from model import State, make_denoiser
-from training.networks import NETWORKS
+from training.presets import NETWORKS
 
 
 def make(network: str | dict) -> torch.nn.Module:

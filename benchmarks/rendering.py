@@ -21,10 +21,10 @@ import numpy as np
 from files import InputError
 from machine import usable_cores
 from rendering.jobs import Job, open_sequence
-from rendering.options import parse
 from rendering.planning import plan_or_recall
+from rendering.render_dataset import settings_for, sources
 from rendering.renderer import render_frame
-from rendering.run import settings_for, sources
+from rendering.rendering_options import parse
 from rendering.scene import load_scene
 from rendering.tracing import AUXILIARY, make_sensor
 from rendering.variants import choose_variant

@@ -17,7 +17,7 @@ from benchmarks.reporting import alone, best, parse_size, peak_memory, report, u
 from benchmarks.training import epoch_rate, loader_rate, prepare_data, settings_of, synthetic_dataset
 from frames.channels import channel_count
 from inference.engines import choose_device
-from training.run import make_module
+from training.fit import make_module
 
 
 def pixels(sizes: list[tuple[int, int]], device: str) -> None:

@@ -26,9 +26,9 @@ from dataset import SequenceData
 from frames.channels import ALBEDO_INPUTS
 from frames.sequences import split_dataset
 from inference.engines import choose_device
-from training.options import parse_options
+from training.fit import make_data, make_module
 from training.resolve import resolve
-from training.run import make_data, make_module
+from training.training_options import parse_options
 
 PLAIN = ["--cache_dir", "none", "--precision", "32-true", "--channels_last", "off"]
 PLAIN += ["--compile", "off", "--fused", "off"]

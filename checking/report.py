@@ -11,7 +11,7 @@ from checking.inspection import Contents
 from checking.pairs import Pair, best_sign, verdict
 from checking.problems import ERROR, Problem, lines_of
 from checking.values import Values
-from files import whole_file
+from files import atomic_file
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS
 from frames.sequences import Sequence
@@ -190,5 +190,5 @@ def plain(value: object) -> object:
 
 def save_json(path: Path, report: Report) -> None:
     """Writes the report; the file appears whole or not at all. Raises OSError."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")

@@ -21,7 +21,7 @@ def about(step: NamedStep, precision: str) -> dict[str, str]:
 
     frame: the channels' names in this project's EXR files, in order, the unit, and what stands for the quantity where
     there is none, null if it must be there. state: channels, stride (0 where it has no height and width), multiple and
-    NumPy type. smallest: of model.grown.
+    NumPy type. smallest: of model.pad_to_smallest.
     """
     # what goes in: the frame, and the state
     frame = {

@@ -11,7 +11,7 @@ import torch
 from exporting.formats import Arrays
 from exporting.step import IMAGE, SECOND_LOOK, NamedStep
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
-from model import denoise, grown
+from model import denoise, pad_to_smallest
 
 SIZES = (45, 70), (64, 96)  # (H, W) of the made-up sequences: one that is padded, one that is not
 LENGTH = 5  # frames of a made-up sequence
@@ -38,7 +38,7 @@ def denoise_by(
     state = None
     for frame in frames:
         height, width = frame.shape[1:]
-        frame = grown(frame, step.denoiser)
+        frame = pad_to_smallest(frame, step.denoiser)
         inputs = {name: planes[None] for name, planes in split_planes(frame.numpy(), step.denoiser.inputs).items()}
         looks = [False, True] if state is None and step.looks_twice else [False]
         state = state or {name: part.numpy() for name, part in step.first_state(*frame.shape[1:]).items()}

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from exporting.options import ONNX, PT2
+from exporting.export_options import ONNX, PT2
 from exporting.step import SECOND_LOOK, Named, NamedStep
 from files import InputError
 

@@ -10,7 +10,7 @@ from frames.channels import QUANTITIES
 from frames.exr import MISS_DEPTH
 from frames.normalization import divided, followed, known, scale_of
 from model import Denoiser
-from networks.autoencoder import mirrored
+from networks.autoencoder import pad_by_reflection
 from networks.filtering import NEVER, FilteringDenoiser
 from networks.history import SURFACE, WEIGHT
 
@@ -77,8 +77,8 @@ class NamedStep(nn.Module):
         """
         (height, width), stride, multiple = frame.shape[2:], self.denoiser.strides[0], self.denoiser.multiple
         rows, columns = (stride * extent for extent in hidden.shape[2:])
-        taller = mirrored(frame, 2, -height % multiple).reshape(1, -1, rows, width)
-        return mirrored(taller, 3, -width % multiple).reshape(1, -1, rows, columns)
+        taller = pad_by_reflection(frame, 2, -height % multiple).reshape(1, -1, rows, width)
+        return pad_by_reflection(taller, 3, -width % multiple).reshape(1, -1, rows, columns)
 
     def first_state(self, height: int, width: int) -> Named:
         """The state before a sequence of frames of this size: zeros."""

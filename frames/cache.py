@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from files import InputError, whole_file
+from files import InputError, atomic_file
 from frames.channels import HALF_MAX, MOTION_INPUTS, QUANTITIES, channel_count, channels_of
 from frames.exr import load_noisy, load_target
 from frames.repairs import Repairs, report_repairs
@@ -232,7 +232,7 @@ class FrameCache:
         except OSError as error:
             raise OSError(f"{path.parent}: {error.strerror}; {ELSEWHERE}") from error
         outdated = [p for p in path.parent.glob(f"{entry.source.name}.*.npy") if p != path]
-        with whole_file(path, f"free some space, or {ELSEWHERE}") as temporary, temporary.open("wb") as file:
+        with atomic_file(path, f"free some space, or {ELSEWHERE}") as temporary, temporary.open("wb") as file:
             np.save(file, to_blocks(pixels))
             file.write(np.float16(exponents).tobytes())
         for old in outdated:

@@ -15,7 +15,7 @@ import numpy as np
 import OpenEXR
 from tqdm import tqdm
 
-from files import InputError, whole_file
+from files import InputError, atomic_file
 from frames.channels import HALF_MAX, QUANTITIES, channel_count, find_channels, require_channels, split_planes
 from frames.exr_header import Contents, full_name, read_contents
 from frames.repairs import Repairs, repair
@@ -248,7 +248,7 @@ def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarr
 
 def _write(file: OpenEXR.File, path: Path) -> None:
     """Writes the file whole or not at all. Raises OSError if it cannot be written."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         try:
             file.write(os.fsencode(temporary))
         except RuntimeError as error:

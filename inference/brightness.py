@@ -77,7 +77,7 @@ class Brightness:
         limit = math.log(GAIN_LIMIT)
         return Curve(math.exp(min(max(gain, -limit), limit)), contrast, self.pivot)
 
-    def mended(self, frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    def corrected(self, frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Adds a frame and its image, and returns the image with the curve of all so far."""
         self.add(frame, image)
         return self.curve(image)

@@ -73,7 +73,7 @@ def candidates(leads: str) -> list[Convention]:
     return [Convention(*words) for words in product(tried, WORDS["x"], WORDS["y"], WORDS["unit"])]
 
 
-def turned_back(ahead: np.ndarray, depth: np.ndarray) -> np.ndarray:
+def inverted_motion(ahead: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """invert_motion of one frame, in NumPy: (2, H, W) vectors and (H, W) depth to (2, H, W) motion."""
     return invert_motion(torch.from_numpy(ahead)[None], torch.from_numpy(depth)[None, None])[0].numpy()
 
@@ -112,7 +112,7 @@ class Pair:
         """The motion of the second frame, if the vectors follow this convention."""
         if convention.leads == "previous":
             return convention.pixels(self.vectors[1])
-        return turned_back(convention.pixels(self.vectors[0]), self.surfaces[0][0].numpy())
+        return inverted_motion(convention.pixels(self.vectors[0]), self.surfaces[0][0].numpy())
 
     def misfit(self, motion: np.ndarray) -> float:
         """The `misfit` of this motion."""

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from files import InputError
-from inference.options import PRECISIONS
+from inference.reconstruction_options import PRECISIONS
 from inference.tiling import denoise_in_tiles
 from machine import cpu_has_bfloat16
 from model import Denoiser, Engine, State

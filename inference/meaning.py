@@ -19,7 +19,7 @@ ESTIMATED = "estimated from depth, normals and albedo"
 def find_meaning(runs: list[Shot], layout: Layout, motion: str, normals: str) -> tuple[Meaning, list[str]]:
     """What a shot's channels mean, and a line for each thing that is read.
 
-    runs: the shot's frames, split where there are gaps. motion, normals: the options of inference/options.py.
+    runs: the shot's frames, split where there are gaps. motion, normals: options of test.py.
     Raises InputError if an option is unusable or asks for motion that the frames do not have.
     """
     # some pairs of successive frames, from all over

@@ -18,7 +18,7 @@ from frames.layers import Channels, Layout
 from frames.normalization import depth_scale, known
 from frames.repairs import repair, report_repairs
 from frames.shots import Shot
-from inference.conventions import MISSING, Convention, Pair, turned_back
+from inference.conventions import MISSING, Convention, Pair, inverted_motion
 from inference.normals import fit_turn, normal_pairs
 
 SURFACE = ("depth", "normal", "albedo")
@@ -129,7 +129,7 @@ def read_frames(
             if convention.leads == "previous":
                 planes["motion"] = vectors
             elif then is not None:
-                planes["motion"] = turned_back(ahead, then[0].numpy())
+                planes["motion"] = inverted_motion(ahead, then[0].numpy())
             ahead = vectors
 
         # normals in the space of the first frame

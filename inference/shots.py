@@ -17,10 +17,10 @@ from files import InputError
 from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
+from inference.backward import is_wanted, refinement
+from inference.datasets import record_passing
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
-from inference.later import is_wanted, refinement
 from inference.meaning import find_meaning
-from inference.run import record_passing
 from inference.shot_frames import LoadedFrame, read_frames
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser, denoise
@@ -70,7 +70,7 @@ def write_frame(source: Path, folder: Path, layout: Layout, frame: LoadedFrame, 
 def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Namespace) -> int:
     """Denoises every shot in the folder options.path; returns how many frames it wrote.
 
-    options: of inference.options. Says on stdout what was read from which channels, and what they mean. Raises
+    options: of test.py. Says on stdout what was read from which channels, and what they mean. Raises
     InputError or OSError naming the file at fault.
     """
     # check the options

@@ -28,10 +28,10 @@ def pad_to_multiple(planes: torch.Tensor, multiple: int) -> torch.Tensor:
         return planes
     if right < width and bottom < height:  # faster than `mirrored`
         return F.pad(planes, (0, right, 0, bottom), mode="reflect")
-    return mirrored(mirrored(planes, 2, bottom), 3, right)
+    return pad_by_reflection(pad_by_reflection(planes, 2, bottom), 3, right)
 
 
-def mirrored(planes: torch.Tensor, axis: int, more: int) -> torch.Tensor:
+def pad_by_reflection(planes: torch.Tensor, axis: int, more: int) -> torch.Tensor:
     """The planes, and along `axis` after their last row `more` of its mirror image."""
     last = planes.shape[axis] - 1
     places = torch.arange(last + 1 + more, device=planes.device) - last

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS
 from networks.autoencoder import pad_to_multiple
-from networks.features import MOTION, SURFACES, with_motion, within_limits
+from networks.features import MOTION, SURFACES, clamp_to_limits, with_motion
 from networks.motion import LEVELS, estimate_motion
 from networks.recording import is_recording
 from networks.warping import motion_is_known
@@ -36,7 +36,7 @@ def complete_window(frames: torch.Tensor) -> torch.Tensor:
     it has the same camera.
     """
     shape = frames.shape[:2]
-    frames = within_limits(frames.flatten(0, 1), MOTION_INPUTS)
+    frames = clamp_to_limits(frames.flatten(0, 1), MOTION_INPUTS)
     motion = frames[:, MOTION]
     known = motion_is_known(motion)  # (B T, 1, H, W)
     if frames.device.type == "cpu" and known.all():

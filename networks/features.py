@@ -13,14 +13,14 @@ from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_chan
 from frames.radiance import encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder
 from networks.convolutions import ALL_ROWS, convolve_rows
-from networks.history import NO_ALBEDO, PREVIOUS, SUMS, WEIGHT, on_border
+from networks.history import NO_ALBEDO, PREVIOUS, SUMS, WEIGHT, albedo_edges
 from networks.pooling import pooled
 from networks.recording import is_recording
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
 MIN_ALBEDO = 0.01  # no channel is divided by less
-RIM_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
+EDGE_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
 SAMPLE_FEATURES = 6  # of every pixel: see `sample_planes`
 PATCH_FEATURES = 13 + 3 * len(MEANS)  # of every patch: see `patch_planes`
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
     validity: torch.Tensor
 
 
-def within_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
+def clamp_to_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     """A (B, C, H, W) frame of the quantities `names`, and perhaps further colors, with nothing that breaks a network.
 
     NaN and Inf become 0, but infinite radiance the brightest there is, and what is beyond a quantity's limits
@@ -138,7 +138,7 @@ def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     largest = albedo.amax(1, keepdim=True)
     has_albedo = largest > NO_ALBEDO
-    brighter = (RIM_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(on_border(albedo) > 0, 1)
+    brighter = (EDGE_ALBEDO / largest.clamp(min=MIN_ALBEDO)).clamp(min=1).where(albedo_edges(albedo) > 0, 1)
     return has_albedo, (albedo.clamp(min=MIN_ALBEDO) * brighter).where(has_albedo, 1)
 
 

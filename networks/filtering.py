@@ -30,12 +30,12 @@ from networks.features import (
     SURFACES,
     Seen,
     albedo_divisor,
+    clamp_to_limits,
     color_count,
     enter,
     further_colors,
     rough_shading,
     with_motion,
-    within_limits,
 )
 from networks.history import (
     BRIGHTNESS,
@@ -96,7 +96,7 @@ class FilteringDenoiser(nn.Module):
     complete_window = staticmethod(complete_window)
     inputs = MOTION_INPUTS  # what a frame holds
     required = PLAIN_INPUTS  # what its file must have
-    smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.grown
+    smallest = 64  # pixels; two of the coarsest level, of less it cannot tell the brightness: see model.pad_to_smallest
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class FilteringDenoiser(nn.Module):
         return [*hidden, history]
 
     def fit(self, frame: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """The frame as the network computes with it, and its (H, W): within_limits, sides a multiple of `multiple`.
+        """The frame as the network computes with it, and its (H, W): clamp_to_limits, sides a multiple of `multiple`.
 
         For that, it is mirrored at its last row and column. Raises ValueError if the frame does not have this network's
         channels.
@@ -174,7 +174,7 @@ class FilteringDenoiser(nn.Module):
                 f"a frame of shape {tuple(frame.shape)}: expected (B, {channel_count(self.inputs)}, H, W), "
                 f"{', '.join(self.inputs)}"
             )
-        return pad_to_multiple(within_limits(frame, self.inputs), self.multiple), tuple(frame.shape[-2:])
+        return pad_to_multiple(clamp_to_limits(frame, self.inputs), self.multiple), tuple(frame.shape[-2:])
 
     def complete_frame(self, frame: torch.Tensor, state: State) -> torch.Tensor:
         """The (B, 12, H, W) frame, with an estimate of its motion where it has none. frame, state: as after fit."""

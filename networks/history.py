@@ -25,11 +25,11 @@ OUTPUT = 3  # channels: the previous frame's final output, divided by albedo
 
 MAX_WEIGHT = 32.0  # older samples fade beyond this sum
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
-RIM_TOLERANCE = 0.02  # the same, from a rim to where there is none
-RIM = 0.02  # a rim is where a pixel's depth differs by this share from the mean of 3x3 pixels
+EDGE_DEPTH_TOLERANCE = 0.02  # the same, from a rim to where there is none
+DEPTH_EDGE = 0.02  # a rim is where a pixel's depth differs by this share from the mean of 3x3 pixels
 NORMAL_TOLERANCE = 0.8  # smallest cosine
 ALBEDO_TOLERANCE = 0.15  # largest difference of a channel
-BORDER_TOLERANCE = 0.02  # the same, from the border of what has no albedo to where there is none
+EDGE_ALBEDO_TOLERANCE = 0.02  # the same, from the border of what has no albedo to where there is none
 NO_ALBEDO = 1e-3  # where no channel is above this (mirrors, emitters, background), radiance is not divided
 AGREEMENT = 2.0  # largest factor by which division and multiplication by albedo may change the previous image
 BLACK = 1e-6  # radiance, below which factors could overflow
@@ -66,12 +66,12 @@ def rescaled(history: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     return (history * by_channel[:, :, None, None]).clamp(max=HALF_MAX)
 
 
-def on_rim(depth: torch.Tensor) -> torch.Tensor:
+def depth_edges(depth: torch.Tensor) -> torch.Tensor:
     """1 where a (B, 1, H, W) depth breaks off, else 0: pixels that may show two surfaces, and those beside them."""
-    return ((depth - mean_around(depth)).abs() > RIM * depth).to(depth.dtype)
+    return ((depth - mean_around(depth)).abs() > DEPTH_EDGE * depth).to(depth.dtype)
 
 
-def on_border(albedo: torch.Tensor) -> torch.Tensor:
+def albedo_edges(albedo: torch.Tensor) -> torch.Tensor:
     """1 where a (B, 3, H, W) albedo is there, but not at a neighbor, else 0: the pixel may show a little of a lamp."""
     missing = (albedo.amax(1, keepdim=True) <= NO_ALBEDO).to(albedo.dtype)
     return local_maximum(missing) - missing
@@ -136,8 +136,8 @@ def reproject(
 
 
 def edges_of(surface: torch.Tensor) -> torch.Tensor:
-    """Where a (B, 7, H, W) surface is on_rim, and where it is on_border, (B, 2, H, W)."""
-    return torch.cat((on_rim(surface[:, :1]), on_border(surface[:, 4:])), 1)
+    """Where a (B, 7, H, W) surface is depth_edges, and where it is albedo_edges, (B, 2, H, W)."""
+    return torch.cat((depth_edges(surface[:, :1]), albedo_edges(surface[:, 4:])), 1)
 
 
 def fetch(
@@ -159,8 +159,8 @@ def fetch(
     total = kept = planes.new_zeros(())
     for index, share in pixels_around(places, *size):  # (B, n) each
         tap, (rim, border, length) = gathered(planes, index), gathered(marks, index).unbind(1)
-        depth_tolerance = torch.where(rim * inner[:, 0] > 0, RIM_TOLERANCE, DEPTH_TOLERANCE)
-        albedo_tolerance = torch.where(border * inner[:, 1] > 0, BORDER_TOLERANCE, ALBEDO_TOLERANCE)
+        depth_tolerance = torch.where(rim * inner[:, 0] > 0, EDGE_DEPTH_TOLERANCE, DEPTH_TOLERANCE)
+        albedo_tolerance = torch.where(border * inner[:, 1] > 0, EDGE_ALBEDO_TOLERANCE, ALBEDO_TOLERANCE)
         same = same_surface(tap[:, SURFACE].detach(), now, depth_tolerance, length * least_length, albedo_tolerance)
         share = (share * same)[:, None]  # (B, 1, n)
         total, kept = torch.addcmul(total, tap[:, : SURFACE.start], share), kept + share

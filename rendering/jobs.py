@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from files import InputError, whole_file
+from files import InputError, atomic_file
 from rendering.cameras import Camera, as_json, key_frame
 from rooms.stock import Stock
 
@@ -218,7 +218,7 @@ def open_sequence(folder: Path, source: Source, planned: Plan, settings: Setting
     # the record, before the first frame
     if found != record:
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / "sequence.json") as temporary:
+        with atomic_file(folder / "sequence.json") as temporary:
             temporary.write_text(json.dumps(record | {"cameras": [as_json(c) for c in cameras]}, indent=1) + "\n")
 
     # missing frames

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from files import InputError, whole_file
+from files import InputError, atomic_file
 from rooms.models import CATALOGUE, CATALOGUE_COLUMNS
 
 PROPERTIES = "PluginFurnitureCatalog.properties"
@@ -75,7 +75,7 @@ def main() -> None:
     # catalogue
     lines = ["\t".join(CATALOGUE_COLUMNS)]
     lines += ["\t".join(row[column] for column in CATALOGUE_COLUMNS) for row in rows]
-    with whole_file(arguments.folder / CATALOGUE) as temporary:
+    with atomic_file(arguments.folder / CATALOGUE) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
     print(f"{arguments.folder / CATALOGUE}: {len(rows)} models")
 

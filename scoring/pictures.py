@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torchvision.io import encode_png
 from torchvision.utils import make_grid
 
-from files import whole_file
+from files import atomic_file
 
 PNG_COMPRESSION = 1  # of 9; the usual 6 takes ten times as long for a file 15 percent smaller
 GAP = 4  # pixels between images side by side
@@ -35,5 +35,5 @@ def side_by_side(images: list[torch.Tensor]) -> torch.Tensor:
 def save_png(path: Path, image: torch.Tensor) -> None:
     """Writes an image as PNG; the file appears only when complete. Raises OSError where it cannot be written."""
     content = encode_png(image.contiguous(), PNG_COMPRESSION)  # write_png would not report a full disk
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(content.numpy().tobytes())

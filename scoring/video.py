@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from files import whole_file
+from files import atomic_file
 
 FRAMES_PER_SECOND = 12
 ENCODER = {"crf": "16", "preset": "veryfast", "tune": "zerolatency"}  # the encoder holds no frames back
@@ -37,7 +37,7 @@ def encoded_size(height: int, width: int) -> tuple[int, int]:
 @contextmanager
 def open_video(path: Path) -> Iterator["Video"]:
     """A video to add frames to; it appears at `path` once complete. Raises OSError where it cannot be written."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         video = Video(temporary)
         try:
             yield video

@@ -16,7 +16,15 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-IMPORTED = ("train", "test", "export", "training.run", "inference.run", "exporting.run", "torch.distributed.run")
+IMPORTED = (
+    "train",
+    "test",
+    "export",
+    "training.fit",
+    "inference.datasets",
+    "exporting.export_network",
+    "torch.distributed.run",
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 

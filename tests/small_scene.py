@@ -10,8 +10,8 @@ mi = pytest.importorskip("mitsuba")
 
 from rendering.cameras import Camera  # noqa: E402
 from rendering.jobs import FileSource, Job, Settings  # noqa: E402
-from rendering.options import parse  # noqa: E402
-from rendering.run import run  # noqa: E402
+from rendering.render_dataset import run  # noqa: E402
+from rendering.rendering_options import parse  # noqa: E402
 
 EVERYTHING = ("color", "depth", "normal", "albedo", "motion")
 

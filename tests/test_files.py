@@ -9,13 +9,13 @@ import sys
 import pytest
 import torch
 
-from files import whole_file, whole_folder
+from files import atomic_file, whole_folder
 from training.weights import write_weights
 
 
 def test_a_written_file_appears_under_its_name_only_when_it_is_whole(tmp_path):
     path = tmp_path / "new.txt"
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("whole")
         assert temporary.parent == tmp_path and not path.exists()
     assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
@@ -24,7 +24,7 @@ def test_a_written_file_appears_under_its_name_only_when_it_is_whole(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "kept.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
         temporary.write_text("half of the n")
         raise RuntimeError("disk full")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["kept.json"]
@@ -38,14 +38,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     ],
 )
 def test_a_full_disk_names_the_file_and_the_remedy(tmp_path, error, said):
-    with pytest.raises(OSError) as raised, whole_file(tmp_path / "new.npy"):
+    with pytest.raises(OSError) as raised, atomic_file(tmp_path / "new.npy"):
         raise error
     assert said in str(raised.value)
 
 
 def test_a_folder_that_is_gone_names_the_file(tmp_path):
     path = tmp_path / "gone" / "new.txt"
-    with pytest.raises(OSError, match=r"new.txt: not written \(No such"), whole_file(path) as temporary:
+    with pytest.raises(OSError, match=r"new.txt: not written \(No such"), atomic_file(path) as temporary:
         temporary.write_text("lost")
 
 
@@ -57,7 +57,7 @@ def test_what_killed_processes_left_is_deleted_and_what_others_write_is_not(tmp_
     others = {f".{host}-{os.getppid()}-a.txt", f".elsewhere-{ended.pid}-a.txt"}
     for name in (*left, *others):
         (tmp_path / name).touch()
-    with whole_file(tmp_path / "a.txt") as temporary:
+    with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", *others}
 

@@ -16,7 +16,7 @@ from model import Denoiser, denoise, local_mean, make_denoiser
 from networks.convolutions import convolution, convolve_patches
 from training.checkpoints import load_checkpoint, load_denoiser
 from training.module import DenoisingModule
-from training.networks import NETWORKS
+from training.presets import NETWORKS
 
 SMALL = [8, 10, 12]
 OLD_CHECKPOINT = Path(__file__).parent / "data" / "before-folders.ckpt"  # its convolutions have other names

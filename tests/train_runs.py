@@ -5,8 +5,8 @@ import signal
 import torch
 from support import QUICK
 
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.training_options import parse_options
 
 
 def run_training(dataset, log_dir, *more):

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from files import whole_file
+from files import atomic_file
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint under a temporary name in its own folder, then renames it.
 
     Lightning's own way begins in the system's temporary folder; where that is another disk, the rename becomes a copy,
@@ -22,5 +22,5 @@ class WholeCheckpoints(TorchCheckpointIO):
         torch.save(checkpoint, content)  # to memory: to a full disk, it would not say what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = "the earlier one is kept" if path.is_file() else "there is no earlier one"
-        with whole_file(path, f"{kept}; free some space, then resume") as temporary:
+        with atomic_file(path, f"{kept}; free some space, then resume") as temporary:
             temporary.write_bytes(content.getbuffer())

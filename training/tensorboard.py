@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from files import whole_file
+from files import atomic_file
 from frames.radiance import exposure_of, tone_map
 from losses import PICTURE_WEIGHTS
 from networks.filtering import FilteringDenoiser
@@ -98,7 +98,7 @@ class RunRecord(pl.Callback):
         if not isinstance(trainer.logger, TensorBoardLogger):
             return
         writer, step = trainer.logger.experiment, trainer.global_step
-        with whole_file(Path(trainer.logger.log_dir) / FILE) as temporary:
+        with atomic_file(Path(trainer.logger.log_dir) / FILE) as temporary:
             temporary.write_text(json.dumps(self.record, indent=2) + "\n")
         versions = ", ".join(f"{name} {number}" for name, number in self.record["versions"].items())
         rest = f"commit {self.record['commit']}, seed {self.record['seed']}, dataset {self.record['dataset']}"

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from files import InputError, whole_file
+from files import InputError, atomic_file
 
 SUFFIX = ".safetensors"
 
@@ -43,7 +43,7 @@ def write_weights(checkpoint: dict, path: Path) -> None:
     weights = {k.removeprefix(prefix): v.half() for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     contents = {name: weight.contiguous() for name, weight in weights.items()}
     metadata = {"denoiser": json.dumps(checkpoint["hyper_parameters"]["denoiser"])}
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(save(contents, metadata))  # save_file would make a file that only its owner can read
 
 

@@ -15,7 +15,7 @@ import bpy
 
 from benchmarks.cycles import figure, focus, fog
 from benchmarks.cycles.jobs import Job, jobs_of, missing
-from files import whole_file
+from files import atomic_file
 
 SHOTS = {"figure": figure.build, "focus": focus.build, "fog": fog.build}  # each builds its scene for so many frames
 BOUNCES = {"max": 4, "diffuse": 3, "glossy": 3, "transmission": 4, "volume": 0, "transparent_max": 6}
@@ -50,7 +50,7 @@ def render(scene: bpy.types.Scene, job: Job) -> None:
     job.path.parent.mkdir(parents=True, exist_ok=True)
     scene.cycles.samples, scene.cycles.seed = job.spp, job.seed
     scene.frame_set(job.frame)
-    with whole_file(job.path) as temporary:
+    with atomic_file(job.path) as temporary:
         scene.render.filepath = str(temporary.absolute())
         bpy.ops.render.render(write_still=True)
 

@@ -23,18 +23,18 @@ from support import QUICK, ROOT, make_scene, run_script, write_channels
 from torchvision.io import read_image
 
 import check as script
-from checking.options import build_parser
+from checking.check_path import check
+from checking.checking_options import build_parser
 from checking.problems import ERROR, KINDS, Problem, lines_of
 from checking.report import text_of
-from checking.run import check
 from checking.sheet import save_sheet
 from files import InputError
 from frames.channels import QUANTITIES
-from inference import run as inference_run
-from inference.options import build_parser as inference_parser
+from inference import datasets as inference_run
+from inference.reconstruction_options import build_parser as inference_parser
 from networks.filtering import FilteringDenoiser
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.training_options import parse_options
 
 SIZES = ["--sequence_length", "3", "--crop_size", "16"]  # as in QUICK
 
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_it_with_one_line(whole, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("checking.run.inspect", interrupt)
+    monkeypatch.setattr("checking.check_path.inspect", interrupt)
     monkeypatch.setattr("sys.argv", ["check.py", str(whole)])
     with pytest.raises(SystemExit) as stop:
         script.main()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from moving_scene import SIZE, STEP, blurred, make_moving_scene
 
+from checking.check_path import check
 from checking.pairs import compare_scene, pair_problems, verdict
-from checking.run import check
 from checking.values import measure
 from frames.sequences import scene_sequences
 
@@ -80,7 +80,7 @@ def test_ranges_leave_out_what_is_not_finite():
 
 def test_the_pairs_reach_the_report(tmp_path):
     make_moving_scene(tmp_path / "A", motion=(STEP, STEP))
-    from checking.options import build_parser
+    from checking.checking_options import build_parser
 
     report = check(build_parser().parse_args([str(tmp_path)]))
     assert [p.kind for p in report.problems] == ["motion"] and report.errors == 0

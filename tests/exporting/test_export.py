@@ -14,11 +14,11 @@ import torch
 from support import REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script
 
 import export
-from exporting import run as exporting
+from exporting import export_network as exporting
 from exporting.check import denoise_by, largest_difference, made_up_frames
+from exporting.export_network import run
+from exporting.export_options import TOLERANCES
 from exporting.formats import OPEN_SIZES, read_step
-from exporting.options import TOLERANCES
-from exporting.run import run
 from exporting.step import NamedStep
 from files import InputError
 from frames.channels import MOTION_INPUTS, first_channel
@@ -180,7 +180,9 @@ def assert_same_as_test_py(weights, model, scene, folder):
     example = [sys.executable, "-I", ROOT / "examples/denoise_onnx.py", model, scene, folder / "onnx"]
     subprocess.run(example, check=True, cwd=folder, timeout=500)
     given = ["--output_dir", folder / "torch", "--precision", "float32", "--score", "off", "--write", "exr"]
-    run_script("test.py", weights, scene, "--direction", "forward", "--brightness", "off", "--rims", "off", *given)
+    run_script(
+        "test.py", weights, scene, "--direction", "forward", "--brightness", "off", "--silhouettes", "off", *given
+    )
     frames = sorted(path.name for path in scene.iterdir())
     assert sorted(path.stem for path in (folder / "onnx").iterdir()) == frames
     for name in frames:

@@ -66,7 +66,7 @@ def test_gain_is_trusted_as_far_as_the_samples_are():
 
 def test_mended_images_follow_the_samples_so_far():
     light, brightness = ramp(1024), Brightness()
-    gains = [float((brightness.mended(k * light, light) / light).median()) for k in (1, 1.02, 1.04, 1.0)]
+    gains = [float((brightness.corrected(k * light, light) / light).median()) for k in (1, 1.02, 1.04, 1.0)]
     assert gains == pytest.approx([1, 1.02, 1.03, 1.02], abs=1e-3)
 
 

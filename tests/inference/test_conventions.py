@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from files import InputError
-from inference.conventions import MISSING, Convention, Pair, candidates, decide, parse_convention, turned_back
+from inference.conventions import MISSING, Convention, Pair, candidates, decide, inverted_motion, parse_convention
 from inference.normals import TURN, face_camera, fit_turn, turned_by
 
 SIZE = 48, 64
@@ -72,9 +72,9 @@ def test_of_two_surfaces_that_go_to_one_place_the_nearer_is_seen():
     ahead = np.zeros((2, 1, 4), np.float32)
     ahead[0, 0] = 2, 0, 0, 0
     depth = np.array([[1, 5, 5, 5]], np.float32)
-    assert turned_back(ahead, depth)[0].tolist() == [[MISSING, 0, -2, 0]]
+    assert inverted_motion(ahead, depth)[0].tolist() == [[MISSING, 0, -2, 0]]
     depth[0, 0] = 9
-    assert turned_back(ahead, depth)[0].tolist() == [[MISSING, 0, 0, 0]]
+    assert inverted_motion(ahead, depth)[0].tolist() == [[MISSING, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("text", ["up,down", "sideways", "", "previous,next"])

@@ -18,7 +18,7 @@ from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy
 from inference.meaning import find_meaning
-from inference.options import build_parser, refuse_dataset_options, refuse_frame_options
+from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
 from inference.shot_frames import read_frames
 from inference.shots import check_headers, denoise_shots, find_shots
 from model import Denoiser, denoise

@@ -7,8 +7,8 @@ import av
 import numpy as np
 from support import ROOT, make_scene
 
-from inference import run
-from inference.options import build_parser
+from inference import datasets
+from inference.reconstruction_options import build_parser
 from training.checkpoints import load_denoiser
 
 CHECKPOINT = ROOT / "tests" / "data" / "before-folders.ckpt"
@@ -18,7 +18,7 @@ def reconstruct(path, output, *more):
     """Runs test.py's work in this process; returns what metrics.json holds."""
     given = [CHECKPOINT, path, "--output_dir", output, "--precision", "float32", "--direction", "forward", *more]
     options = build_parser().parse_args([str(argument) for argument in given])
-    return run.run(load_denoiser(options.checkpoint), options)
+    return datasets.run(load_denoiser(options.checkpoint), options)
 
 
 def test_sequences_of_two_sizes_are_not_distorted(tmp_path):

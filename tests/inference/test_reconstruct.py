@@ -14,12 +14,12 @@ from support import QUICK, ROOT, make_scene, run_script
 from torchvision.io import read_image
 
 from frames.exr import load_noisy, load_target, read_exr
-from inference import run
-from inference.options import OUTPUTS, build_parser
+from inference import datasets
+from inference.reconstruction_options import OUTPUTS, build_parser
 from model import denoise
 from training.checkpoints import load_denoiser
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.training_options import parse_options
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def reconstruct(checkpoint, path, output, *more):
     """Runs test.py's work in this process; returns what metrics.json holds."""
     given = [checkpoint, path, "--output_dir", output, "--precision", "float32", *more]
     options = build_parser().parse_args([str(argument) for argument in given])
-    return run.run(load_denoiser(options.checkpoint), options)
+    return datasets.run(load_denoiser(options.checkpoint), options)
 
 
 def frame_sizes(video):
@@ -135,8 +135,8 @@ def test_frames_do_not_pile_up_in_memory(checkpoints, tmp_path, monkeypatch):
         most = max(most, len(alive))
         return result
 
-    monkeypatch.setattr(run, "load_noisy", watched)
-    monkeypatch.setattr(run, "load_target", watched)
+    monkeypatch.setattr(datasets, "load_noisy", watched)
+    monkeypatch.setattr(datasets, "load_target", watched)
     reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
     assert 2 <= most <= 20  # a few each being read, written and scored; two files per frame
 
@@ -204,6 +204,6 @@ def test_help_answers_without_pytorch_and_film_still_means_video():
     command = [sys.executable, "-X", "importtime", ROOT / "test.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "--write" in done.stdout and "inference.options" in imported and "torch" not in imported
+    assert "--write" in done.stdout and "inference.reconstruction_options" in imported and "torch" not in imported
     options = build_parser().parse_args(["a.ckpt", "data", "--write", "film", "png"])
     assert options.write == ["video", "png"] and set(options.write) < set(OUTPUTS)

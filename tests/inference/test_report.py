@@ -11,9 +11,9 @@ import pytest
 from support import ROOT, make_scene, run_script, write_channels
 
 from frames.exr import load_noisy, load_target, read_exr
+from inference import datasets
 from inference import report as report_files
-from inference import run
-from inference.options import build_parser
+from inference.reconstruction_options import build_parser
 from scoring import flip
 from training.checkpoints import load_denoiser
 
@@ -25,7 +25,7 @@ def report(path, output, *more):
     """Runs test.py's work with --report in this process; returns what metrics.json holds."""
     given = [CHECKPOINT, path, "--output_dir", output, "--precision", "float32", "--report", *more]
     options = build_parser().parse_args([str(argument) for argument in given])
-    return run.run(load_denoiser(options.checkpoint), options)
+    return datasets.run(load_denoiser(options.checkpoint), options)
 
 
 def read_picture(script, shape):
@@ -81,7 +81,7 @@ def test_the_report_leaves_the_other_numbers_as_they_are(tmp_path):
     make_scene(tmp_path / "A", frames=6, size=(16, 16))
     with_report = report(tmp_path / "A", tmp_path / "out")
     given = [str(a) for a in (CHECKPOINT, tmp_path / "A", "--output_dir", tmp_path / "plain", "--precision", "float32")]
-    plain = run.run(load_denoiser(CHECKPOINT), build_parser().parse_args(given))
+    plain = datasets.run(load_denoiser(CHECKPOINT), build_parser().parse_args(given))
     for kind, values in plain["after_warm_up"]["mean"].items():
         assert values == {name: with_report["after_warm_up"]["mean"][kind][name] for name in values}
     assert "flip" not in plain["mean"]["denoised"] and "frames" not in plain
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_earlier_report(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("inference.report.Path.write_text", full)
-    monkeypatch.setattr(run, "save_metrics", lambda *_: None)  # it writes text too
+    monkeypatch.setattr(datasets, "save_metrics", lambda *_: None)  # it writes text too
     with pytest.raises(OSError, match=r"0/0-0.js: not written \(.*No space left on device\); free some space"):
         report(tmp_path / "A", tmp_path / "out")
     monkeypatch.undo()

@@ -7,7 +7,7 @@ from frames.channels import QUANTITIES
 from inference.tiling import boxes, denoise_in_tiles
 from model import Denoiser
 from networks.filtering import FilteringDenoiser
-from training.networks import NETWORKS
+from training.presets import NETWORKS
 
 
 def small(patch, levels=3, means=()):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks.autoencoder import RecurrentAutoencoder, mirrored, pad_to_multiple
+from networks.autoencoder import RecurrentAutoencoder, pad_by_reflection, pad_to_multiple
 from networks.rows import ROWS
 
 
@@ -14,7 +14,7 @@ def test_a_frame_is_mirrored_at_its_last_row_and_column(size):
     bottom, right = (-extent % 8 for extent in size)
     expected = np.pad(planes.numpy(), ((0, 0), (0, 0), (0, bottom), (0, right)), mode="reflect")
     assert np.array_equal(pad_to_multiple(planes, 8).numpy(), expected)
-    assert np.array_equal(mirrored(mirrored(planes, 2, bottom), 3, right).numpy(), expected)
+    assert np.array_equal(pad_by_reflection(pad_by_reflection(planes, 2, bottom), 3, right).numpy(), expected)
 
 
 def test_a_frame_too_small_to_be_mirrored_is_mirrored_and_then_repeats_its_first_row():

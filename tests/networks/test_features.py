@@ -6,17 +6,17 @@ import torch
 from frames.channels import PLAIN_INPUTS
 from networks.autoencoder import RecurrentAutoencoder
 from networks.features import (
+    EDGE_ALBEDO,
     MIN_ALBEDO,
     PATCH_FEATURES,
-    RIM_ALBEDO,
     SAMPLE_FEATURES,
     Seen,
     albedo_divisor,
+    clamp_to_limits,
     enter,
     is_within,
     mean_planes,
     patch_planes,
-    within_limits,
 )
 from networks.rows import ROWS
 
@@ -40,7 +40,7 @@ def test_rims_of_what_has_no_albedo_do_not_outshine_their_neighbors():
     _, divisor = albedo_divisor(coverage * BROWN)
     assert torch.equal(divisor[..., :4], (coverage * BROWN)[..., :4].clamp(min=MIN_ALBEDO)), "not beside the sky"
     rim = divisor[..., 4]
-    assert torch.allclose(rim.amax(1), torch.tensor(RIM_ALBEDO))
+    assert torch.allclose(rim.amax(1), torch.tensor(EDGE_ALBEDO))
     assert torch.allclose(rim[:, 0], 1.2 * rim[:, 1]), "0.012 to 0.01, the least"
 
 
@@ -71,9 +71,9 @@ def test_patches_whose_pixels_are_alike_are_seen_as_these_pixels():
 @torch.inference_mode()
 def test_only_frames_with_values_beyond_the_limits_are_copied(value):
     frame = torch.rand(1, 7, 4, 4)
-    assert within_limits(frame, PLAIN_INPUTS) is frame and is_within(frame, 0.0, 1.0)
+    assert clamp_to_limits(frame, PLAIN_INPUTS) is frame and is_within(frame, 0.0, 1.0)
     frame[0, 3, 1, 2] = value  # a depth
-    repaired = within_limits(frame, PLAIN_INPUTS)
+    repaired = clamp_to_limits(frame, PLAIN_INPUTS)
     assert repaired[0, 3, 1, 2] == (65504 if value == 65505 else 0)
     assert torch.equal(frame[0, 3, 1, 2], torch.tensor(value)) or value != value, "the frame stays as it was"
     repaired[0, 3, 1, 2] = frame[0, 3, 1, 2]
@@ -86,7 +86,7 @@ def test_infinite_radiance_is_the_brightest_and_negative_radiance_is_black():
     frame[0, 0, 1, 1], frame[0, 1, 1, 1], frame[0, 8, 2, 2], frame[0, 9, 2, 2] = torch.tensor(
         [float("inf"), -5, -2, 1e9]
     )
-    found = within_limits(frame, PLAIN_INPUTS)[0]
+    found = clamp_to_limits(frame, PLAIN_INPUTS)[0]
     assert found[:2, 1, 1].tolist() == [65504, 0] and found[8:, 2, 2].tolist() == [0, 65504]
 
 

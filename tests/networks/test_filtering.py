@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from frames.normalization import divided, scale_of
 from inference.engines import fast_engine
-from model import Denoiser, denoise, grown
+from model import Denoiser, denoise, pad_to_smallest
 from networks import filtering
 from networks.filtering import FilteringDenoiser
 from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
@@ -276,10 +276,10 @@ def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser
 def test_small_pictures_are_mirrored_for_networks_that_need_it():
     frame = torch.arange(12.0 * 3 * 50).reshape(12, 3, 50)
     denoiser = FilteringDenoiser((8, 10))
-    found = grown(frame, denoiser)
+    found = pad_to_smallest(frame, denoiser)
     assert found.shape == (12, 64, 64) and torch.equal(found[:, :3, :50], frame)
     assert torch.equal(found[:, 3:5, :50], frame[:, [1, 0]]), "mirrored at the last row"
     assert torch.equal(found[:, :3, 50:], frame[:, :, 35:49].flip(2)), "and at the last column"
-    assert grown(frame, Denoiser((8, 10))) is frame and grown(found, denoiser) is found
+    assert pad_to_smallest(frame, Denoiser((8, 10))) is frame and pad_to_smallest(found, denoiser) is found
     images = [image for _, image in denoise(denoiser.eval(), [frame, frame])]
     assert all(image.shape == (3, 3, 50) for image in images)

@@ -8,16 +8,16 @@ import torch
 from networks.history import (
     AGREEMENT,
     ALBEDO_TOLERANCE,
-    BORDER_TOLERANCE,
     BRIGHTNESS,
+    DEPTH_EDGE,
     DEPTH_TOLERANCE,
+    EDGE_ALBEDO_TOLERANCE,
+    EDGE_DEPTH_TOLERANCE,
     HISTORY,
     NO_ALBEDO,
     NORMAL_TOLERANCE,
     PER_COLOR,
     PREVIOUS,
-    RIM,
-    RIM_TOLERANCE,
     SURFACE,
     reproject,
     rescaled,
@@ -39,14 +39,14 @@ def moved(history, motion, surface):
     return reproject(history, motion, surface, torch.ones_like(surface[:, :3]))
 
 
-def slow_rim(depth, y, x):
+def slow_edge(depth, y, x):
     """Whether the depth of this pixel differs from the mean of nine; beyond the border, the border is repeated."""
     around = [
         depth[min(max(y + dy, 0), depth.shape[0] - 1), min(max(x + dx, 0), depth.shape[1] - 1)]
         for dy in (-1, 0, 1)
         for dx in (-1, 0, 1)
     ]
-    return abs(depth[y, x] - sum(around) / 9) > RIM * depth[y, x]
+    return abs(depth[y, x] - sum(around) / 9) > DEPTH_EDGE * depth[y, x]
 
 
 def slow_border(albedo, y, x):
@@ -66,11 +66,11 @@ def slow_reproject(history, motion, surface, divisor, y, x):
         if not (0 <= row < height and 0 <= column < width):
             continue
         then = history[0, SURFACE, row, column]
-        strict = slow_rim(history[0, SURFACE][0], row, column) and not slow_rim(surface[0, 0], y, x)
-        near = abs(then[0] - now[0]) <= (RIM_TOLERANCE if strict else DEPTH_TOLERANCE) * max(then[0], now[0])
+        strict = slow_edge(history[0, SURFACE][0], row, column) and not slow_edge(surface[0, 0], y, x)
+        near = abs(then[0] - now[0]) <= (EDGE_DEPTH_TOLERANCE if strict else DEPTH_TOLERANCE) * max(then[0], now[0])
         facing = then[1:4].dot(now[1:4]) >= NORMAL_TOLERANCE * then[1:4].norm() * now[1:4].norm()
         lamp = slow_border(history[0, SURFACE][4:], row, column) and not slow_border(surface[0, 4:], y, x)
-        alike = (then[4:] - now[4:]).abs().max() <= (BORDER_TOLERANCE if lamp else ALBEDO_TOLERANCE)
+        alike = (then[4:] - now[4:]).abs().max() <= (EDGE_ALBEDO_TOLERANCE if lamp else ALBEDO_TOLERANCE)
         if near and facing and alike:
             share = (1 - abs(place_y - row)) * (1 - abs(place_x - column))
             total, kept = total + share * history[0, : SURFACE.start, row, column], kept + share

@@ -20,8 +20,8 @@ from files import InputError
 from rendering import renderer, run, variants
 from rendering.cameras import Camera
 from rendering.jobs import FileSource, Plan, RoomSource, open_sequence, remove_leftovers
-from rendering.options import parse
 from rendering.renderer import render_frame
+from rendering.rendering_options import parse
 
 
 def test_frames_do_not_depend_on_order_or_process(scene, tmp_path):

@@ -16,8 +16,8 @@ from rendering import content, planning
 from rendering import scene as scene_module
 from rendering.cameras import Camera
 from rendering.jobs import RoomSource, read_record
-from rendering.options import parse
-from rendering.run import run
+from rendering.render_dataset import run
+from rendering.rendering_options import parse
 from rooms import room
 
 ONE = ("--frames", 1, "--noisy", 1)

@@ -11,8 +11,8 @@ from support import run_script
 from files import InputError
 from frames.exr import read_exr
 from frames.sequences import find_sequences
-from rendering.options import DRAWN, parse
-from rendering.run import drawn, settings_for, sources
+from rendering.render_dataset import drawn, settings_for, sources
+from rendering.rendering_options import DRAWN, parse
 
 FILM = ["--width", "16-24", "--height", "12-16", "--spp", "1-4", "--speed_range", "1-4", "--lens", "0,2"]
 FILM += ["--unit", "m,cm", "--pixel_filter", "box,blackman-harris,splat-tent", "--guides", "clean,own"]

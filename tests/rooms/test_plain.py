@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rendering.options import KIND_NAMES
+from rendering.rendering_options import KIND_NAMES
 from rooms.kinds import KINDS, STOCKED
 from rooms.materials import Style
 from rooms.plain import bare_box, make_plain, outdoors

@@ -17,19 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT, make_scene, write_channels
 
-from checking.options import build_parser as check_parser
-from exporting.options import parse_options as parse_export
+from checking.checking_options import build_parser as check_parser
+from exporting.export_options import parse_options as parse_export
 from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy, load_target
 from frames.sequences import find_sequences
-from inference.options import build_parser as parser_of_test
+from inference.reconstruction_options import build_parser as parser_of_test
 from rendering import options as render_options
 from rendering.cameras import Camera, read_key_frames
 from rendering.jobs import read_record
 from training.checkpoints import load_denoiser
-from training.options import build_parser as train_parser
-from training.options import read_saved_options
+from training.training_options import build_parser as train_parser
+from training.training_options import read_saved_options
 from training.weights import write_weights
 
 OLD = ROOT / "tests" / "data" / "before-folders.ckpt"

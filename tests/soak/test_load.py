@@ -15,8 +15,8 @@ from frames.augmentation import AUGMENTATIONS
 from frames.cache import FrameCache
 from frames.channels import MOTION_INPUTS
 from frames.sequences import Frame, Sequence, Split, find_test_sequences, split_dataset
-from inference.options import build_parser
-from inference.run import reconstruct_scene
+from inference.datasets import reconstruct_scene
+from inference.reconstruction_options import build_parser
 from training.checkpoints import load_denoiser
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")

@@ -26,7 +26,7 @@ FRAMES = 12
 @pytest.fixture(scope="module")
 def render_server() -> Iterator[ForkServer]:
     """Runs render.py with Mitsuba imported already."""
-    with ForkServer(("render", "rendering.run", "distributed")) as started:
+    with ForkServer(("render", "rendering.render_dataset", "distributed")) as started:
         yield started
 
 

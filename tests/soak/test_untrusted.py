@@ -18,12 +18,12 @@ import export
 from benchmarks.methods import network
 from files import InputError
 from frames.exr import load_target, read_header, replace_channels
-from inference.options import build_parser
-from inference.run import run
-from rendering.options import parse
+from inference.datasets import run
+from inference.reconstruction_options import build_parser
+from rendering.rendering_options import parse
 from training.checkpoints import load_denoiser
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.training_options import parse_options
 
 OLD = ROOT / "tests" / "data" / "before-folders.ckpt"
 HOSTILE = (

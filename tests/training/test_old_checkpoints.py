@@ -18,8 +18,8 @@ from support import ROOT
 
 from files import InputError
 from training.checkpoints import load_checkpoint, load_denoiser
-from training.options import parse_options
-from training.run import train
+from training.fit import train
+from training.training_options import parse_options
 from training.weights import write_weights
 
 OLD = ROOT / "tests" / "data" / "before-folders.ckpt"

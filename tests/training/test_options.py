@@ -8,9 +8,9 @@ import pytest
 from support import QUICK, ROOT
 
 from machine import usable_cores
-from training.networks import NETWORKS
-from training.options import OPTIONS, build_parser, parse_options, saved_options
+from training.presets import NETWORKS
 from training.resolve import resolve
+from training.training_options import OPTIONS, build_parser, parse_options, saved_options
 
 
 def test_networks_by_name_and_by_widths():

@@ -11,7 +11,7 @@ from support import QUICK
 from train_runs import assert_same_weights, run_training
 
 from training import slurm
-from training.options import parse_options
+from training.training_options import parse_options
 
 JOB = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}
 JOB |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NNODES": "1"}

@@ -12,8 +12,8 @@ from frames.channels import QUANTITIES
 from training import resolve as resolve_module
 from training import run
 from training.module import PLAIN, DenoisingModule, Speed
-from training.options import parse_options
 from training.resolve import resolve
+from training.training_options import parse_options
 
 
 def step_of(speed, channels=(8, 12)):

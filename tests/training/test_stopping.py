@@ -17,9 +17,9 @@ from train_runs import assert_same_weights, hear_ctrl_c, run_training, weights
 
 from train import main
 from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpochs, StopOnBrokenSteps
+from training.fit import train
 from training.module import DenoisingModule
-from training.options import parse_options
-from training.run import train
+from training.training_options import parse_options
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(small_dataset, tmp_path):

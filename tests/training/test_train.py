@@ -14,9 +14,9 @@ from train_runs import assert_same_weights, run_training, weights
 from files import InputError
 from train import main
 from training.checkpoints import load_denoiser
+from training.fit import train
 from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
-from training.options import parse_options
-from training.run import train
+from training.training_options import parse_options
 
 
 def test_the_command_line_trains_logs_and_keeps_best_and_last(small_dataset, tmp_path):

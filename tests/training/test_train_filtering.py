@@ -11,13 +11,13 @@ from files import InputError
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, find_channels
 from frames.exr import read_exr, read_header
 from frames.normalization import divided, scale_of
-from inference.options import build_parser
-from inference.run import run
+from inference.datasets import run
+from inference.reconstruction_options import build_parser
 from model import denoise, estimates
 from training.checkpoints import load_denoiser
+from training.fit import train
 from training.module import DenoisingModule
-from training.options import parse_options
-from training.run import train
+from training.training_options import parse_options
 from training.weights import as_checkpoint, average, write_weights
 
 SMALL = ["--channels", "8", "10", "--patch", "2", "--kernels", "on", "--crop_size", "16", "--sequence_length", "3"]

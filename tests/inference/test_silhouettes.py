@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, first_channel
-from inference.rims import find_rims, mend_rims
+from inference.silhouettes import find_silhouettes, resolve_silhouettes
 
 DEPTH, NORMAL, ALBEDO = (first_channel(MOTION_INPUTS, name) for name in ("depth", "normal", "albedo"))
 SKY, THING = 0.5, 3.0
@@ -41,8 +41,8 @@ def blurred(image):
 def test_rims_are_mixed_by_how_much_is_covered(make):
     frame, exact = make(coverage())
     image = blurred(exact)
-    found = mend_rims(frame, image, MOTION_INPUTS)
-    rims = find_rims(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    found = resolve_silhouettes(frame, image, MOTION_INPUTS)
+    rims = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
     assert 60 < rims.sum() < 400
     before, after = ((x - exact)[:, rims].abs() for x in (image, found))
     assert after.mean() < 0.15 * before.mean() and after.max() < 0.5 * before.max()
@@ -51,7 +51,7 @@ def test_rims_are_mixed_by_how_much_is_covered(make):
 
 def test_without_albedo_normals_do():
     frame, exact = scene(coverage())
-    found = mend_rims(frame[:7], blurred(exact), PLAIN_INPUTS)
+    found = resolve_silhouettes(frame[:7], blurred(exact), PLAIN_INPUTS)
     assert (found - exact).abs().mean() < 0.8 * (blurred(exact) - exact).abs().mean()
 
 
@@ -62,7 +62,7 @@ def test_depth_tells_parallel_surfaces_apart():
     parallel[NORMAL], parallel[NORMAL + 2] = 0, 1
     # short normals in one half show that those of the other are means, too
     frame, exact = torch.cat((frame, parallel), 1), torch.cat((exact, exact), 1)
-    found = mend_rims(frame, blurred(exact), MOTION_INPUTS)[:, 48:]
+    found = resolve_silhouettes(frame, blurred(exact), MOTION_INPUTS)[:, 48:]
     mixed = (covered > 0) & (covered < 1)
     before, after = ((x - exact[:, 48:])[:, mixed].abs().mean() for x in (blurred(exact)[:, 48:], found))
     assert after < 0.3 * before
@@ -72,37 +72,37 @@ def test_a_lamp_does_not_shine_on_rims_that_share_nothing_with_it():
     frame, exact = before_a_wall(coverage())
     image = exact.clone()
     image[:, 24, 4] = 1000.0  # on the wall, nothing but its brightness tells
-    rims = find_rims(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
-    found = mend_rims(frame, image, MOTION_INPUTS)
+    rims = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    found = resolve_silhouettes(frame, image, MOTION_INPUTS)
     assert rims[20:29, 5:9].any() and torch.allclose(found, image, rtol=0.05)
 
 
 @pytest.mark.parametrize("make", [scene, before_a_wall])
 def test_single_samples_say_nothing_of_coverage(make):
     frame, exact = make((coverage() > 0.5).float())
-    assert torch.equal(mend_rims(frame, blurred(exact), MOTION_INPUTS), blurred(exact))
+    assert torch.equal(resolve_silhouettes(frame, blurred(exact), MOTION_INPUTS), blurred(exact))
 
 
 def test_what_is_too_thin_to_have_an_inside_stays():
     covered = torch.zeros(32, 32)
     covered[:, 15], covered[:, 16] = 0.3, 0.8
     frame, exact = scene(covered)
-    found = mend_rims(frame, exact, MOTION_INPUTS)
+    found = resolve_silhouettes(frame, exact, MOTION_INPUTS)
     assert torch.allclose(found, exact, rtol=0.05)
 
 
 def test_constants_stay_and_brightness_scales():
     frame, exact = before_a_wall(coverage())
     image = blurred(exact)
-    assert torch.allclose(mend_rims(frame, torch.full_like(image, 0.7), MOTION_INPUTS), torch.tensor(0.7))
-    found = mend_rims(frame, image, MOTION_INPUTS)
-    assert torch.allclose(mend_rims(frame, 64 * image, MOTION_INPUTS), 64 * found, rtol=1e-4)
+    assert torch.allclose(resolve_silhouettes(frame, torch.full_like(image, 0.7), MOTION_INPUTS), torch.tensor(0.7))
+    found = resolve_silhouettes(frame, image, MOTION_INPUTS)
+    assert torch.allclose(resolve_silhouettes(frame, 64 * image, MOTION_INPUTS), 64 * found, rtol=1e-4)
 
 
 def test_further_colors_add_up():
     frame, exact = scene(coverage())
     image = torch.cat((exact, 0.3 * exact, 0.7 * exact))
-    found = mend_rims(frame, blurred(image), MOTION_INPUTS)
+    found = resolve_silhouettes(frame, blurred(image), MOTION_INPUTS)
     assert torch.allclose(found[3:6] + found[6:], found[:3], rtol=1e-5)
 
 
@@ -110,18 +110,18 @@ def test_further_colors_add_up():
 def test_bad_values_do_no_harm(value):
     frame, exact = scene(coverage())
     frame[NORMAL:, 20:24] = value
-    found = mend_rims(frame, blurred(exact), MOTION_INPUTS)
+    found = resolve_silhouettes(frame, blurred(exact), MOTION_INPUTS)
     assert torch.isfinite(found).all() and found.max() <= THING * 1.001 and found.min() >= SKY * 0.999
 
 
 def test_black_stays_black():
     frame, _ = scene(coverage())
-    assert mend_rims(frame, torch.zeros(3, 48, 48), MOTION_INPUTS).abs().max() == 0
+    assert resolve_silhouettes(frame, torch.zeros(3, 48, 48), MOTION_INPUTS).abs().max() == 0
 
 
 def test_hardly_any_light_does_not_overflow():
     frame, exact = scene(coverage())
     image = blurred(exact)
     image[:, ::2] = 1e-40
-    found = mend_rims(frame, image, MOTION_INPUTS)
+    found = resolve_silhouettes(frame, image, MOTION_INPUTS)
     assert torch.isfinite(found).all() and found.max() <= THING * 1.001

@@ -19,7 +19,7 @@ from frames.sequences import Split, check_crop, find_test_sequences, split_datas
 
 
 def check(options: argparse.Namespace) -> Report:
-    """Everything about options.path. options: of checking.options. Raises InputError if there is no such path."""
+    """Everything about options.path. options: of checking_options. Raises InputError if there is no such path."""
     # folders and names
     report = Report(options.path)
     report.parts, report.problems = find_parts(options.path)

@@ -19,9 +19,9 @@ from rendering.cluster import default_workers, join_cluster, run_jobs, start_pro
 from rendering.content import stock_files
 from rendering.exposures import FILTERS
 from rendering.jobs import FileSource, Job, RoomSource, Settings, Source, open_sequence, read_record, remove_leftovers
-from rendering.options import DRAWN
 from rendering.planning import plan_or_recall
 from rendering.renderer import DENOISER_THREADS, render_frame
+from rendering.rendering_options import DRAWN
 from rendering.variants import FASTER, find_variant
 from rooms.room import SPLITS
 from rooms.stock import Stock

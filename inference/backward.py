@@ -16,18 +16,18 @@ from tqdm import tqdm
 
 from frames.channels import channels_of, first_channel
 from inference.brightness import Brightness
-from inference.conventions import MISSING, turned_back
-from inference.rims import mend_rims
+from inference.conventions import MISSING, inverted_motion
+from inference.silhouettes import resolve_silhouettes
 from inference.threads import prefetch
 from model import Denoiser, Engine, Estimate, Finish, Refinement, estimates
 
 
 def is_wanted(direction: str, frames: int) -> bool:
-    """Whether to look at a sequence of so many frames in reverse, too. direction: of inference.options."""
+    """Whether a sequence of so many frames gets a backward pass. direction: of test.py."""
     return direction == "both" and frames > 1
 
 
-def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple[str, ...]) -> torch.Tensor:
+def reversed_frame(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple[str, ...]) -> torch.Tensor:
     """The (C, H, W) frame with motion to the frame after it, which comes before it in reverse. None: there is none.
 
     Where no motion of that frame leads here, it is missing, and the network estimates it. inputs: the quantities.
@@ -39,11 +39,11 @@ def turned_around(frame: torch.Tensor, after: torch.Tensor | None, inputs: tuple
     frame = frame.clone()
     frame[motion] = MISSING
     if after is not None:
-        frame[motion] = torch.from_numpy(turned_back(after[motion].numpy(), after[depth].numpy()))
+        frame[motion] = torch.from_numpy(inverted_motion(after[motion].numpy(), after[depth].numpy()))
     return frame
 
 
-def mirrored(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
+def flipped(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
     """The (C, H, W) frame with left and right exchanged. Normals stay: they are the world's, not the picture's."""
     frame = frame.flip(-1)
     if "motion" in inputs:
@@ -51,13 +51,13 @@ def mirrored(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
     return frame
 
 
-def estimates_in_mirror(
+def backward_estimates(
     denoiser: Denoiser, frames: Iterable[torch.Tensor], engine: Engine | None = None
 ) -> Iterator[tuple[torch.Tensor, Estimate]]:
-    """As model.estimates, without the detail stage, but the network sees mirrored frames."""
+    """As model.estimates, without the detail stage, but the network sees flipped frames."""
     inputs = denoiser.inputs
-    for frame, (image, samples) in estimates(denoiser, (mirrored(f, inputs) for f in frames), engine, detail=False):
-        yield mirrored(frame, inputs), Estimate(image.flip(-1), samples.flip(-1))
+    for frame, (image, samples) in estimates(denoiser, (flipped(f, inputs) for f in frames), engine, detail=False):
+        yield flipped(frame, inputs), Estimate(image.flip(-1), samples.flip(-1))
 
 
 @contextmanager
@@ -76,13 +76,13 @@ def refinement(
     ends, the estimates take 4 + 12 L bytes for each pixel of each frame within options.output_dir. Nothing of them
     stays, even if the process is killed. Raises OSError if they do not fit there.
     """
-    mend, rims = options.brightness == "on", options.rims == "on"
+    mend, rims = options.brightness == "on", options.silhouettes == "on"
     if not is_wanted(options.direction, number):
-        yield Refinement(None, finish(denoiser.inputs, Brightness().mended if mend else unmended, rims))
+        yield Refinement(None, finish(denoiser.inputs, Brightness().corrected if mend else uncorrected, rims))
         return
     with tempfile.TemporaryFile(dir=options.output_dir) as file:
         count, brightness = 0, Brightness()
-        for frame, (image, samples) in estimates_in_mirror(denoiser, prefetch(frames), engine):
+        for frame, (image, samples) in backward_estimates(denoiser, prefetch(frames), engine):
             planes = torch.cat((image, samples.expand(1, *image.shape[1:])))  # (3 L + 1, H, W)
             try:
                 file.write(planes.contiguous().numpy().data)
@@ -93,16 +93,16 @@ def refinement(
             shape, count = planes.shape, count + 1
             progress.update()
         later, curve = (read_estimate(file, shape, index) for index in reversed(range(count))), brightness.curve
-        brighten = (lambda _, image: curve(image)) if mend else unmended
+        brighten = (lambda _, image: curve(image)) if mend else uncorrected
         yield Refinement(later, finish(denoiser.inputs, brighten, rims))
 
 
 def finish(inputs: tuple[str, ...], brighten: Finish, rims: bool = True) -> Finish:
     """What brightens an image, then mends its rims if that is wanted. inputs: the frames' quantities."""
-    return (lambda frame, image: mend_rims(frame, brighten(frame, image), inputs)) if rims else brighten
+    return (lambda frame, image: resolve_silhouettes(frame, brighten(frame, image), inputs)) if rims else brighten
 
 
-def unmended(_frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+def uncorrected(_frame: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     """The image as it is."""
     return image
 

@@ -9,10 +9,10 @@ import torch
 
 from exporting.about import about
 from exporting.check import SIZES, largest_difference, made_up_frames
+from exporting.export_options import TOLERANCES
 from exporting.formats import read_step, write_step
-from exporting.options import TOLERANCES
 from exporting.step import NamedStep
-from files import InputError, whole_file
+from files import InputError, atomic_file
 from frames.exr import load_noisy
 from frames.repairs import report_repairs
 from frames.sequences import find_test_sequences
@@ -24,7 +24,7 @@ REAL_FRAMES = 6  # of the first sequence
 def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
     """Writes options.output, and returns its largest relative difference from PyTorch.
 
-    options: of exporting.options. Raises InputError if the difference is above the tolerance, and OSError if the
+    options: of exporting.export_options. Raises InputError if the difference is above the tolerance, and OSError if the
     file cannot be written; neither leaves a file.
     """
     # what to check with, before the work
@@ -37,7 +37,7 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
         denoiser.network.half()
     step, tolerance, largest = NamedStep(denoiser), TOLERANCES[options.precision], 0.0
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(options.output) as temporary:
+    with atomic_file(options.output) as temporary:
         write_step(step, temporary, about(step, options.precision))
 
         # check

@@ -12,8 +12,8 @@ Shapes: C input channels, L colors, mostly 1, H rows, W columns, P rims, N pixel
 import torch
 
 from frames.channels import channels_of
-from networks.features import within_limits
-from networks.history import on_rim
+from networks.features import clamp_to_limits
+from networks.history import depth_edges
 
 RADIUS = 3  # pixels to each side, from which a rim is mixed
 SPREAD = 1.7  # pixels; standard deviation of their weights
@@ -27,17 +27,17 @@ BLACK = 1e-6  # radiance, below which nothing is mended: factors on it could ove
 MOST = 2**13  # rims at a time, for memory
 
 
-def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
+def resolve_silhouettes(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
     """The (3 L, H, W) image of a (C, H, W) frame of the quantities `inputs`, with its rims mixed anew.
 
     Further colors get the factors of the first, so that they still add up to it.
     """
     depth, normal, *albedo = (
-        within_limits(frame[None, channels_of(inputs, name)], (name,))[0]
+        clamp_to_limits(frame[None, channels_of(inputs, name)], (name,))[0]
         for name in ("depth", "normal", "albedo")
         if name in inputs
     )
-    rims = find_rims(depth, normal)  # (H, W)
+    rims = find_silhouettes(depth, normal)  # (H, W)
     planes = torch.cat((depth, normal, *albedo, image[:3], torch.where(rims, DOUBT, 1.0)[None]))
     found, pixels = image.clone(), planes.flatten(1).T.contiguous()  # (H W, G + 4)
     for places in rims.nonzero().split(MOST):
@@ -49,13 +49,13 @@ def mend_rims(frame: torch.Tensor, image: torch.Tensor, inputs: tuple[str, ...])
     return found
 
 
-def find_rims(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
+def find_silhouettes(depth: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
     """The pixels that two surfaces or a surface and the background share, and those beside them: (H, W) booleans.
 
     depth: (1, H, W), 0 where nothing is hit. normal: (3, H, W). None where normals are those of single samples, which
     do not say what is covered: then hardly any is short.
     """
-    broken = on_rim(depth[None])[0, 0] > 0
+    broken = depth_edges(depth[None])[0, 0] > 0
     short = (depth[0] > 0) & (normal.square().sum(0) < COVERED**2)  # faster than a norm
     averaged = (broken & short).sum() > AVERAGED * broken.sum()
     return (broken | short) & averaged

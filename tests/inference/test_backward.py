@@ -10,8 +10,8 @@ import torch
 from tqdm import tqdm
 
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
+from inference.backward import backward_estimates, flipped, refinement, reversed_frame
 from inference.conventions import MISSING
-from inference.later import estimates_in_mirror, mirrored, refinement, turned_around
 from model import Denoiser, Estimate, combined, denoise, make_denoiser
 
 DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
@@ -34,7 +34,7 @@ def network():
 
 def later(denoiser, frames, folder, engine=None, brightness="on"):
     """refinement as test.py calls it."""
-    options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness, rims="on")
+    options = argparse.Namespace(output_dir=folder, direction="both", brightness=brightness, silhouettes="on")
     return refinement(denoiser, iter(frames), 4, engine, options, tqdm(disable=True))
 
 
@@ -45,7 +45,7 @@ def test_the_sequence_in_reverse_and_mirrored_gives_the_same_images(make, tmp_pa
         frames = [frame[:7] for frame in frames]
     with later(denoiser, frames[::-1], tmp_path) as found:
         one = [image for _, image in denoise(denoiser, frames, refinement=found)]
-    reverse = [mirrored(frame, denoiser.inputs) for frame in frames[::-1]]
+    reverse = [flipped(frame, denoiser.inputs) for frame in frames[::-1]]
     with later(denoiser, reverse[::-1], tmp_path) as found:
         other = [image for _, image in denoise(denoiser, reverse, refinement=found)]
     for a, b in zip(one, other[::-1], strict=True):
@@ -55,7 +55,7 @@ def test_the_sequence_in_reverse_and_mirrored_gives_the_same_images(make, tmp_pa
 
 def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
     denoiser, frames = network(), list(sequence())
-    expected = [found for _, found in estimates_in_mirror(denoiser, frames[::-1])][::-1]
+    expected = [found for _, found in backward_estimates(denoiser, frames[::-1])][::-1]
     with later(denoiser, frames[::-1], tmp_path) as found:
         found = list(found.later)
         assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
@@ -68,16 +68,16 @@ def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
 def test_a_mirror_exchanges_left_and_right_and_what_moves_left_and_right():
     frame = sequence(1)[0]
     frame[MOTION:] = torch.tensor([3.0, 2.0])[:, None, None]
-    found = mirrored(frame, MOTION_INPUTS)
+    found = flipped(frame, MOTION_INPUTS)
     assert torch.equal(found[:MOTION], frame[:MOTION].flip(-1))
     assert torch.equal(found[MOTION:, 0, 0], torch.tensor([-3.0, 2.0]))
-    assert torch.equal(mirrored(found, MOTION_INPUTS), frame)
-    assert torch.equal(mirrored(frame[:7], PLAIN_INPUTS), frame[:7].flip(-1))
+    assert torch.equal(flipped(found, MOTION_INPUTS), frame)
+    assert torch.equal(flipped(frame[:7], PLAIN_INPUTS), frame[:7].flip(-1))
 
 
 def test_in_a_mirror_the_frames_come_back_as_they_were(tmp_path):
     frames = list(sequence())
-    for frame, (given, estimate) in zip(frames, estimates_in_mirror(network(), frames), strict=True):
+    for frame, (given, estimate) in zip(frames, backward_estimates(network(), frames), strict=True):
         assert torch.equal(frame, given) and estimate.image.shape == (3, 32, 64)
 
 
@@ -127,7 +127,7 @@ def test_brightness_can_be_left_alone(tmp_path):
 
 def test_forward_an_image_is_as_bright_as_the_samples_so_far(tmp_path):
     denoiser, frames = Dimmer(0.96), list(sequence())
-    options = argparse.Namespace(output_dir=tmp_path, direction="forward", brightness="on", rims="on")
+    options = argparse.Namespace(output_dir=tmp_path, direction="forward", brightness="on", silhouettes="on")
     with refinement(denoiser, iter(()), 4, denoiser, options, tqdm(disable=True)) as found:
         images = [image for _, image in denoise(denoiser, frames, refinement=found)]
     factors = [float((image / frame[:3]).nanmedian()) for frame, image in zip(frames, images, strict=True)]
@@ -136,12 +136,12 @@ def test_forward_an_image_is_as_bright_as_the_samples_so_far(tmp_path):
 
 def test_motion_of_the_frame_after_is_turned_around():
     frame, after = sequence(2)
-    assert (turned_around(frame, None, MOTION_INPUTS)[MOTION:] == MISSING).all()
+    assert (reversed_frame(frame, None, MOTION_INPUTS)[MOTION:] == MISSING).all()
     after[MOTION], after[MOTION + 1] = -3.0, 1.0  # this frame's columns 0 to 60 are at 3 to 63 in the frame after
-    found = turned_around(frame, after, MOTION_INPUTS)[MOTION:]
+    found = reversed_frame(frame, after, MOTION_INPUTS)[MOTION:]
     assert (found[:, 1:, :-3] == torch.tensor([3.0, -1.0])[:, None, None]).all()
     assert (found[:, :, -3:] == MISSING).all() and (found[:, 0] == MISSING).all()
-    assert torch.equal(turned_around(frame[:7], after[:7], PLAIN_INPUTS), frame[:7])
+    assert torch.equal(reversed_frame(frame[:7], after[:7], PLAIN_INPUTS), frame[:7])
 
 
 def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
@@ -164,7 +164,7 @@ def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("direction", "number"), [("forward", 4), ("both", 1)])
 def test_frames_are_not_read_in_reverse_where_that_tells_nothing(direction, number, tmp_path):
-    options = argparse.Namespace(output_dir=tmp_path, direction=direction, brightness="off", rims="off")
+    options = argparse.Namespace(output_dir=tmp_path, direction=direction, brightness="off", silhouettes="off")
     frames = iter(sequence(number))
     with refinement(network(), frames, number, network(), options, tqdm(disable=True)) as found:
         assert found.later is None and len(list(frames)) == number

@@ -8,7 +8,7 @@ from pathlib import Path
 from files import InputError
 from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 from machine import SWITCH, natural, positive
-from training.networks import DETAILS, FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
+from training.presets import DETAILS, FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
 from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
@@ -76,7 +76,7 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--samples_per_epoch", SAMPLES, SAVED, type=positive),
         option("--augment", AUGMENT, SAVED, nargs="*", choices=AUGMENTATIONS),
     ),
-    ("network", "which network; by name (training/networks.py) or in parts"): (
+    ("network", "which network; by name (training/presets.py) or in parts"): (
         option("--network", "all of it by name; default: default", one_of="widths", choices=NETWORKS),
         option("--channels", WIDTHS, FIXED, one_of="widths", type=positive, nargs="+"),
         option("--patch", PATCH, FIXED, type=int, choices=PATCHES),

@@ -56,12 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="on: as in the samples, which are right in the mean; off: as the network has it; default: %(default)s",
     )
     add(
-        "--rims",
+        "--silhouettes",
         choices=SWITCH,
         default="on",
         help="on: a pixel that shows two surfaces, or one and the background, is mixed by how much of each it shows; "
         "off: as the network has it; default: %(default)s",
     )
+    add("--rims", action=Renamed, now="--silhouettes")
     add(
         "--detail",
         choices=SWITCH,
@@ -102,6 +103,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_frame_options(parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)"))
     return parser
+
+
+class Renamed(argparse.Action):
+    """An option that has another name now, which its error message gives."""
+
+    def __init__(self, option_strings: list[str], dest: str, now: str):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs="?", help=argparse.SUPPRESS)
+        self.now = now
+
+    def __call__(self, parser: argparse.ArgumentParser, _options, _values, option_string: str | None = None) -> None:
+        """Ends the program with the new name."""
+        parser.error(f"{option_string} is now {self.now}")
 
 
 def add_frame_options(group: argparse._ArgumentGroup) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from files import whole_file
+from files import atomic_file
 from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence, find_test_sequences
+from inference.backward import is_wanted, refinement, reversed_frame
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
-from inference.later import is_wanted, refinement, turned_around
 from inference.leftovers import find_leftovers
 from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
 from inference.report import check_report, write_report
@@ -60,11 +60,11 @@ def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool)
 
 
 def read_in_reverse(sequence: Sequence, inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
-    """Loads the frames as read_frames does, the last one first and turned_around. Reports nothing."""
+    """Loads the frames as read_frames does, the last one first and reversed_frame. Reports nothing."""
     after = None
     for frame in reversed(sequence.frames):
         noisy = torch.from_numpy(load_noisy(frame.noisy[0], inputs)[0])  # (C, H, W)
-        yield turned_around(noisy, after, inputs)
+        yield reversed_frame(noisy, after, inputs)
         after = noisy
 
 
@@ -137,7 +137,7 @@ def reconstruct_scene(
 def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     """Reconstructs every scene below options.path; returns the metrics, as written to metrics.json.
 
-    options: of inference.options. Raises InputError or OSError naming the file at fault.
+    options: of inference.reconstruction_options. Raises InputError or OSError naming the file at fault.
     """
     # device and precision
     device = choose_device(options.device)
@@ -172,5 +172,5 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
 
 def save_metrics(folder: Path, metrics: dict) -> None:
     """Writes metrics.json into a folder."""
-    with whole_file(folder / "metrics.json") as temporary:
+    with atomic_file(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -23,11 +23,11 @@ from frames.sequences import Split, split_dataset
 from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpochs, StopOnBrokenSteps, TimeIsUp
 from training.checkpoints import check_resumable, load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
-from training.options import saved_options, trainer_names
 from training.record import has_other_data, record_of
 from training.resolve import resolve
-from training.saving import WholeCheckpoints
+from training.saving import AtomicCheckpointIO
 from training.tensorboard import RunRecord, ValidationPictures
+from training.training_options import saved_options, trainer_names
 from training.weights import SUFFIX
 
 LOST_PROCESS = "another process of this run has ended, and its messages say why; resume from the last checkpoint"
@@ -171,7 +171,7 @@ def build_trainer(settings: argparse.Namespace, record: dict) -> tuple[pl.Traine
             logger=logger,
             default_root_dir=logger.log_dir,  # where Lightning looks for checkpoints of SLURM jobs; slurm.py finds ours
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
+            plugins=[AtomicCheckpointIO()],
         )
     except (ValueError, MisconfigurationException) as error:
         raise InputError(str(error)) from error
