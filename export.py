@@ -14,8 +14,8 @@ def main() -> None:
         let_idle_threads_sleep()
 
         # after the options are checked: PyTorch takes seconds to import
+        from checkpoints import load_denoiser
         from exporting.export_network import run
-        from training.checkpoints import load_denoiser
 
         difference = run(load_denoiser(options.checkpoint), options)
         print(f"{options.output}: its images differ from PyTorch's by at most {difference:.1e} (relative)")

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and the error for unusable input."""
+"""Atomic files and folders, and the error for unusable input."""
 
 import glob
 import os

@@ -1,6 +1,6 @@
 """The training losses of Chaitanya et al. 2017, section 4.3: pure functions of encoded radiance.
 
-Shapes: B sequences, T frames, 3 colour channels, H rows, W columns. Every loss compares two (B, T, 3, H, W) tensors by
+Shapes: B sequences, T frames, 3 color channels, H rows, W columns. Every loss compares two (B, T, 3, H, W) tensors by
 their difference alone, so a pixel where the target equals the prediction has no error and no gradient; `mask_target`
 uses this for pixels whose target is not finite.
 
@@ -53,7 +53,7 @@ def gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Takes two (B, T, 3, H, W) tensors. The border is repeated outwards, so a constant difference gives zero there too.
     """
     batch, length, channels, height, width = prediction.shape
-    # Frames and colours become channels of one depthwise convolution, innermost in memory. On a CPU this is 17 times
+    # Frames and colors become channels of one depthwise convolution, innermost in memory. On a CPU this is 17 times
     # as fast as a batch of single-channel images, which took as long as the network.
     difference = (prediction - target).reshape(batch, length * channels, height, width)  # (B, 3 T, H, W)
     padded = F.pad(difference, (LOG_SIZE // 2,) * 4, mode="replicate").contiguous(memory_format=torch.channels_last)

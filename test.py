@@ -19,11 +19,11 @@ def main() -> None:
         show_every_name()
         let_idle_threads_sleep()
         keep_freed_memory()
+        from checkpoints import load_denoiser
         from frames.shots import holds_shots
         from inference.datasets import run
         from inference.output import table
         from inference.shots import denoise_shots
-        from training.checkpoints import load_denoiser
 
         if holds_shots(options.path):
             refuse_dataset_options(options)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from inference.backward import backward_estimates, finish, reversed_frame
 
+from checkpoints import load_denoiser
 from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
-from inference.backward import backward_estimates, finish, reversed_frame
 from inference.brightness import Brightness
 from model import Refinement, denoise
 from networks.features import albedo_divisor
 from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, reproject
 from networks.warping import motion_is_known
-from training.checkpoints import load_denoiser
 
 QUALITIES = ("fast", "balanced", "high")
 

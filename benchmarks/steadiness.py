@@ -19,13 +19,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.reporting import ROOT, report
+from checkpoints import load_denoiser
 from frames.channels import channel_count
 from frames.radiance import exposure_of, tone_map
 from machine import keep_freed_memory
 from model import Denoiser, Engine, denoise
-from networks.filtering import FilteringDenoiser
 from scoring.metrics import psnr
-from training.checkpoints import load_denoiser
 
 Frame = tuple[torch.Tensor, torch.Tensor]  # noisy (C, H, W), target (3, H, W)
 
@@ -97,7 +96,7 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
 
 
-def measure(denoiser: Denoiser | FilteringDenoiser, frames: Iterator[Frame], every: int = EVERY) -> dict[str, list]:
+def measure(denoiser: Denoiser, frames: Iterator[Frame], every: int = EVERY) -> dict[str, list]:
     """Reconstructs the frames; what was measured after each `every` of them, by name.
 
     psnr: dB, the mean of the RECENT frames up to that one, tone-mapped at the exposure of the first target. state:

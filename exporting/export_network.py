@@ -34,7 +34,7 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> float:
 
     # write
     if options.precision == "half":
-        denoiser.network.half()
+        denoiser.half()
     step, tolerance, largest = NamedStep(denoiser), TOLERANCES[options.precision], 0.0
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(options.output) as temporary:

@@ -29,5 +29,5 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.output.suffix not in (ONNX, PT2):
-        raise InputError(f"{options.output}: what to write is told by the file's ending; use {ONNX} or {PT2}")
+        raise InputError(f"{options.output}: the file's ending says what to write; use {ONNX} or {PT2}")
     return options

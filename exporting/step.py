@@ -11,8 +11,7 @@ from frames.exr import MISS_DEPTH
 from frames.normalization import divided, followed, known, scale_of
 from model import Denoiser
 from networks.autoencoder import pad_by_reflection
-from networks.filtering import NEVER, FilteringDenoiser
-from networks.history import SURFACE, WEIGHT
+from networks.history import NEVER, History
 
 Named = dict[str, torch.Tensor]
 
@@ -24,21 +23,25 @@ SCALE = "scale"
 class NamedStep(nn.Module):
     """Maps named tensors to named tensors: `input_names` to `output_names`, in these orders.
 
-    A quantity of the frame is (1, channels, H, W) float32; NaN and Inf count as 0. The state is `hidden_<level>`,
-    (1, channels, H' / stride, W' / stride) in the network's type, of a FilteringDenoiser `history`, float32, and last
-    `scale`, (1, 2), float32 (frames/normalization.py). Zeros are the state before a sequence. second_look, a boolean,
-    asks a FilteringDenoiser to see a sequence's first frame again, given the state after it. The image is (1, 3, H, W)
-    linear radiance, float32.
+    A quantity of the frame is (1, channels, H, W) float32; NaN and Inf count as 0. The state is, in this order:
+
+    hidden_<level>: (1, channels, H' / stride, W' / stride) in the network's type;
+    the fields of networks.history.History, if the network has one: (1, channels, H', W') float32;
+    scale: (1, 2) float32 (frames/normalization.py).
+
+    Zeros are the state before a sequence. second_look, a boolean, asks a network with a history to see a sequence's
+    first frame again, given the state after it. The image is (1, 3, H, W) linear radiance, float32.
     """
 
-    def __init__(self, denoiser: Denoiser | FilteringDenoiser):
+    def __init__(self, denoiser: Denoiser):
         super().__init__()
         self.denoiser = denoiser
         self.frame_channels = {name: QUANTITIES[name].count for name in denoiser.inputs}
-        self.looks_twice = hasattr(denoiser, "second_look")
-        self.adds_detail = isinstance(denoiser, FilteringDenoiser) and denoiser.detail is not None
-        self.hidden_names = [f"hidden_{level}" for level in range(len(denoiser.network.channels))]
-        self.state_names = [*self.hidden_names, *(["history"] if self.looks_twice else []), SCALE]
+        self.looks_twice = denoiser.has_history
+        levels = len(denoiser.network.channels)
+        parts = History._fields[: len(denoiser.strides) - levels]
+        self.hidden_names = [f"hidden_{level}" for level in range(levels)]
+        self.state_names = [*self.hidden_names, *parts, SCALE]
         self.sized_states = dict(zip(self.state_names, denoiser.strides, strict=False))  # and their strides
         self.input_names = [*denoiser.inputs, *([SECOND_LOOK] if self.looks_twice else []), *self.state_names]
         self.output_names = [IMAGE, *map(self.next_name, self.state_names)]
@@ -56,14 +59,14 @@ class NamedStep(nn.Module):
         frame = divided(frame, self.denoiser.inputs, scale)
         state = self.denoiser.rescaled(state, known(before) / known(scale))
         if self.looks_twice:
-            state[-1] = with_empty_marked(state[-1])
+            state = self.with_empty_marked(state)
             again, again_state = self.denoiser.second_look(frame, state)
             frame = again.where(inputs[SECOND_LOOK], frame)
-            state[-1] = again_state[-1].where(inputs[SECOND_LOOK], state[-1])
+            state = [new.where(inputs[SECOND_LOOK], old) for new, old in zip(again_state, state, strict=True)]
         height, width = frame.shape[2:]
         planes = self.padded(frame, state[0])
         image, state = self.denoiser.estimate(planes, state)
-        if self.adds_detail:
+        if self.denoiser.has_detail:
             image = self.padded(image[..., :height, :width], state[0])  # as finish does where nothing was padded
             image, state = self.denoiser.finish(planes, image, state)
         image = image[..., :height, :width] * scale[:, 0, None, None, None]
@@ -80,6 +83,13 @@ class NamedStep(nn.Module):
         taller = pad_by_reflection(frame, 2, -height % multiple).reshape(1, -1, rows, width)
         return pad_by_reflection(taller, 3, -width % multiple).reshape(1, -1, rows, columns)
 
+    def with_empty_marked(self, state: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The state with a depth that no surface has wherever its history holds no samples."""
+        hidden, history = self.denoiser.parts(state)
+        depth = history.surface[:, :1].masked_fill(history.weight <= 0, NEVER)
+        surface = torch.cat((depth, history.surface[:, 1:]), 1)
+        return [*hidden, *history._replace(surface=surface).tensors()]
+
     def first_state(self, height: int, width: int) -> Named:
         """The state before a sequence of frames of this size: zeros."""
         planes = torch.zeros(1, sum(self.frame_channels.values()), height, width)
@@ -93,10 +103,3 @@ def finite(name: str, planes: torch.Tensor) -> torch.Tensor:
     (A comparison with NaN is false.)
     """
     return planes.where(planes.abs() < (MISS_DEPTH if name == "depth" else torch.inf), 0.0)
-
-
-def with_empty_marked(history: torch.Tensor) -> torch.Tensor:
-    """(1, HISTORY, H', W') with a depth that no surface has wherever it holds no samples."""
-    empty = history[:, WEIGHT] <= 0
-    depth = history[:, SURFACE][:, :1].masked_fill(empty, NEVER)
-    return torch.cat((history[:, : SURFACE.start], depth, history[:, SURFACE.start + 1 :]), 1)

@@ -1,8 +1,8 @@
-"""The brightness of a whole sequence's images, mended by its samples.
+"""The brightness of a sequence's images, corrected by its samples.
 
-Samples are right in the mean, the network is not. Where it is uncertain it is too dark, since a picture's error is
-smallest at the median of what a pixel may be; and it draws what it cannot tell apart together, so that bright things
-come out too dark, dark things too bright. One frame cannot tell, since its mean is decided by few bright samples.
+Samples are right in the mean, the network is not. Where it is uncertain it is too dark, because the loss is smallest
+at the median of what a pixel may be. It also draws together what it cannot tell apart: bright things come out too dark
+and dark things too bright. One frame is not enough to measure this, because a few bright samples decide its mean.
 
 Shapes: C input channels, L colors, mostly 1, H rows, W columns.
 """

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -20,20 +20,22 @@ from files import atomic_file
 from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
-from frames.sequences import Frame, Sequence, find_test_sequences
-from inference.backward import is_wanted, refinement, reversed_frame
+from frames.sequences import Frame, find_test_sequences
+from frames.sequences import Sequence as FrameSequence
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.leftovers import find_leftovers
 from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
+from inference.reconstruct import backward_frames, reconstruct
+from inference.reconstruction_options import arguments, has_backward_pass
 from inference.report import check_report, write_report
 from inference.threads import BackgroundCalls, prefetch
-from model import Denoiser, denoise
+from model import Denoiser
 from scoring.video import open_video
 
 LoadedFrame = tuple[Frame, torch.Tensor, torch.Tensor | None]  # files, noisy (C, H, W), target (3, H, W)
 
 
-def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
+def scene_exposure(sequences: list[FrameSequence], progress: tqdm) -> float | None:
     """The exposure for all frames of a scene, from the log-average luminance of its targets; None without targets."""
     logs = []
     for frame in (f for s in sequences for f in s.frames if f.target):
@@ -43,7 +45,7 @@ def scene_exposure(sequences: list[Sequence], progress: tqdm) -> float | None:
     return exposure_for(math.exp(sum(logs) / len(logs))) if logs else None
 
 
-def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool) -> Iterator[LoadedFrame]:
+def read_frames(sequence: FrameSequence, inputs: tuple[str, ...], with_targets: bool) -> Iterator[LoadedFrame]:
     """Loads each frame: its first noisy rendering and, if it has one and `with_targets`, its target.
 
     inputs: the quantities that the network reads. What load_noisy changes in the values is reported on stderr.
@@ -59,13 +61,24 @@ def read_frames(sequence: Sequence, inputs: tuple[str, ...], with_targets: bool)
         yield frame, torch.from_numpy(noisy), target
 
 
-def read_in_reverse(sequence: Sequence, inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
-    """Loads the frames as read_frames does, the last one first and reversed_frame. Reports nothing."""
-    after = None
-    for frame in reversed(sequence.frames):
-        noisy = torch.from_numpy(load_noisy(frame.noisy[0], inputs)[0])  # (C, H, W)
-        yield reversed_frame(noisy, after, inputs)
-        after = noisy
+class NoisyFrames(Sequence):
+    """The first noisy renderings of a sequence, (C, H, W) each, loaded when asked for. Reports no repairs."""
+
+    def __init__(self, frames: list[Frame], inputs: tuple[str, ...]):
+        self.frames, self.inputs = frames, inputs
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(load_noisy(self.frames[index].noisy[0], self.inputs)[0])
+
+
+def counted(items: Iterable, progress: tqdm) -> Iterator:
+    """Yields the same items, and moves the progress bar by one after each."""
+    for item in items:
+        yield item
+        progress.update()
 
 
 def record_passing(items: Iterator, passed: deque) -> Iterator:
@@ -76,7 +89,7 @@ def record_passing(items: Iterator, passed: deque) -> Iterator:
 
 
 def reconstruct_scene(
-    denoiser: Denoiser, sequences: list[Sequence], options: argparse.Namespace, progress: tqdm
+    denoiser: Denoiser, sequences: list[FrameSequence], options: argparse.Namespace, progress: tqdm
 ) -> tuple[SceneFrames, float]:
     """Reconstructs, writes and scores all sequences of a scene.
 
@@ -115,19 +128,19 @@ def reconstruct_scene(
             # by way of the writing thread: after the last frame of the sequence before
             writing.call(scoring.call, scores.start_sequence)
 
-            # first the sequence in reverse, if wanted
-            backward = read_in_reverse(sequence, denoiser.inputs)
-            with refinement(denoiser, backward, len(sequence.frames), engine, options, progress) as refined:
-                # reading thread -> network
-                passed: deque[LoadedFrame] = deque()
-                frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
-                inputs, detail = (noisy for _, noisy, _ in frames), options.detail == "on"
-                for noisy, image in denoise(denoiser, inputs, engine, refined, detail):
-                    frame, _, target = passed.popleft()
+            # reading thread -> network
+            passed: deque[LoadedFrame] = deque()
+            frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
+            noisy_frames, backward = (noisy for _, noisy, _ in frames), None
+            if has_backward_pass(options, len(sequence.frames)):
+                reverse = backward_frames(NoisyFrames(sequence.frames, denoiser.inputs), denoiser.inputs)
+                backward = counted(prefetch(reverse), progress)
+            for noisy, image in reconstruct(denoiser, noisy_frames, backward, engine=engine, **arguments(options)):
+                frame, _, target = passed.popleft()
 
-                    # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
-                    writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
-                    progress.update()
+                # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
+                writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
+                progress.update()
 
     # the other threads have ended
     output.finish()
@@ -137,7 +150,7 @@ def reconstruct_scene(
 def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     """Reconstructs every scene below options.path; returns the metrics, as written to metrics.json.
 
-    options: of inference.reconstruction_options. Raises InputError or OSError naming the file at fault.
+    options: of test.py. Raises InputError or OSError naming the file at fault.
     """
     # device and precision
     device = choose_device(options.device)
@@ -155,7 +168,7 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
 
     # scene by scene; steps: each direction of a frame, and its target, since the exposure needs that before
     scores, exposures = {}, {}
-    twice = sum(len(s.frames) for s in sequences if is_wanted(options.direction, len(s.frames)))
+    twice = sum(len(s.frames) for s in sequences if has_backward_pass(options, len(s.frames)))
     steps = len(frames) + twice + sum(f.target is not None for f in frames if options.score == "on")
     with tqdm(total=steps, desc="frames", delay=1) as progress:
         for scene, parts in groupby(sequences, lambda s: s.scene):

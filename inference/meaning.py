@@ -1,4 +1,4 @@
-"""What the channels of a shot mean: told by the frames themselves, or by options; never guessed in silence."""
+"""What the channels of a shot mean: the frames themselves say, or options; never guessed in silence."""
 
 from itertools import pairwise
 

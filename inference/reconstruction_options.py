@@ -105,6 +105,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def has_backward_pass(options: argparse.Namespace, frames: int) -> bool:
+    """Whether a sequence of so many frames gets a backward pass."""
+    return options.direction == "both" and frames > 1
+
+
+def arguments(options: argparse.Namespace) -> dict:
+    """The keyword arguments of inference.reconstruct.reconstruct that options decide."""
+    switches = {name: getattr(options, name) == "on" for name in ("brightness", "silhouettes", "detail")}
+    return switches | {"scratch": options.output_dir}
+
+
 class Renamed(argparse.Action):
     """An option that has another name now, which its error message gives."""
 

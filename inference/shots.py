@@ -17,14 +17,14 @@ from files import InputError
 from frames.exr import Header, read_headers, replace_channels
 from frames.layers import Layout, find_layout
 from frames.shots import Shot, find_shots
-from inference.backward import is_wanted, refinement
-from inference.datasets import record_passing
+from inference.datasets import counted, record_passing
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.meaning import find_meaning
+from inference.reconstruct import reconstruct
+from inference.reconstruction_options import arguments, has_backward_pass
 from inference.shot_frames import LoadedFrame, read_frames
 from inference.threads import BackgroundCalls, prefetch
-from model import Denoiser, denoise
-from networks.filtering import FilteringDenoiser
+from model import Denoiser
 
 
 def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None, also: list[str]) -> dict[str, Layout]:
@@ -67,7 +67,7 @@ def write_frame(source: Path, folder: Path, layout: Layout, frame: LoadedFrame, 
     replace_channels(source, folder / source.name, dict(zip(channels, kept, strict=True)))
 
 
-def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Namespace) -> int:
+def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
     """Denoises every shot in the folder options.path; returns how many frames it wrote.
 
     options: of test.py. Says on stdout what was read from which channels, and what they mean. Raises
@@ -76,7 +76,7 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
     # check the options
     if options.output_dir.resolve() == options.path.resolve():
         raise InputError(f"--output_dir {options.output_dir}: holds the frames themselves; choose another folder")
-    if options.also and not isinstance(denoiser, FilteringDenoiser):
+    if options.also and not denoiser.has_history:
         raise InputError("--also: this network predicts colors and not kernels; use weights/default.safetensors")
 
     # what there is, and what it means
@@ -96,18 +96,17 @@ def denoise_shots(denoiser: Denoiser | FilteringDenoiser, options: argparse.Name
     engine = fast_engine(denoiser, options.tile)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     total = sum(len(shot.files) for shot in shots)
-    twice = sum(len(shot.files) for shot in shots if is_wanted(options.direction, len(shot.files)))
+    twice = sum(len(shot.files) for shot in shots if has_backward_pass(options, len(shot.files)))
     with tqdm(total=total + twice, desc="frames", delay=1) as progress, BackgroundCalls() as writing:
         for shot in shots:
             layout, passed = layouts[shot.name], deque()
             read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
-            # first the shot in reverse, if wanted
-            backward = (frame.planes for frame in read(backward=True))
-            with refinement(denoiser, backward, len(shot.files), engine, options, progress) as refined:
-                frames = record_passing(prefetch(read()), passed)
-                planes, detail = (frame.planes for frame in frames), options.detail == "on"
-                images = denoise(denoiser, planes, engine, refined, detail)
-                for path, (_, image) in zip(shot.files, images, strict=True):
-                    writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
-                    progress.update()
+            planes = (frame.planes for frame in record_passing(prefetch(read()), passed))
+            backward = None
+            if has_backward_pass(options, len(shot.files)):
+                backward = counted(prefetch(frame.planes for frame in read(backward=True)), progress)
+            images = reconstruct(denoiser, planes, backward, engine=engine, **arguments(options))
+            for path, (_, image) in zip(shot.files, images, strict=True):
+                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
+                progress.update()
     return total

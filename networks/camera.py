@@ -19,23 +19,23 @@ JUMP = 1.1  # factor between depths of two surfaces, rather than of one
 MOTION_SCALE = 0.5  # pixels, beyond which motion that differs from the camera's counts less
 FEATURE_SCALE = 0.025  # the same for features
 MOTION_ITERATIONS = 6
-STEADINESS = 1e-5  # mean squared gradient of the features, below which a picture tells little
+STEADINESS = 1e-5  # mean squared gradient of the features, below which a picture says little
 EXPLAINED = 0.1, 0.9  # of the picture, and of what a camera at rest explains
 DAMPING = 1e-3, 1e-5  # of the equations' diagonal, own and mean, so that they always have a solution
 
 
 def nearness(depth: torch.Tensor) -> torch.Tensor:
-    """One over the depth, (B, 1, H, W), relative to its mean; 0 where nothing is hit.
+    """One over the depth, (B, 1, H, W), relative to its mean; 0 for the background.
 
-    depth: (B, 1, H, W) along the ray, at full size. Of an unknown field of view, a usual one is assumed. A pixel at the
-    rim of what is hit has a mean depth of both, far too small, and takes that of its surroundings.
+    depth: (B, 1, H, W) along the ray, at full size. The field of view is unknown; a usual one is assumed. A pixel on a
+    silhouette before the background has the mean depth of both, far too small, and takes that of its surroundings.
     """
     hit = depth > 0
     inverse = (1 / depth.clamp(min=1e-3)).where(hit, 0)
     inside = local_maximum(-local_maximum(-inverse))  # without what is narrower than three pixels
-    rim = local_maximum(1 - hit.to(depth.dtype)) > 0
+    silhouette = local_maximum(1 - hit.to(depth.dtype)) > 0
     x, y = positions(depth)
-    near = inside.where(rim, inverse) * (1 + VIEW**2 * (x * x + y * y)).sqrt()
+    near = inside.where(silhouette, inverse) * (1 + VIEW**2 * (x * x + y * y)).sqrt()
     return (near / near.mean((1, 2, 3), keepdim=True).clamp(min=1e-9)).clamp(max=NEAREST)
 
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS
 from networks.autoencoder import pad_to_multiple
+from networks.cpu import may_ask
 from networks.features import MOTION, SURFACES, clamp_to_limits, with_motion
 from networks.motion import LEVELS, estimate_motion
-from networks.recording import is_recording
 from networks.warping import motion_is_known
 
 
@@ -22,8 +22,7 @@ def complete_frame(frame: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
     """
     motion = frame[:, MOTION]
     known = motion_is_known(motion)
-    may_ask = frame.device.type == "cpu" and not is_recording()  # a GPU would have to wait for the answer
-    if may_ask and known.all():
+    if may_ask(frame) and known.all():
         return frame
     return with_motion(frame, motion.where(known, estimate_motion(then, frame[:, SURFACES])))
 
@@ -39,7 +38,7 @@ def complete_window(frames: torch.Tensor) -> torch.Tensor:
     frames = clamp_to_limits(frames.flatten(0, 1), MOTION_INPUTS)
     motion = frames[:, MOTION]
     known = motion_is_known(motion)  # (B T, 1, H, W)
-    if frames.device.type == "cpu" and known.all():
+    if may_ask(frames) and known.all():
         return frames.unflatten(0, shape)
     height, width = frames.shape[2:]
     surfaces = pad_to_multiple(frames[:, SURFACES], 2**LEVELS).unflatten(0, shape)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks.pooling import pooled
+from networks.cpu import pooled
 
 # the convolutions' widths, by Open Image Denoise's names of its networks
 ENCODERS = {"base": (32, 32, 48, 64, 80, 96, 96), "small": (32,) * 7}

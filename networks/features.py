@@ -12,15 +12,14 @@ from torch.nn.functional import pixel_unshuffle
 from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from frames.radiance import encode_radiance, local_mean
 from networks.autoencoder import RecurrentAutoencoder
-from networks.convolutions import ALL_ROWS, convolve_rows
-from networks.history import NO_ALBEDO, PREVIOUS, SUMS, WEIGHT, albedo_edges
-from networks.pooling import pooled
-from networks.recording import is_recording
+from networks.convolutions import activate
+from networks.cpu import ALL_ROWS, convolve_rows, may_ask, pooled
+from networks.history import NO_ALBEDO, albedo_edges
 
 SURFACES = slice(first_channel(MOTION_INPUTS, "depth"), first_channel(MOTION_INPUTS, "motion"))  # of a frame's channels
 MOTION = slice(SURFACES.stop, channel_count(MOTION_INPUTS))  # further colors follow
 MIN_ALBEDO = 0.01  # no channel is divided by less
-EDGE_ALBEDO = 0.3  # nor is, beside pixels without albedo, the largest channel
+EDGE_ALBEDO = 0.3  # nor is, on an albedo edge, the largest channel
 MEANS = (4, 8, 32)  # pixels: the network sees the mean radiance of squares of these sizes
 SAMPLE_FEATURES = 6  # of every pixel: see `sample_planes`
 PATCH_FEATURES = 13 + 3 * len(MEANS)  # of every patch: see `patch_planes`
@@ -29,15 +28,17 @@ SMALL = 1e-4  # radiance; keeps the gradient of the encoding finite at 0
 
 
 class Seen(NamedTuple):
-    """What there is to see of a frame and its past, planes of (B, ..., H, W)."""
+    """What the network sees of a frame and its past, planes of (B, ..., H, W)."""
 
     divided: torch.Tensor  # (B, 3, H, W) radiance, divided by albedo where there is one
     depth: torch.Tensor
     normal: torch.Tensor
     albedo: torch.Tensor
     has_albedo: torch.Tensor  # (B, 1, H, W) booleans
-    past: torch.Tensor  # (B, 10, H, W), and its validity, (B, 1, H, W), from networks/history.py
-    validity: torch.Tensor
+    previous: torch.Tensor  # (B, 3, H, W) of the History, reprojected, as all that follows
+    sums: torch.Tensor  # (B, 3, H, W) of earlier samples, divided by albedo
+    weight: torch.Tensor  # (B, 1, H, W) their effective count
+    validity: torch.Tensor  # (B, 1, H, W)
 
 
 def clamp_to_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
@@ -52,9 +53,12 @@ def clamp_to_limits(frame: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor
     if frame.shape[1] > sum(counts):
         quantities, counts = [*quantities, QUANTITIES["color"]], [*counts, frame.shape[1] - sum(counts)]
     parts = list(zip(frame.split(counts, 1), quantities, strict=True))
-    # a GPU would have to wait for the answer; training copies in either case, so that it is the same step everywhere
-    may_ask = frame.device.type == "cpu" and not (torch.is_grad_enabled() or is_recording())
-    if may_ask and all(is_within(planes, *quantity.limits) for planes, quantity in parts):
+    # training copies in either case, so that it is the same step everywhere
+    if (
+        may_ask(frame)
+        and not torch.is_grad_enabled()
+        and all(is_within(planes, *quantity.limits) for planes, quantity in parts)
+    ):
         return frame  # mostly so, and a copy takes time
     return torch.cat([planes.nan_to_num(0.0, q.infinite, 0.0).clamp(*q.limits) for planes, q in parts], 1)
 
@@ -82,14 +86,14 @@ def with_motion(frame: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
 
 def mean_planes(seen: Seen, patch: int) -> torch.Tensor:
     """The local means of this frame's and the history's samples, (B, 3 len(MEANS), H / patch, W / patch)."""
-    samples = (seen.past[:, SUMS][:, :3] + seen.divided) / (seen.past[:, WEIGHT] + 1) + SMALL
+    samples = (seen.sums + seen.divided) / (seen.weight + 1) + SMALL
     samples = pooled(samples, patch)
     return torch.cat([local_mean(samples, size // patch, encode=True) for size in MEANS], 1)
 
 
 def sample_planes(seen: Seen) -> torch.Tensor:
     """What the network sees of every pixel, (B, SAMPLE_FEATURES, H, W): its sample, and the mean of earlier ones."""
-    earlier = seen.past[:, SUMS][:, :3] / seen.past[:, WEIGHT].clamp(min=1e-3)
+    earlier = seen.sums / seen.weight.clamp(min=1e-3)
     return encode_radiance(torch.cat((seen.divided, earlier + SMALL), 1))
 
 
@@ -101,8 +105,8 @@ def patch_planes(seen: Seen, means: torch.Tensor, patch: int) -> list[torch.Tens
     """
     flag = seen.has_albedo.to(seen.depth.dtype)
     surface = [pooled(planes, patch) for planes in (seen.depth, seen.normal, flag, seen.albedo)]
-    previous = encode_radiance(pooled(seen.past[:, PREVIOUS], patch).clamp(min=0) + SMALL)
-    weight = pooled(seen.past[:, WEIGHT], patch)
+    previous = encode_radiance(pooled(seen.previous, patch).clamp(min=0) + SMALL)
+    weight = pooled(seen.weight, patch)
     return [torch.log1p(surface[0]), *surface[1:], means, previous, pooled(seen.validity, patch), 1 / (1 + weight)]
 
 
@@ -111,10 +115,11 @@ def enter(network: RecurrentAutoencoder, seen: Seen, hidden: torch.Tensor) -> to
 
     A few rows at a time where that is possible, because all that it sees would take much memory.
     """
-    patch = network.patch
+    patch = network.strides[0]
     means = mean_planes(seen, patch)
 
     def features(rows: slice) -> torch.Tensor:
+        # of some rows of patches, those of pixels
         pixels = slice(*(place and place * patch for place in (rows.start, rows.stop)))
         part = Seen(*(planes[:, :, pixels] for planes in seen))
         planes = [pixel_unshuffle(sample_planes(part), patch), *patch_planes(part, means[:, :, rows], patch)]
@@ -126,15 +131,15 @@ def enter(network: RecurrentAutoencoder, seen: Seen, hidden: torch.Tensor) -> to
         out = torch.empty(size, dtype=hidden.dtype, device=means.device, memory_format=network.memory_format)
         return torch.cat(planes, 1, out=out)
 
-    return convolve_rows(network.encoder[0].conv1, hidden, features)
+    return activate(convolve_rows(network.encoder[0].conv1, hidden, features))
 
 
 def albedo_divisor(albedo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where a (B, 3, H, W) albedo is divided by, (B, 1, H, W) booleans, and by what, (B, 3, H, W).
+    """Where radiance is divided by a (B, 3, H, W) albedo, (B, 1, H, W) booleans, and by what, (B, 3, H, W).
 
-    A pixel at the rim of glass, metal or the sky has the mean albedo of both sides, near 0 where most of it has none,
-    but perhaps the radiance of one. Divided by so little it would outshine its neighbors. So it is divided by the same
-    color, but brighter.
+    A pixel at the silhouette of glass, metal or the sky has the mean albedo of both sides, near 0 where most of it has
+    none, but perhaps the radiance of one. Divided by so little it would outshine its neighbors. So it is divided by the
+    same color, but brighter.
     """
     largest = albedo.amax(1, keepdim=True)
     has_albedo = largest > NO_ALBEDO

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 
 from networks.filtering import FilteringDenoiser
-from networks.history import WEIGHT
 from networks.kernels import Head, Level
 from networks.warping import pixel_grid
 
@@ -20,8 +19,7 @@ def inspect(denoiser: FilteringDenoiser, frames: torch.Tensor) -> dict[str, torc
     kernel: how wide its kernel is, in pixels: the root mean square distance of what it averages from their mean.
     """
     height, width = frames.shape[2:]
-    _, state = denoiser(frames[:1])
-    first, state = denoiser.second_look(frames[:1], state)
+    first, state = denoiser.start(frames[:1], denoiser.estimate)
     maps, apply_kernels = {}, denoiser.filter
 
     def filter_and_measure(finest: Level, heads: list[Head]) -> torch.Tensor:
@@ -34,7 +32,7 @@ def inspect(denoiser: FilteringDenoiser, frames: torch.Tensor) -> dict[str, torc
             _, state = denoiser(frame, state)
     finally:
         del denoiser.filter
-    return maps | {"history": state[-1][0, WEIGHT, :height, :width][0]}
+    return maps | {"history": denoiser.sample_counts(state, len(frames))[0, 0, :height, :width]}
 
 
 def spread(apply_kernels: Callable, finest: Level, heads: list[Head]) -> torch.Tensor:

@@ -3,9 +3,7 @@
 Shapes: B frames, h rows and w columns of one level, whose pixels are averages of squares of the frame's.
 """
 
-import math
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -13,17 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from networks.cpu import in_rows, large_steps, on_cpu, pooled, weighted_distances
 from networks.recording import is_recording
-from networks.rows import in_rows
 
-COARSE_TAPS = 9  # logits, for 3x3 pixels of the coarser result, of which each pixel takes the nearest 2x2
-COARSE_SHARES = 0.25, 0.75  # of the farther and the nearer of two coarser pixels, along an axis: linear interpolation
 GUIDE_GROUPS = (1, 3, 4, 1)  # channels of log depth, normal, albedo and its flag, shading: one bandwidth each
 BANDWIDTHS = len(GUIDE_GROUPS)
 BANDWIDTH_SCALES = (50.0, 4.0, 4.0, 30.0)
 NO_SAMPLES = 1e-8  # the smallest sum of weights that is divided by
 
-Head = Callable[[int, int], torch.Tensor]  # from the first row and the row after the last to what with_nearest gives
+Head = Callable[[int, int], torch.Tensor]  # from the first row and the row after the last to logits and bandwidths
 Taps = tuple[tuple[int, int], ...]  # rows and columns of taps, counted from the corner of a square around the pixel
 
 
@@ -37,6 +33,11 @@ class Level(NamedTuple):
     samples: torch.Tensor
     guides: torch.Tensor
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The effective sample count, (B, 1, h, w)."""
+        return self.samples[:, -1:]
+
 
 def diamond(radius: int) -> Taps:
     """All pixels within `radius` steps along rows and columns, row by row: 5 for 1, 13 for 2.
@@ -47,23 +48,12 @@ def diamond(radius: int) -> Taps:
     return tuple(tap for tap in square if sum(abs(place - radius) for place in tap) <= radius)
 
 
-FINEST_TAPS = diamond(1)  # at full size, unless the network has another finest_radius
 CORNERS: Taps = ((0, 0), (0, 2), (2, 0), (2, 2))  # the coarser pixels nearest to a pixel, among `doubled` ones
 
 
 def reach_of(taps: Taps) -> int:
     """How far, in pixels, taps are from their pixel, along an axis."""
     return max(max(tap) for tap in taps) // 2
-
-
-def output_counts(taps: int, has_coarser: bool) -> list[int]:
-    """How many channels a level's head gives: a logit for each of so many taps, for the coarser result, bandwidths."""
-    return [taps, *[COARSE_TAPS] * has_coarser, BANDWIDTHS]
-
-
-def level_outputs(taps: int, has_coarser: bool) -> int:
-    """How many channels that makes."""
-    return sum(output_counts(taps, has_coarser))
 
 
 def rows_with_margin(planes: torch.Tensor, top: int, end: int, margin: int) -> torch.Tensor:
@@ -88,62 +78,6 @@ def doubled(planes: torch.Tensor) -> torch.Tensor:
     return F.interpolate(planes, scale_factor=2.0, mode="nearest")[..., 1:-1, 1:-1]
 
 
-def nearest_four(logits: torch.Tensor, smooth: bool = True) -> torch.Tensor:
-    """(B, COARSE_TAPS, h, w) logits of the coarser pixels around each pixel's own to those of the nearest four.
-
-    smooth: add what makes equal logits a smooth upsampling. Without it the four pixels of a coarser one would be the
-    same mean of the same taps, and where kernels are wide, its square would show.
-    """
-    taps = logits.unflatten(1, (3, 3))
-    # of three along an axis, an even pixel's nearest are the first two, an odd one's the last two
-    corners = [taps[:, y : y + 2, x : x + 2, y::2, x::2] for y, x in product((0, 1), repeat=2)]
-    nearest = torch.stack(corners, 3)  # (B, 2, 2, 4, h/2, w/2)
-    if not smooth:
-        return F.pixel_shuffle(nearest.flatten(1, 3), 2)  # (B, 4, h, w)
-    # together they count as much as all nine would; no constants from the CPU, which a CUDA graph could not fetch
-    farther, nearer = (math.log(3 * share) for share in COARSE_SHARES)
-    place = torch.arange(2, device=logits.device)
-    axis = torch.where(place[:, None] == place, farther, nearer).to(logits.dtype)  # (2 taps, 2 parities)
-    shares = (axis[:, None, :, None] + axis[None, :, None, :]).reshape(2, 2, 4, 1, 1)
-    return F.pixel_shuffle((nearest + shares).flatten(1, 3), 2)
-
-
-def with_nearest(outputs: torch.Tensor, taps: Taps, smooth: bool = True) -> torch.Tensor:
-    """A level's (B, level_outputs, h, w), with `nearest_four` instead of the COARSE_TAPS, if it has them."""
-    own, *coarse, bandwidths = outputs.split(output_counts(len(taps), outputs.shape[1] > len(taps) + BANDWIDTHS), 1)
-    return torch.cat((own, nearest_four(*coarse, smooth), bandwidths), 1) if coarse else outputs
-
-
-def head_of(layer: Callable, features: torch.Tensor, taps: Taps) -> Head:
-    """The head of a level, computed row by row, for memory, from (B, C, h, w) features. taps: its own."""
-    return lambda top, end: with_nearest(layer(features[:, :, top:end]).float(), taps)
-
-
-def convolved_rows(
-    features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, patch: int, top: int = 0, end: int | None = None
-) -> torch.Tensor:
-    """A 1x1 convolution that gives patch^2 pixels for each pixel of features, some rows of its result."""
-    rows = features[:, :, top // patch : end and end // patch]
-    return F.pixel_shuffle(F.conv2d(rows, weight, bias), patch).float()
-
-
-def head_of_patches(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, taps: Taps, patch: int) -> Head:
-    """The head of the finest level, computed row by row, for memory, from a pixel of features for each patch of pixels.
-
-    features: (B, C, h / patch, w / patch). weight: (level_outputs patch^2, C, 1, 1). bias: as many. taps: its own.
-    """
-    if is_recording():  # an exporter wants weights that are constants
-        return lambda top, end: with_nearest(convolved_rows(features, weight, bias, patch, top, end), taps)
-
-    # a pixel's place in its patch says which coarser pixels are the nearest: of no others logits are computed
-    def nearest(planes: torch.Tensor, smooth: bool) -> torch.Tensor:
-        return with_nearest(planes.unflatten(1, (-1, patch, patch)), taps, smooth).flatten(1)
-
-    weight, bias = nearest(weight.flatten(1).T, smooth=False).T[..., None, None], nearest(bias[None], smooth=True)[0]
-
-    return partial(convolved_rows, features, weight, bias, patch)
-
-
 class TapSum(torch.autograd.Function):
     """The sum of the taps of padded planes, each times its own weight.
 
@@ -156,7 +90,7 @@ class TapSum(torch.autograd.Function):
         ctx.save_for_backward(weights, padded)
         ctx.taps = taps, *weights.shape[2:]
         total = padded.new_empty(*padded.shape[:2], *weights.shape[2:])
-        together = padded.shape[1] if takes_large_steps(padded) else 1
+        together = padded.shape[1] if large_steps(padded) else 1
         weights = weights.split(1, 1)
         planes = zip(*(tap.split(together, 1) for tap in shifted(padded, *ctx.taps)), strict=True)
         for views, sums in zip(planes, total.split(together, 1), strict=True):
@@ -188,7 +122,7 @@ class Misfit(torch.autograd.Function):
     def forward(ctx, bandwidths: torch.Tensor, guides: torch.Tensor, *taps: torch.Tensor) -> torch.Tensor:
         squares = guides.new_empty(len(guides), len(taps), BANDWIDTHS, *guides.shape[2:])
         ctx.save_for_backward(squares)
-        if takes_large_steps(guides):
+        if large_steps(guides):
             distances = torch.stack(taps, 1).sub_(guides[:, None]).square_()  # (B, taps, 9, h, w)
             for group, planes in enumerate(distances.split(GUIDE_GROUPS, 2)):
                 torch.sum(planes, 2, out=squares[:, :, group])
@@ -205,17 +139,12 @@ class Misfit(torch.autograd.Function):
     def backward(ctx, gradient: torch.Tensor) -> tuple:
         (squares,) = ctx.saved_tensors
         nothing = (None,) * (squares.shape[1] + 1)
-        if takes_large_steps(squares):
+        if large_steps(squares):
             return (squares * gradient[:, :, None]).sum(1), *nothing
         to_bandwidths = torch.zeros_like(squares[:, 0])
         for index in range(squares.shape[1]):
             to_bandwidths.addcmul_(squares[:, index], gradient[:, index : index + 1])
         return to_bandwidths, *nothing
-
-
-def takes_large_steps(planes: torch.Tensor) -> bool:
-    """Whether few large steps are best: on a GPU. In a processor, what small ones need stays in the cache."""
-    return planes.is_cuda
 
 
 def tap_sum(weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Tensor:
@@ -227,24 +156,15 @@ def tap_sum(weights: torch.Tensor, padded: torch.Tensor, taps: Taps) -> torch.Te
 
 
 def misfit(bandwidths: torch.Tensor, guides: torch.Tensor, taps: list[torch.Tensor]) -> torch.Tensor:
-    """Misfit; without a gradient plane by plane, and while an exporter records, without writing into views."""
+    """The result of Misfit; faster without a gradient, and without writing into views while an exporter records."""
     if bandwidths.requires_grad and not is_recording():
         return Misfit.apply(bandwidths, guides, *taps)
-    if is_recording():
-        groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
-        scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
-        return torch.stack([((tap - guides).square() * scales).sum(1) for tap in taps], 1)
-    # one plane after the other, since these few stay in a core's cache: guides times the root of the bandwidth
-    roots = [root for root, count in zip(bandwidths.sqrt().unbind(1), GUIDE_GROUPS, strict=True) for _ in range(count)]
-    mine, distance = torch.empty_like(roots[0]), torch.empty_like(roots[0])  # (B, h, w)
-    found = guides.new_zeros(len(guides), len(taps), *guides.shape[2:])
-    for plane, root in enumerate(roots):
-        torch.mul(guides[:, plane], root, out=mine).neg_()
-        for index, tap in enumerate(taps):
-            if tap is not guides:
-                torch.addcmul(mine, tap[:, plane], root, out=distance)
-                found[:, index].addcmul_(distance, distance)
-    return found
+    if on_cpu(guides):
+        roots = zip(bandwidths.sqrt().unbind(1), GUIDE_GROUPS, strict=True)
+        return weighted_distances([root for root, count in roots for _ in range(count)], guides, taps)
+    groups = zip(bandwidths.split(1, 1), GUIDE_GROUPS, strict=True)
+    scales = torch.cat([bandwidth for bandwidth, count in groups for _ in range(count)], 1)  # (B, 9, h, w)
+    return torch.stack([((tap - guides).square() * scales).sum(1) for tap in taps], 1)
 
 
 def filter_level(level: Level, head: Head, taps: Taps, coarser: Level | None) -> torch.Tensor:
@@ -284,3 +204,24 @@ def filter_rows(
     if above:
         total = total + tap_sum(coarse, above[0], CORNERS)
     return total[:, :-1] / total[:, -1:].clamp(min=NO_SAMPLES)
+
+
+def filter_pyramid(finest: Level, heads: list[Head], taps: list[Taps], patch: int) -> torch.Tensor:
+    """Filters a frame's samples level by level, coarsest first: (B, C, H, W).
+
+    finest: of the frame's size.
+    heads, taps: of each level, coarsest first.
+    patch: how many pixels of the finest level become one of the next, along an axis; from there on 2.
+    """
+    # average samples and guides down to the coarsest level
+    pyramid = [finest]
+    for size in [patch] + [2] * (len(heads) - 2):
+        pyramid.append(Level(*(pooled(planes, size) for planes in pyramid[-1])))
+    # filter each level together with the coarser result
+    coarser = None
+    for head, own in zip(heads[:-1], taps, strict=False):
+        level = pyramid.pop()
+        result = filter_level(level, head, own, coarser)  # (B, C, h, w)
+        coarser = Level(torch.cat((result * level.weight, level.weight), 1), level.guides)
+        del level, result  # for memory
+    return filter_level(finest, heads[-1], taps[-1], coarser)

@@ -19,7 +19,7 @@ from networks.camera import (
     nearness,
     ways_to_move,
 )
-from networks.pooling import pooled
+from networks.cpu import pooled
 from networks.warping import blurred, box_mean, enlarge, gradients, warp
 
 LEVELS = 5  # halvings; the coarsest level finds motion of up to about 60 pixels

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from checkpoints import load_denoiser, write_weights
 from frames.channels import MOTION_INPUTS, channel_count
 from frames.exr import load_noisy, load_target, read_exr, write_exr
 from frames.radiance import encode_radiance, exposure_of, window_exposure
@@ -20,9 +21,7 @@ from frames.sequences import find_test_sequences
 from losses import picture_loss, total_loss
 from model import denoise
 from scoring.metrics import SequenceScore
-from training.checkpoints import load_denoiser
 from training.module import DenoisingModule
-from training.weights import write_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "data" / "golden"
@@ -32,7 +31,7 @@ NETWORKS = {
     "fast": ROOT / "weights" / "fast.safetensors",
     "paper": FOLDER / "paper.safetensors",
 }
-PAPER = {"channels": [4, 4, 5, 5, 6, 6], "demodulate": True}  # as many levels as the paper's
+PAPER = {"network": "paper", "channels": [4, 4, 5, 5, 6, 6], "demodulate": True}  # as many levels as the paper's
 
 
 def read(inputs: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,19 @@ ROOT = Path(__file__).resolve().parent.parent
 REAL_DATASET = ROOT.parent / "shared" / "dataset"
 
 # Options of train.py for tiny runs.
-QUICK = ["--crop_size", "16", "--sequence_length", "3", "--channels", "8", "10", "--batch_size", "2"]
+QUICK = [
+    "--crop_size",
+    "16",
+    "--sequence_length",
+    "3",
+    "--network",
+    "paper",
+    "--channels",
+    "8",
+    "10",
+    "--batch_size",
+    "2",
+]
 QUICK += ["--num_workers", "0", "--accelerator", "cpu"]
 
 needs_real_dataset = pytest.mark.skipif(not REAL_DATASET.is_dir(), reason="no rendered dataset beside the project")

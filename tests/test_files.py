@@ -1,4 +1,4 @@
-"""Pins that files and folders appear whole or not at all."""
+"""Pins that files and folders are written atomically."""
 
 import errno
 import os
@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
+from checkpoints import write_weights
 from files import atomic_file, whole_folder
-from training.weights import write_weights
 
 
 def test_a_written_file_appears_under_its_name_only_when_it_is_whole(tmp_path):

@@ -12,7 +12,7 @@ from model import make_denoiser
 )
 def test_a_full_disk_is_one_line(server, tmp_path, script, output):
     make_scene(tmp_path / "data" / "test" / "A", frames=2)
-    options = {"channels": [4, 4], "demodulate": False}
+    options = {"network": "paper", "channels": [4, 4], "demodulate": False}
     weights = {f"denoiser.{name}": value for name, value in make_denoiser(options).state_dict().items()}
     torch.save({"hyper_parameters": {"denoiser": options}, "state_dict": weights}, tmp_path / "a.ckpt")
     arguments = [tmp_path / "data", "--output_dir", tmp_path / output] if script == "test.py" else [tmp_path / output]

@@ -1,31 +1,29 @@
 """Pins the denoiser: any frame size, functional recurrence, independent batch items, checkpoints."""
 
-import copy
 import pickle
-from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from checkpoints import load_checkpoint, load_denoiser
 from files import InputError
 from frames.channels import PLAIN_INPUTS, channel_count, channels_of
 from frames.normalization import divided, scale_of
 from frames.radiance import decode_radiance, encode_radiance
-from model import Denoiser, denoise, local_mean, make_denoiser
-from networks.convolutions import convolution, convolve_patches
-from training.checkpoints import load_checkpoint, load_denoiser
+from model import NETWORKS, Denoiser, denoise, make_denoiser
+from networks.paper import PaperDenoiser
 from training.module import DenoisingModule
-from training.presets import NETWORKS
+from training.presets import PRESETS
 
 SMALL = [8, 10, 12]
-OLD_CHECKPOINT = Path(__file__).parent / "data" / "before-folders.ckpt"  # its convolutions have other names
+SMALLEST = {"filtering": {"channels": SMALL, "detail": "small"}, "paper": {"channels": SMALL}}  # arguments of NETWORKS
+PAPER = {"network": "paper", "channels": [4, 4]}
 
 
 @pytest.fixture
 def denoiser():
     torch.manual_seed(0)
-    return Denoiser(SMALL).eval()
+    return PaperDenoiser(SMALL).eval()
 
 
 def random_frames(*shape, albedo=False):
@@ -35,19 +33,20 @@ def random_frames(*shape, albedo=False):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 5), (16, 16), (17, 33), (45, 80)])
-@pytest.mark.parametrize("channels", [SMALL, list(NETWORKS["paper"]["channels"])])
+@pytest.mark.parametrize("channels", [SMALL, list(PRESETS["paper"]["channels"])])
 def test_any_size_keeps_its_size(size, channels):
-    image, state = Denoiser(channels)(random_frames(2, *size))
+    image, state = PaperDenoiser(channels)(random_frames(2, *size))
     assert image.shape == (2, 3, *size) and torch.isfinite(image).all() and (image >= 0).all()
-    again, _ = Denoiser(channels)(random_frames(2, *size), state)
+    again, _ = PaperDenoiser(channels)(random_frames(2, *size), state)
     assert again.shape == image.shape
 
 
 def test_padding_does_not_change_frames_that_need_none(denoiser):
     frame = random_frames(1, 16, 16)
-    features, _, _ = denoiser.preprocess(frame)
-    (bare,), _ = denoiser.network(features[None], denoiser.network.initial_state(features))
-    assert torch.equal(decode_radiance(bare), denoiser(frame)[0])
+    features, _ = denoiser.preprocess(frame)
+    entered = denoiser.network.encoder[0].enter(features)[None]
+    decoded, _ = denoiser.network(entered, denoiser.network.initial_state(features))
+    assert torch.equal(decode_radiance(denoiser.output(decoded[-1])), denoiser(frame)[0])
 
 
 def test_the_state_has_one_tensor_per_level_and_starts_at_zero(denoiser):
@@ -65,11 +64,11 @@ def test_every_level_is_recurrent(denoiser):
     zeros = [torch.zeros_like(s) for s in state]
     for level in range(len(SMALL)):
         only = [s if i == level else z for i, (s, z) in enumerate(zip(state, zeros, strict=True))]
-        assert not torch.equal(denoiser.forward_encoded(frame, only)[0], denoiser.forward_encoded(frame, zeros)[0])
+        assert not torch.equal(denoiser(frame, only)[0], denoiser(frame, zeros)[0])
 
 
 def test_frame_by_frame_equals_the_sequence():
-    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3).eval()
+    module = DenoisingModule({"network": "paper", "channels": SMALL, "demodulate": False}, 1e-3).eval()
     frames = random_frames(1, 5, 18, 22)
     frames = divided(frames[0], PLAIN_INPUTS, scale_of(frames[0, :1], PLAIN_INPUTS).expand(5, 2))[
         None
@@ -106,7 +105,7 @@ def test_batch_items_are_independent(denoiser):
 
 
 def test_the_first_frame_reaches_the_last_reconstruction():
-    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3)
+    module = DenoisingModule({"network": "paper", "channels": SMALL, "demodulate": False}, 1e-3)
     frames = random_frames(1, 4, 16, 16).requires_grad_()
     module(frames)[:, -1].sum().backward()
     assert (frames.grad.abs().sum((0, 2, 3, 4)) > 0).all()
@@ -122,20 +121,21 @@ def test_decode_inverts_encode():
 
 def test_linear_output_is_the_decoded_output(denoiser):
     frame = random_frames(1, 16, 16)
-    assert torch.equal(decode_radiance(denoiser.forward_encoded(frame)[0]), denoiser(frame)[0])
+    encoded, _ = denoiser.forward_window(frame[None], encoded=True)
+    assert torch.equal(decode_radiance(encoded[0]), denoiser(frame)[0])
 
 
 def test_depth_does_not_depend_on_the_frames_extremes(denoiser):
     frame = random_frames(1, 8, 8)
-    features, _, _ = denoiser.preprocess(frame)
+    features, _ = denoiser.preprocess(frame)
     frame[:, 3, 0, 0] = 1000
-    changed, _, _ = denoiser.preprocess(frame)
+    changed, _ = denoiser.preprocess(frame)
     assert (features != changed).sum() == 1
 
 
 def test_albedo_is_divided_out_and_multiplied_back():
     torch.manual_seed(0)
-    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    denoiser = PaperDenoiser(SMALL, demodulate=True).eval()
     white = random_frames(1, 16, 16, albedo=True)
     white[:, 7:] = 1
     albedo = 0.05 + 0.9 * torch.rand(1, 3, 16, 16)
@@ -146,18 +146,18 @@ def test_albedo_is_divided_out_and_multiplied_back():
 
 
 def test_no_albedo_leaves_radiance_as_it_is():
-    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    denoiser = PaperDenoiser(SMALL, demodulate=True).eval()
     black = random_frames(1, 16, 16, albedo=True)
     white = black.clone()
     black[:, 7:], white[:, 7:] = 0, 1
-    (black_features, black_code, _), (white_features, white_code, _) = map(denoiser.preprocess, (black, white))
+    (black_features, black_code), (white_features, white_code) = map(denoiser.preprocess, (black, white))
     assert torch.equal(black_features[:, :7], white_features[:, :7]) and torch.equal(black_code, white_code)
     assert (black_features[:, 7] == 0).all() and (white_features[:, 7] == 1).all()
 
 
-def test_one_black_channel_of_a_coloured_albedo_stays_black():
+def test_one_black_channel_of_a_colored_albedo_stays_black():
     """The blue of a red leaf: left undivided, it would get the brightness of the red."""
-    denoiser = Denoiser(SMALL, demodulate=True).eval()
+    denoiser = PaperDenoiser(SMALL, demodulate=True).eval()
     red = random_frames(1, 16, 16, albedo=True)
     red[:, 7:] = torch.tensor([0.8, 0.1, 0.0])[:, None, None]
     image, _ = denoiser(red)
@@ -169,11 +169,11 @@ def test_one_black_channel_of_a_coloured_albedo_stays_black():
 
 def test_the_loss_of_a_black_output_still_has_a_gradient():
     """Losses see the encoded output, which may be negative; decoded, it would be 0 without a gradient."""
-    module = DenoisingModule({"channels": SMALL, "demodulate": False}, 1e-3)
-    torch.nn.init.constant_(module.denoiser.network.output.bias, -100.0)
+    module = DenoisingModule({"network": "paper", "channels": SMALL, "demodulate": False}, 1e-3)
+    torch.nn.init.constant_(module.denoiser.output.bias, -100.0)
     loss = module.losses(module(random_frames(1, 2, 16, 16)), torch.ones(1, 2, 3, 16, 16))["loss"]
     loss.backward()
-    assert module.denoiser.network.output.bias.grad.abs().sum() > 0
+    assert module.denoiser.output.bias.grad.abs().sum() > 0
 
 
 def test_wrong_inputs_are_named(denoiser):
@@ -183,25 +183,7 @@ def test_wrong_inputs_are_named(denoiser):
     with pytest.raises(ValueError, match="does not fit a frame of 16x16"):
         denoiser(random_frames(1, 16, 16), state)
     with pytest.raises(ValueError, match="one positive width"):
-        Denoiser([])
-
-
-def test_weights_under_the_old_names_load_in_the_same_order():
-    """The names are mapped wherever weights are loaded: alone, as part of a larger module, and into a copy."""
-    checkpoint = load_checkpoint(OLD_CHECKPOINT)
-    old = checkpoint["state_dict"]
-    assert any(".encoder.0.entry." in name for name in old) and any(".decoder.0.join." in name for name in old)
-    denoiser = Denoiser(**checkpoint["hyper_parameters"]["denoiser"])
-    module = torch.nn.ModuleDict({"denoiser": denoiser})
-    for loaded in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        torch.nn.init.ones_(loaded["denoiser"].network.output.weight)
-        loaded.load_state_dict(old)
-        assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), old.values(), strict=True))
-    names = [name for name in module.state_dict() if ".encoder.1." in name and name.endswith("weight")]
-    assert [name.split(".")[-2] for name in names] == ["conv1", "conv2", "conv3", "conv4"]
-    assert "denoiser.network.encoder.0.entry.weight" in old  # loading leaves the caller's weights alone
-    reloaded = load_denoiser(OLD_CHECKPOINT)
-    assert all(torch.equal(a, b) for a, b in zip(reloaded.state_dict().values(), old.values(), strict=True))
+        PaperDenoiser([])
 
 
 class Trap:
@@ -232,7 +214,10 @@ def test_bad_checkpoints_are_named(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"other.ckpt.*train.py"):
         load_denoiser(tmp_path / "other.ckpt")
-    wrong = {"state_dict": {}, "hyper_parameters": {"denoiser": {"channels": SMALL, "demodulate": False}}}
+    wrong = {
+        "state_dict": {},
+        "hyper_parameters": {"denoiser": {"network": "paper", "channels": SMALL, "demodulate": False}},
+    }
     torch.save(wrong, tmp_path / "wrong.ckpt")
     with pytest.raises(ValueError, match=r"wrong.ckpt: weights do not fit"):
         load_denoiser(tmp_path / "wrong.ckpt")
@@ -243,15 +228,18 @@ def test_bad_checkpoints_are_named(tmp_path):
     [
         {"hyper_parameters": None, "state_dict": {}},
         {"hyper_parameters": {"denoiser": None}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4, 4], "colour": 1}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4, -1]}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4, -1], "kernels": True}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": "four", "kernels": True}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4], "patch": 0, "kernels": True}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4], "patch": 4, "kernels": True}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [10**9, 10**9]}}, "state_dict": {}},
-        {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": {1: None, "denoiser.x": torch.ones(1)}},
-        {"hyper_parameters": {"denoiser": {"channels": [4, 4]}}, "state_dict": None},
+        {"hyper_parameters": {"denoiser": {"channels": [4, 4], "network": "other"}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, 4], "network": "paper", "color": 1}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, -1], "network": "paper"}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": [4, -1], "network": "filtering"}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": {"channels": "four", "network": "filtering"}}, "state_dict": {}},
+        {
+            "hyper_parameters": {"denoiser": {"channels": [4], "detail": "big", "network": "filtering"}},
+            "state_dict": {},
+        },
+        {"hyper_parameters": {"denoiser": {"channels": [10**9] * 2, "network": "paper"}}, "state_dict": {}},
+        {"hyper_parameters": {"denoiser": PAPER}, "state_dict": {1: None, "denoiser.x": torch.ones(1)}},
+        {"hyper_parameters": {"denoiser": PAPER}, "state_dict": None},
         [1, 2],
     ],
 )
@@ -261,60 +249,43 @@ def test_hostile_checkpoints_are_named_and_take_no_memory(saved, tmp_path):
         load_denoiser(tmp_path / "hostile.ckpt")
 
 
-def test_with_means_training_begins_at_the_coarsest_mean_and_the_brightness_of_sparse_light_is_kept():
-    """One pixel in 64 carries all the light: the mean of its 0.2nd power says nothing of that, the mean does."""
-    denoiser = Denoiser(SMALL, means=(8, 32), patch=2)
-    frame = torch.zeros(1, 7, 64, 64)
-    frame[:, :3, 3::8, 5::8] = 64.0
-    image, _ = denoiser(frame)
-    assert torch.allclose(image, torch.ones_like(image), atol=1e-4)
-    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)
-    assert not torch.allclose(denoiser(frame)[0], image, atol=1e-2)
+def test_the_papers_network_has_the_papers_widths():
+    """Section 4.1: 32, 43, 57, 76 and 101 channels."""
+    assert PRESETS["paper"] == {"kind": "paper", "channels": (32, 43, 57, 76, 101, 101)}
 
 
-def test_local_means_are_means_at_the_centres_of_their_squares():
-    radiance = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-    means = local_mean(radiance, 8)
-    assert means.shape == radiance.shape
-    centre = means[..., 3:5, 3:5].mean((2, 3))  # between the four pixels around the first square's centre
-    assert torch.allclose(centre, radiance[..., :8, :8].mean((2, 3)), atol=0.05)
-    assert torch.allclose(local_mean(torch.ones(1, 3, 9, 13), 8), torch.ones(1, 3, 9, 13))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_a_denoiser(name):
+    """What model.Denoiser lists is there, and what it says of shapes and options is so."""
+    denoiser = make_denoiser({"network": name, **SMALLEST[name]}).eval().requires_grad_(False)
+    assert isinstance(denoiser, Denoiser)
+    again = make_denoiser(denoiser.options).eval().requires_grad_(False)
+    again.load_state_dict(denoiser.state_dict())
+    frame = torch.rand(1, channel_count(denoiser.inputs), denoiser.smallest + 3, denoiser.smallest + 5)
+    padded, size = denoiser.fit(frame)
+    assert size == frame.shape[2:] and all(extent % denoiser.multiple == 0 for extent in padded.shape[2:])
+    state = denoiser.initial_state(padded)
+    sizes = [[extent // stride for extent in padded.shape[2:]] for stride in denoiser.strides]
+    image, after = denoiser(frame, state)
+    assert image.shape == (1, 3, *size) and all(torch.isfinite(image).flatten())
+    for part in (state, after):
+        assert [list(planes.shape[2:]) for planes in part] == sizes
+    assert torch.equal(again(frame, state)[0], image)
+    assert denoiser.has_history == hasattr(denoiser, "state_with_history")
+    count = denoiser.sample_counts(after, 1)
+    assert count.shape[0] == 1 and count.ndim == 4
 
 
-def test_a_patch_begins_without_a_grid():
-    denoiser = Denoiser(SMALL, patch=2)
-    features = torch.ones(1, 7, 32, 32)
-    (image,), _ = denoiser.network(features[None], denoiser.network.initial_state(features))
-    assert torch.equal(image[..., 0::2, 0::2], image[..., 1::2, 1::2])
-
-
-def test_the_papers_network_is_what_its_widths_alone_give():
-    assert Denoiser(**NETWORKS["paper"]).options == {
-        "channels": list(NETWORKS["paper"]["channels"]),
-        "demodulate": False,
-        "patch": 1,
-        "means": [],
-    }
-
-
-@pytest.mark.parametrize("patch", [1, 2, 4])
-def test_patches_are_convolved_as_if_they_were_shuffled_into_channels(patch):
-    x = torch.rand(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
-    layer = convolution(3 * patch**2, 5)
-    assert torch.allclose(convolve_patches(layer, x, patch), layer(F.pixel_unshuffle(x, patch)), atol=1e-5)
-
-
-@pytest.mark.parametrize("options", [{}, {"patch": 2, "means": (8, 32), "demodulate": True}])
-def test_a_window_is_its_frames_one_after_the_other(options):
+@pytest.mark.parametrize("demodulate", [False, True])
+def test_a_window_is_its_frames_one_after_the_other(demodulate):
     torch.manual_seed(0)
-    denoiser = Denoiser(SMALL, **options)
-    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)  # of zeros nothing would depend
+    denoiser = PaperDenoiser(SMALL, demodulate)
     frames = random_frames(3, 2, 40, 48, albedo=denoiser.options["demodulate"])
     state, images = None, []
     for frame in frames:
-        image, state = denoiser.forward_encoded(frame, state)
-        images.append(image)
-    window, last = denoiser.forward_window(frames)
+        image, state = denoiser.forward_window(frame[None], state, encoded=True)
+        images.append(image[0])
+    window, last = denoiser.forward_window(frames, encoded=True)
     assert torch.allclose(window, torch.stack(images), atol=1e-5)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(state, last, strict=True))
     once, again = (
@@ -325,7 +296,7 @@ def test_a_window_is_its_frames_one_after_the_other(options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"channels": SMALL, "demodulate": True}, {"channels": SMALL, "kernels": True}],
+    [{"network": "paper", "channels": SMALL, "demodulate": True}, {"channels": SMALL, "network": "filtering"}],
     ids=["paper", "filtering"],
 )
 @pytest.mark.parametrize(("radiance", "depth"), [(1e-4, 1.0), (3e7, 1.0), (1.0, 100.0), (0.5, 1e-3)])

@@ -4,9 +4,9 @@ import pytest
 import torch
 from support import ROOT
 
+from checkpoints import load_denoiser
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from model import denoise
-from training.checkpoints import load_denoiser
 
 # mean of each frame's image, with and without motion
 GOLDEN = {

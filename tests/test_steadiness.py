@@ -4,8 +4,8 @@ import pytest
 from support import ROOT
 
 from benchmarks.steadiness import PERIOD, SCENES, drift, make_frames, measure
+from checkpoints import load_denoiser
 from frames.channels import MOTION_INPUTS, channel_count
-from training.checkpoints import load_denoiser
 
 
 @pytest.mark.parametrize(("name", "scene"), [("default", "still"), ("fast", "moving")])

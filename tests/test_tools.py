@@ -100,13 +100,13 @@ def test_the_scaling_benchmark_prints_its_four_tables():
 
 def test_the_networks_benchmark_trains_once_and_tests_each_dataset_once(small_dataset, tmp_path):
     make_scene(tmp_path / "other" / "test" / "C", frames=5)
-    options = ["--output_dir", tmp_path / "out", "--only", "direct-fast", "--size", "64x48"]
+    options = ["--output_dir", tmp_path / "out", "--only", "paper", "--size", "64x48"]
     options += ["--epochs", 1, "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
     psnr = []
     for tested in (small_dataset, tmp_path / "other", small_dataset):
         done = run_script("-m", "benchmarks.networks", small_dataset, tested, *options)
         (row,) = json.loads(done.stdout.splitlines()[-1])["rows"]
-        assert row["network"] == "direct-fast" and row["Mparameters"] > 1 and row["GFLOP"] > 0
+        assert row["network"] == "paper" and row["Mparameters"] > 1 and row["GFLOP"] > 0
         psnr.append(row["psnr"])
     assert psnr[0] == psnr[2] != psnr[1]
     assert len(list((tmp_path / "out").glob("*/version_*"))) == 1
@@ -128,7 +128,7 @@ def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path
     pytest.importorskip("flip_evaluator", reason="pip install -r requirements.txt")
     pytest.importorskip("pycvvdp", reason="pip install -r benchmarks/requirements.txt")
     make_scene(tmp_path / "test" / "A", frames=5, size=(64, 80))
-    checkpoint = ROOT / "tests" / "data" / "before-folders.ckpt"
+    checkpoint = ROOT / "tests" / "data" / "golden" / "paper.safetensors"
     command = ["-m", "benchmarks.quality", tmp_path / "test", tmp_path / "out", "--checkpoint", f"old={checkpoint}"]
     wanted = ["noisy", "oidn high, 1 spp", "oidn high, 2 spp", "accumulation", "old"]
     done = run_script(*command, "--spp", 2, "--only", *wanted)

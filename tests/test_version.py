@@ -1,4 +1,4 @@
-"""Pins that the version is the same wherever it is told."""
+"""Pins that the version is the same wherever it is stated."""
 
 import re
 

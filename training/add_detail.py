@@ -15,11 +15,10 @@ from pathlib import Path
 
 import torch
 
+from checkpoints import SUFFIX, as_checkpoint, load_denoiser, write_weights
 from files import InputError
+from model import Denoiser, make_denoiser
 from networks.detail import ENCODERS, DetailStage
-from networks.filtering import FilteringDenoiser
-from training.checkpoints import load_denoiser
-from training.weights import SUFFIX, as_checkpoint, write_weights
 
 ARCHIVE = b"\xd7\x41\x02"  # how a TZA archive begins: its number, and version 2
 TYPES = {"f": torch.float32, "h": torch.float16}
@@ -89,9 +88,9 @@ def installed_library() -> Path:
     return files[0]
 
 
-def with_detail(denoiser: FilteringDenoiser, size: str, guides: str, library: Path) -> FilteringDenoiser:
+def with_detail(denoiser: Denoiser, size: str, guides: str, library: Path) -> Denoiser:
     """A denoiser with the same filter and a new detail stage. Raises InputError if there are no weights for it."""
-    found = FilteringDenoiser(**{k: v for k, v in denoiser.options.items() if k != "kernels"} | {"detail": size})
+    found = make_denoiser(denoiser.options | {"detail": size})
     found.load_state_dict({k: v for k, v in denoiser.state_dict().items() if not k.startswith("detail.")}, strict=False)
     found.detail.begin_with(find_weights(library, found.detail, guides))
     return found
@@ -115,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         denoiser = load_denoiser(options.checkpoint)
-        if not isinstance(denoiser, FilteringDenoiser):
+        if not denoiser.has_history:
             raise InputError(
                 f"{options.checkpoint}: not a filtering network; expected one like weights/default.safetensors"
             )

@@ -15,20 +15,20 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
+from checkpoints import SUFFIX, check_resumable, load_checkpoint, load_denoiser
 from dataset import SequenceData
 from files import InputError
 from frames.cache import FrameCache
-from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS
+from frames.channels import ALBEDO_INPUTS, PLAIN_INPUTS
 from frames.sequences import Split, split_dataset
 from training.callbacks import AveragedWeights, FramesPerSecond, SaveWithinEpochs, StopOnBrokenSteps, TimeIsUp
-from training.checkpoints import check_resumable, load_checkpoint, load_denoiser
 from training.module import DenoisingModule, Speed
+from training.presets import KINDS, PARTS, network_options
 from training.record import has_other_data, record_of
 from training.resolve import resolve
 from training.saving import AtomicCheckpointIO
 from training.tensorboard import RunRecord, ValidationPictures
 from training.training_options import saved_options, trainer_names
-from training.weights import SUFFIX
 
 LOST_PROCESS = "another process of this run has ended, and its messages say why; resume from the last checkpoint"
 
@@ -58,11 +58,11 @@ def train(options: argparse.Namespace, command: list[str]) -> Path | None:
 
     # decide everything that is `auto`, and print it
     settings = resolve(options, has_albedo=not split.without_albedo, saved=saved)
-    data = make_data(split, settings)
+    module = make_module(settings, saved_options(options))
+    data = make_data(split, settings, module.denoiser.inputs)
     rank_zero_info(describe(split, data, settings))
 
     # train
-    module = make_module(settings, saved_options(options))
     record = record_of(settings, command, (entry.source for entry in data.entries))
     trainer, last = build_trainer(settings, record)
     resumed = options.checkpoint
@@ -96,15 +96,15 @@ def log_error(error: Exception, folder: str) -> OSError | None:
     if not isinstance(found, OSError) or (found.filename and "tfevents" not in str(found.filename)) or not found.errno:
         return None
     return OSError(
-        f"{folder}: the log cannot be written ({found.strerror}); mend that, then resume the last checkpoint"
+        f"{folder}: the log cannot be written ({found.strerror}); repair that, then resume the last checkpoint"
     )
 
 
-def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
-    """The loaders of a run. settings: from resolve."""
+def make_data(split: Split, settings: argparse.Namespace, inputs: tuple[str, ...]) -> SequenceData:
+    """The loaders of a run. settings: from resolve. inputs: quantities that the network reads."""
     return SequenceData(
         split,
-        MOTION_INPUTS if settings.kernels == "on" else ALBEDO_INPUTS if settings.albedo else PLAIN_INPUTS,
+        inputs,
         length=settings.sequence_length,
         crop_size=settings.crop_size,
         batch_size=settings.batch_size,
@@ -118,22 +118,15 @@ def make_data(split: Split, settings: argparse.Namespace) -> SequenceData:
 
 def make_module(settings: argparse.Namespace, saved: dict | None = None) -> DenoisingModule:
     """The denoiser in training. settings: from resolve. saved: options that the checkpoints keep."""
-    if settings.kernels == "on":
-        names = "channels", "patch", "radius", "finest_radius"
-        network = {name: getattr(settings, name) for name in names} | {"kernels": True}
-        network |= {} if settings.detail == "none" else {"detail": settings.detail}
-    else:
-        network = {name: getattr(settings, name) for name in ("channels", "patch", "means")}
-        network = {"demodulate": settings.albedo} | network
     return DenoisingModule(
-        network,
+        network_options(settings.kind, {name: getattr(settings, name) for name in PARTS}, settings.albedo),
         settings.learning_rate,
         settings.ramp_epochs,
         saved,
         Speed(settings.channels_last, settings.compile, settings.fused, settings.recompute, settings.cuda_graph),
         settings.loss,
         settings.schedule,
-        {"network": settings.filter_rate, "detail.convolutions": settings.detail_rate},
+        {"detail.convolutions": settings.detail_rate, "detail.blend": 1.0, "": settings.filter_rate},
     )
 
 
@@ -221,7 +214,7 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     ):
         frames, scenes = sum(len(s.frames) for s in sequences), len({s.scene for s in sequences})
         lines.append(f"{name}: {scenes} scenes, {len(sequences)} sequences, {frames} frames, {len(windows)} windows")
-    if settings.kernels == "on":
+    if KINDS[settings.kind].divides:
         albedo = "divided out where frames have it"
     else:
         albedo = "divided out" if settings.albedo else "not used"
@@ -230,11 +223,8 @@ def describe(split: Split, data: SequenceData, settings: argparse.Namespace) -> 
     lines.append(f"an epoch: {data.samples_per_epoch} samples; albedo: {albedo}")
 
     # network
-    channels, means = (" ".join(map(str, numbers)) for numbers in (settings.channels, settings.means))
-    parts = f"channels {channels}, patch {settings.patch}, means {means or 'none'}, kernels {settings.kernels}"
-    if settings.kernels == "on":
-        parts += f" of radius {settings.radius}, at full size {settings.finest_radius}; detail: {settings.detail}"
-    lines.append(f"network: {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
+    parts = ", ".join(f"{name} {getattr(settings, name)}" for name in KINDS[settings.kind].parts)
+    lines.append(f"network: {settings.kind}, {parts}; loss: {settings.loss}; schedule: {settings.schedule}")
 
     # speed
     names = ("cuda_graph", "compile", "channels_last", "fused", "recompute")

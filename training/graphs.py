@@ -1,20 +1,13 @@
 """The training step as a CUDA graph: the GPU replays thousands of small kernels, faster than Python can launch them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from training.module import DenoisingModule
 
 
 class Window(nn.Module):
     """What is recorded: from noisy frames, targets and perhaps a history to the losses, `loss` first."""
 
-    def __init__(self, module: DenoisingModule):
+    def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
         self.names: list[str] = []  # of the losses
@@ -29,7 +22,7 @@ class Window(nn.Module):
 class GraphedLosses:
     """DenoisingModule.window_losses, recorded once for each shape of the batch, and with and without a second look."""
 
-    def __init__(self, module: DenoisingModule):
+    def __init__(self, module: nn.Module):
         self.module = module
         self.recorded: dict[tuple, Window] = {}
         self.pool = None  # of memory, shared: a step ends before the next one begins

@@ -1,4 +1,4 @@
-"""The denoiser in training: a LightningModule with losses, optimiser, learning rate schedule and validation metrics.
+"""The denoiser in training: a LightningModule with losses, optimizer, learning rate schedule and validation metrics.
 
 Shapes: B sequences, T frames, C input channels, H rows, W columns.
 """
@@ -63,10 +63,10 @@ def cosine_schedule(progress: float) -> float:
 class DenoisingModule(pl.LightningModule):
     """Trains a Denoiser on windows of frames.
 
-    denoiser: the arguments of Denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
+    denoiser: the options of model.make_denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
     options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
     loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer. rates: where
-    there is a detail stage, learning-rate multipliers by the first parts of weights' names; 0 freezes them.
+    there is a detail stage, learning-rate multipliers by the beginning of weights' names; 0 freezes them.
     """
 
     def __init__(
@@ -85,15 +85,14 @@ class DenoisingModule(pl.LightningModule):
         self.speed, self.loss, self.schedule = speed, loss, schedule
         self.loss_is_finite, self.skipped = None, None  # of the last step, boolean tensors; training/callbacks.py reads
         self.denoiser = make_denoiser(denoiser)
-        self.has_detail = getattr(self.denoiser, "detail", None) is not None
-        self.rates = {name: rate for name, rate in (rates or {}).items() if self.has_detail}
+        self.rates = rates if rates and self.denoiser.has_detail else {}
         for name, parameter in self.denoiser.named_parameters():
             parameter.requires_grad_(self.rate_of(name) > 0)
         if speed.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if speed.compile:  # in place: the weights keep their names
-            filtering = denoiser.get("kernels")  # then most of the time goes into the kernels, outside the network
-            (self.denoiser if filtering else self.denoiser.network).compile(dynamic=False)
+            self.denoiser.compile(dynamic=False)
+            self.denoiser.network.compile(dynamic=False)  # the paper's window goes directly into it
         self.graphed = GraphedLosses(self) if speed.cuda_graph else None
 
     def forward(self, noisy: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
@@ -103,47 +102,45 @@ class DenoisingModule(pl.LightningModule):
 
         Encoded radiance for the paper's loss, linear radiance for the picture loss.
         """
-        if self.training and not self.speed.recompute and hasattr(self.denoiser, "forward_window"):
-            encoded, _ = self.denoiser.forward_window(noisy.transpose(0, 1))  # (T, B, 3, H, W)
-            return self.from_encoded(encoded.transpose(0, 1))
-        # frame by frame: if a frame needs the image before it; or to save memory, since validation has whole frames,
-        # and recompute stores no activations
-        step = self.denoiser.forward_encoded if self.loss == "paper" else self.denoiser
-        state, frames = None, []
-        if self.training and hasattr(self.denoiser, "complete_window"):
-            noisy, step = self.denoiser.complete_window(noisy), partial(step, complete=True)
-        if hasattr(self.denoiser, "second_look") and not self.looks_once:
+        # what comes before the first frame
+        noisy, state = self.denoiser.complete_window(noisy), None
+        if not self.looks_once:
             first, state = self.first_look(noisy[:, 0], start)
             noisy = torch.cat((first[:, None], noisy[:, 1:]), 1)
         elif start is not None:
             state = self.denoiser.state_with_history(noisy[:, 0], start)
         if self.looks_both_ways:
             return self.from_both_directions(noisy, state)
-        for frame in noisy.unbind(1):
+
+        # the whole window at once, or frame by frame, to save memory: validation has whole frames
+        windows, frames = noisy.transpose(0, 1), []  # (T, B, C, H, W)
+        step = partial(self.denoiser.forward_window, encoded=self.loss == "paper")
+        at_once = self.training and not self.speed.recompute
+        for window in [windows] if at_once else windows.split(1):
             if self.training and self.speed.recompute:
-                image, state = checkpoint(step, frame, state, use_reentrant=False)
+                images, state = checkpoint(step, window, state, use_reentrant=False)
             else:
-                image, state = step(frame, state)
-            frames.append(image)
-        return torch.stack(frames, 1)  # (B, T, 3, H, W)
+                images, state = step(window, state)
+            frames.append(images)
+        return torch.cat(frames).transpose(0, 1)  # (B, T, 3, H, W)
 
     def from_both_directions(self, noisy: torch.Tensor, state: State | None) -> torch.Tensor:
         """Reconstructs a window in both directions: averages their estimates, then applies the detail stage.
 
-        As test.py does, but without its mirror, brightness and rims. noisy: (B, T, C, H, W), with motion. state: before
-        its first frame. Gives (B, T, 3, H, W).
+        As test.py does, but unflipped, with brightness and silhouettes as they are. noisy: (B, T, C, H, W), with
+        motion. state: before its first frame. Gives (B, T, 3, H, W).
         """
-        later, images = self.later_estimates(noisy), []
-        for frame, told in zip(noisy.unbind(1), later, strict=True):
-            estimate, state = self.estimate(frame, state)
-            image, state = self.denoiser.finish(frame, combined(estimate, told), state)
+        backward, images = self.backward_estimates(noisy), []
+        for frame, behind in zip(noisy.unbind(1), backward, strict=True):
+            ahead, state = self.estimate(frame, state)
+            image, state = self.denoiser.finish(frame, combined(ahead, behind), state)
             images.append(image)
         images = torch.stack(images, 1)
         return encode_radiance(images.clamp(min=1e-6)) if self.loss == "paper" else images
 
     @torch.no_grad()
-    def later_estimates(self, noisy: torch.Tensor) -> list[Estimate]:
-        """Backward estimates of (B, T, C, H, W) frames, in frame order."""
+    def backward_estimates(self, noisy: torch.Tensor) -> list[Estimate]:
+        """Estimates of the backward pass through (B, T, C, H, W) frames, in frame order."""
         # reverse the window and its motion
         motion, depth = (channels_of(self.denoiser.inputs, name) for name in ("motion", "depth"))
         reverse = noisy.flip(1).clone()
@@ -152,7 +149,7 @@ class DenoisingModule(pl.LightningModule):
         reverse[:, 1:, motion] = invert_motion(ahead, surfaces).unflatten(0, (len(noisy), -1))
         reverse, found = self.denoiser.complete_window(reverse), []
 
-        # frame by frame, the first with a second look
+        # frame by frame
         first, state = self.first_look(reverse[:, 0], None)
         for frame in (first, *reverse[:, 1:].unbind(1)):
             estimate, state = self.estimate(frame, state)
@@ -162,17 +159,17 @@ class DenoisingModule(pl.LightningModule):
     def estimate(self, frame: torch.Tensor, state: State | None) -> tuple[Estimate, State]:
         """The estimate of a (B, C, H, W) frame with motion, and the state after it."""
         image, state = self.denoiser.estimate(frame, state, complete=True)
-        samples = self.denoiser.sample_counts(state)[..., : image.shape[2], : image.shape[3]]
+        samples = self.denoiser.sample_counts(state, 1)[..., : image.shape[2], : image.shape[3]]
         return Estimate(image, samples.clone()), state
 
     @property
     def looks_both_ways(self) -> bool:
         """Whether a detail stage learns from both directions in this training step: in steps 2 and 3 of every 4."""
-        return self.training and self.has_detail and self.global_step % 4 >= 2
+        return self.training and self.denoiser.has_detail and self.global_step % 4 >= 2
 
     def rate_of(self, name: str) -> float:
         """The factor on the learning rate for the denoiser's weight of this name."""
-        return next((rate for start, rate in self.rates.items() if name.startswith(f"{start}.")), 1.0)
+        return next((rate for start, rate in self.rates.items() if name.startswith(start)), 1.0)
 
     @property
     def looks_once(self) -> bool:
@@ -183,22 +180,18 @@ class DenoisingModule(pl.LightningModule):
         """
         return self.training and self.global_step % 2 == 1
 
-    def first_look(self, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State]:
-        """A window's first frame, (B, C, H, W), as FilteringDenoiser.second_look wants it, and the state before it.
+    def first_look(self, frame: torch.Tensor, start: torch.Tensor | None) -> tuple[torch.Tensor, State | None]:
+        """A window's first frame, (B, C, H, W), as Denoiser.start gives it, and the state before it.
 
-        start: see forward. Windows that start with a history keep it; the others get the state that second_look gives.
+        start: see forward. Windows that start with a history keep it.
         """
         state = None if start is None else self.denoiser.state_with_history(frame, start)
-        _, looked = self.denoiser.estimate(frame, state, complete=self.training)
-        frame, looked = self.denoiser.second_look(frame, looked)
+        estimate = self.denoiser.estimate
+        frame, looked = self.denoiser.start(frame, lambda frame, _: estimate(frame, state, complete=True))
         if start is None:
             return frame, looked
         empty = start[:, -1:].amax((1, 2, 3), keepdim=True) == 0  # (B, 1, 1, 1)
         return frame, [new.where(empty, old.to(new.dtype)) for new, old in zip(looked, state, strict=True)]
-
-    def from_encoded(self, encoded: torch.Tensor) -> torch.Tensor:
-        """Encoded radiance as the loss compares it."""
-        return encoded if self.loss == "paper" else decode_radiance(encoded)
 
     def losses(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses (see losses.py) of a predicted window against its target in linear radiance.
@@ -287,7 +280,7 @@ class DenoisingModule(pl.LightningModule):
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         """Limits the norm of the gradient, and makes it 0 where it is not finite: such a step is skipped.
 
-        Lightning's own method refuses a fused optimiser under every mixed precision, although only 16-mixed scales the
+        Lightning's own method refuses a fused optimizer under every mixed precision, although only 16-mixed scales the
         gradients, and training/resolve.py never combines that with a fused one.
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
@@ -300,14 +293,14 @@ class DenoisingModule(pl.LightningModule):
             gradient.masked_fill_(self.skipped, 0)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Gives the saved optimiser and schedule the peak learning rate of this run, which may be another one.
+        """Gives the saved optimizer and schedule the peak learning rate of this run, which may be another one.
 
         Takes the weights themselves where the saved run averaged them and this one does not.
         """
         if "current_model_state" in checkpoint and not any(
             isinstance(c, WeightAveraging) for c in self.trainer.callbacks
         ):
-            # this run does not average: the optimiser's state belongs to the weights themselves, not to their mean
+            # this run does not average: the optimizer's state belongs to the weights themselves, not to their mean
             checkpoint["state_dict"] = checkpoint["current_model_state"]
         factor = self.hparams.learning_rate / checkpoint["hyper_parameters"]["learning_rate"]
         for scheduler in checkpoint["lr_schedulers"]:

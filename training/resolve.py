@@ -10,6 +10,7 @@ import torch
 
 from files import InputError
 from machine import cpu_has_bfloat16, on_gpu, usable_cores
+from training.presets import KINDS
 
 SHORT_NAMES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}  # of Lightning's precisions
 
@@ -21,7 +22,7 @@ def resolve(options: argparse.Namespace, has_albedo: bool = True, saved: dict | 
     number. cache_dir: the folder of this dataset's decoded frames, None to decode every crop. (--accelerator, --devices
     and --strategy are left to Lightning, which prints what it chose.)
 
-    has_albedo: whether every scene has albedo. saved: the arguments of the checkpoint's Denoiser, if the run resumes.
+    has_albedo: whether every scene has albedo. saved: the options of the checkpoint's denoiser, if the run resumes.
     """
     gpu = on_gpu(options.accelerator)
     precision = resolve_precision(options.precision, options.accelerator)
@@ -54,8 +55,8 @@ def resolve_graph(options: argparse.Namespace) -> bool:
     ]
     if options.cuda_graph == "on" and against:
         raise InputError(f"--cuda_graph on: {against[0]}; leave --cuda_graph out")
-    # colors predicted directly take some hundred kernels, which Python launches fast enough for
-    return options.cuda_graph == "on" or (options.cuda_graph == "auto" and options.kernels == "on" and not against)
+    wanted = options.cuda_graph == "auto" and KINDS[options.kind].many_kernels
+    return options.cuda_graph == "on" or (wanted and not against)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

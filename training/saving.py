@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all."""
+"""Checkpoints, written atomically."""
 
 import io
 from pathlib import Path

@@ -44,7 +44,7 @@ class ValidationPictures(pl.Callback):
             return
         frames = frame_pictures(batch["noisy"][0, -1, :3], outputs[0, -1], batch["target"][0, -1])
         pictures = {"frames": frames, "crops": [middle(picture) for picture in frames]}
-        if isinstance(module.denoiser, FilteringDenoiser):
+        if module.denoiser.has_history:
             pictures["maps"] = map_pictures(module.denoiser, batch["noisy"][0])
         for name, shown in pictures.items():
             tag = f"{name}/{with_escapes(batch['scene'][0])}"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from files import InputError
-from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
+from frames.augmentation import AUGMENTATIONS
 from machine import SWITCH, natural, positive
-from training.presets import DETAILS, FINEST_RADII, KERNEL_PATCH, MEAN_SIZES, NETWORKS, PATCHES, RADII
+from training.presets import DETAILS, FINEST_RADII, KINDS, PARTS, PRESETS, RADII
 from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
@@ -22,14 +22,13 @@ class Option:
     """An option of train.py.
 
     flag: as typed on the command line. arguments: for argparse's add_argument. resume: FREE, SAVED or FIXED.
-    trainer: Lightning's Trainer takes an argument of this name. one_of: options with the same word exclude each other.
+    trainer: Lightning's Trainer takes an argument of this name.
     """
 
     flag: str
     arguments: dict
     resume: str = FREE
     trainer: bool = False
-    one_of: str = ""
 
     @property
     def name(self) -> str:
@@ -37,33 +36,30 @@ class Option:
         return self.flag.lstrip("-")
 
 
-def option(flag: str, help: str, resume: str = FREE, *, trainer: bool = False, one_of: str = "", **arguments) -> Option:
+def option(flag: str, help: str, resume: str = FREE, *, trainer: bool = False, **arguments) -> Option:
     """A line of the table below; argparse's arguments are keywords."""
     if isinstance(arguments.get("default"), str | int | float):
         help += " (default: %(default)s)"
-    return Option(flag, arguments | {"help": help}, resume, trainer, one_of)
+    return Option(flag, arguments | {"help": help}, resume, trainer)
 
 
 DATASET = "folder with train/<Scene>/frame-0000/{target.exr, noisy-0.exr ...}; val/ is optional"
 SAMPLES = "windows per epoch; default: enough to show every noisy pixel about once"
-AUGMENT = "augmentations to use; no names: none; default: the first five, with kernels all"
+AUGMENT = "augmentations to use; no names: none; default: all, for the paper's network the first five"
 ALBEDO = "auto: divide radiance by albedo if all scenes have it"
-WIDTHS = "widths of the encoder levels, full size first"
-PATCH = "squares of this many pixels a side enter as one pixel; 1 with --channels"
-MEANS = "sizes of the squares whose mean radiance the network sees, in pixels; none with --channels"
-FINEST_RADIUS = "of the kernels at full size: 0, the pixel alone, or 1; default: the network's, 1 with --channels"
-KERNELS = "filter with predicted kernels, along the motion, instead of predicting colors; off with --channels"
-DETAIL = "size of the detail stage, with kernels; default: the network's; training.add_detail adds one to a network"
+WIDTHS = "widths of the encoder levels, finest first; default: the network's"
+FINEST_RADIUS = "of the kernels at full size: 0, the pixel alone, or 1; default: the network's"
+DETAIL = "size of the detail stage; default: the network's; training.add_detail adds one to a network"
 FILTER_RATE = "learning-rate multiplier of the filter, where there is a detail stage; 0 freezes it"
 DETAIL_RATE = "learning-rate multiplier of the detail stage's U-Net; 0 freezes it"
-LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: picture with kernels, else paper"
-SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: cosine with kernels"
+LOSS = "paper: its three terms; picture: differences of tone-mapped pictures; default: that of the network's kind"
+SCHEDULE = "of the rate: paper: 1/sqrt(epoch) after a ramp; cosine: to 0 at --max_epochs; default: as for --loss"
 RAMP = "paper schedule: epochs in which the rate rises from a tenth to its peak"
 AVERAGE = "validate and save the mean of recent weights instead of the last ones"
 WORKERS = "processes that read crops; default: half the cores, but 0 if the CPU trains from decoded frames"
 CACHE = "folder for decoded frames; auto: DATASET/.cache; none: decode every crop"
 PRECISION = "Lightning's: 32-true, bf16-mixed ...; auto: bf16-mixed if the hardware supports it, else 32-true"
-GRAPH = "replay the training step as one recorded CUDA graph; auto: on one GPU, with kernels"
+GRAPH = "replay the training step as one recorded CUDA graph; auto: on one GPU, not for the paper's network"
 COMPILE = "torch.compile of the network; auto: on a GPU, without a CUDA graph"
 MINUTES = "save last.ckpt this often within an epoch, in minutes; a killed run loses no more than that"
 CHECKPOINT = "resume from this .ckpt file, with its options unless given; or fine-tune a .safetensors file"
@@ -76,12 +72,9 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--samples_per_epoch", SAMPLES, SAVED, type=positive),
         option("--augment", AUGMENT, SAVED, nargs="*", choices=AUGMENTATIONS),
     ),
-    ("network", "which network; by name (training/presets.py) or in parts"): (
-        option("--network", "all of it by name; default: default", one_of="widths", choices=NETWORKS),
-        option("--channels", WIDTHS, FIXED, one_of="widths", type=positive, nargs="+"),
-        option("--patch", PATCH, FIXED, type=int, choices=PATCHES),
-        option("--means", MEANS, FIXED, type=int, nargs="*", choices=MEAN_SIZES),
-        option("--kernels", KERNELS, FIXED, choices=SWITCH),
+    ("network", "which network, by name (training/presets.py), and what is different from it"): (
+        option("--network", "its name; default: default", choices=PRESETS),
+        option("--channels", WIDTHS, FIXED, type=positive, nargs="+"),
         option(
             "--radius",
             "of the kernels: all pixels within so many steps, 13 for 2; default: the network's",
@@ -93,7 +86,7 @@ OPTIONS = {  # (title, description) of a group: its options
         option("--detail", DETAIL, FIXED, choices=DETAILS),
         option("--albedo", ALBEDO, FIXED, choices=("auto", "off"), default="auto"),
     ),
-    ("optimisation", "how to train it, and how long"): (
+    ("optimization", "how to train it, and how long"): (
         option(
             "--max_epochs", "epochs, including those before a resume; -1: no limit", trainer=True, type=int, default=100
         ),
@@ -154,11 +147,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_version(parser)
     for (title, description), options in OPTIONS.items():
         group = parser.add_argument_group(title, description)
-        targets = {"": group}
         for option in options:
-            if option.one_of not in targets:
-                targets[option.one_of] = group.add_mutually_exclusive_group()
-            targets[option.one_of].add_argument(option.flag, **option.arguments)
+            group.add_argument(option.flag, **option.arguments)
     return parser
 
 
@@ -183,19 +173,18 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
             from_checkpoint = read_saved_options(options.checkpoint)
         except (OSError, InputError) as error:
             parser.error(str(error))
-        parser.set_defaults(**from_checkpoint)
+        parser.set_defaults(**{name: value for name, value in from_checkpoint.items() if name not in PARTS})
         options = parser.parse_args(arguments)
     # complete the network; it must be the checkpoint's
-    complete_network(options)
-    for name in names_of(FIXED):
+    complete_network(options, from_checkpoint)
+    for name in ("kind", *names_of(FIXED)):
         if name in from_checkpoint and getattr(options, name) != from_checkpoint[name]:
+            shown, flag = getattr(options, name), "network" if name == "kind" else name
             parser.error(
-                f"--{name} {getattr(options, name)}: {options.checkpoint} was trained with {from_checkpoint[name]}; "
-                f"leave --{name} out, or start a new run without --checkpoint"
+                f"--{flag} {shown}: {options.checkpoint} was trained with {from_checkpoint[name]}; "
+                f"leave --{flag} out, or start a new run without --checkpoint"
             )
     # check the numbers
-    if options.kernels == "on" and options.patch != KERNEL_PATCH:
-        parser.error(f"--patch {options.patch}: kernels need --patch {KERNEL_PATCH}; or give --kernels off")
     if options.sequence_length < 2:
         parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
     if options.schedule == "cosine" and options.max_epochs < 1:
@@ -206,28 +195,31 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
         parser.error("--filter_rate and --detail_rate must not be negative")
     if options.detail == "none" and (options.filter_rate, options.detail_rate) != (1, 1):
         parser.error("--filter_rate and --detail_rate need a detail stage; see docs/training.md, Add a detail stage")
-    if options.detail != "none" and options.kernels != "on":
-        parser.error(f"--detail {options.detail} needs --kernels on")
+    if options.detail != "none" and "detail" not in KINDS[options.kind].parts:
+        parser.error(f"--detail {options.detail}: the paper's network has none; use --network default or fast")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
         parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
     return options
 
 
 def read_saved_options(checkpoint: Path) -> dict:
-    """The options that a checkpoint keeps for a resumed run. Raises OSError or InputError if it cannot be read."""
-    from training.checkpoints import load_checkpoint  # imports PyTorch
+    """The options that a checkpoint keeps for a resumed run, and the `kind` of its network.
+
+    Raises OSError or InputError if it cannot be read.
+    """
+    from checkpoints import load_checkpoint  # imports PyTorch
 
     saved = load_checkpoint(checkpoint)["hyper_parameters"]
-    earlier = {"means": [], "radius": 2, "finest_radius": 1, "detail": "none"}  # before there were such options
+    network = saved["denoiser"]
+    if network.get("network") not in KINDS:
+        raise InputError(f"{checkpoint}: its network is {network.get('network')!r}; expected one of {', '.join(KINDS)}")
+    found = {"kind": network["network"]} | PARTS | {name: network[name] for name in PARTS if name in network}
     if "options" not in saved:  # released weights: only the network is fixed
-        network = saved["denoiser"]
-        parts = {name: network[name] for name in ("channels", "patch", *earlier) if name in network}
-        return earlier | {"kernels": "on" if network.get("kernels") else "off"} | parts
-    saved = saved["options"] or {}
-    if not isinstance(saved, dict):
+        return found
+    options = saved["options"] or {}
+    if not isinstance(options, dict):
         raise InputError(f"{checkpoint}: its options are damaged; expected a .ckpt file of train.py")
-    kept = {name: saved[name] for name in names_of(SAVED, FIXED) if name in saved}
-    return earlier | {"patch": 1, "kernels": "off", "loss": "paper", "schedule": "paper"} | kept
+    return {name: options[name] for name in names_of(SAVED, FIXED) if name in options} | found
 
 
 def saved_options(options: argparse.Namespace) -> dict:
@@ -235,27 +227,19 @@ def saved_options(options: argparse.Namespace) -> dict:
     return {name: getattr(options, name) for name in names_of(SAVED, FIXED)}
 
 
-def complete_network(options: argparse.Namespace) -> None:
-    """Sets what describes the network, where it is not given, to the named network's, or the default's.
+def complete_network(options: argparse.Namespace, from_checkpoint: dict) -> None:
+    """Sets the network's kind and parts: as given, else those of --network, of the checkpoint, or the default's.
 
     Sets `loss`, `schedule` and `augment` where not given to what suits the network.
-
-    With --channels, patch and means are those of the paper's network.
     """
-    if options.channels and not options.network:
-        named = NETWORKS["paper"]
-    else:
-        named = NETWORKS[options.network or "default"]
-        options.channels = list(named["channels"])
-    options.patch = options.patch or named["patch"]
-    options.means = list(named.get("means", ())) if options.means is None else options.means
-    options.radius = options.radius or named.get("radius", 2)
-    if options.finest_radius is None:
-        options.finest_radius = named.get("finest_radius", 1)
-    options.detail = options.detail or named.get("detail", "none")
-    options.kernels = options.kernels or ("on" if named.get("kernels") else "off")
-    with_kernels = options.kernels == "on"
-    options.loss = options.loss or ("picture" if with_kernels else "paper")
-    options.schedule = options.schedule or ("cosine" if with_kernels and options.max_epochs > 0 else "paper")
-    if options.augment is None:
-        options.augment = list(AUGMENTATIONS if with_kernels else DIRECT_AUGMENTATIONS)
+    named = PARTS | PRESETS[options.network or "default"]
+    found = from_checkpoint if from_checkpoint and not options.network else named
+    options.kind = found["kind"]
+    for name in PARTS:
+        given = getattr(options, name)
+        value = found[name] if given is None else given
+        setattr(options, name, list(value) if name == "channels" else value)
+    kind = KINDS[options.kind]
+    options.loss = options.loss or kind.loss
+    options.schedule = options.schedule or (kind.schedule if options.max_epochs > 0 else "paper")
+    options.augment = list(kind.augment) if options.augment is None else options.augment

@@ -43,7 +43,7 @@ $python train.py "$dataset" --network "$network" --crop_size "${CROP:-128}" --sa
     --batch_size "${BATCH:-2}" --learning_rate "${LEARNING_RATE:-1e-3}" --max_epochs "${EPOCHS:-70}" --log_dir "$runs" \
     ${from:+--checkpoint "$from"}
 last=$(ls -t "$runs"/*/checkpoints/last.ckpt | head -n 1)
-$python -m training.weights "$last" "weights/$network.safetensors"
+$python -m checkpoints "$last" "weights/$network.safetensors"
 
 # on the rooms for validation: reconstructions, metrics.json
 $python test.py "weights/$network.safetensors" "$dataset/val" --output_dir "$runs/val"

@@ -14,6 +14,7 @@ import torch
 from support import REAL_DATASET, ROOT, make_scene, needs_real_dataset, run_script
 
 import export
+from checkpoints import write_weights
 from exporting import export_network as exporting
 from exporting.check import denoise_by, largest_difference, made_up_frames
 from exporting.export_network import run
@@ -23,9 +24,8 @@ from exporting.step import NamedStep
 from files import InputError
 from frames.channels import MOTION_INPUTS, first_channel
 from frames.exr import read_exr
-from model import Denoiser
 from networks.filtering import FilteringDenoiser
-from training.weights import write_weights
+from networks.paper import PaperDenoiser
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -35,16 +35,16 @@ def filtering(detail=None):
     """A small denoiser whose kernels, gates and gains differ from pixel to pixel."""
     torch.manual_seed(0)
     denoiser = FilteringDenoiser((8, 12), radius=1, detail=detail).eval().requires_grad_(False)
-    for head in (*denoiser.network.heads, denoiser.network.finest):
+    for head in (*denoiser.heads, denoiser.finest):
         torch.nn.init.normal_(head.weight, std=0.2)
+    for weight in denoiser.detail.parameters() if detail else ():
+        weight.mul_(0.8)  # else images come near the largest half float
     return denoiser
 
 
-def direct(**more):
+def paper(demodulate=False):
     torch.manual_seed(0)
-    denoiser = Denoiser((8, 12), **more).eval().requires_grad_(False)
-    torch.nn.init.normal_(denoiser.network.output.weight, std=0.05)
-    return denoiser
+    return PaperDenoiser((8, 12), demodulate).eval().requires_grad_(False)
 
 
 def options(output, precision="float"):
@@ -117,14 +117,14 @@ def test_what_a_program_has_to_know_is_in_the_file(exported):
     for name, quantity in frame.items():
         assert session.get_inputs()[names.index(name)].shape == [1, len(quantity["channels"]), "height", "width"]
     assert frame["motion"]["channels"] == ["motion.X", "motion.Y"] and "x right, y down" in frame["motion"]["unit"]
-    assert state["history"] == {"channels": 21, "stride": 1, "multiple": 32, "type": "float32"}
+    counts = {"previous": 3, "samples": 7, "brightness": 1, "surface": 7, "output": 3}
+    for name, count in counts.items():
+        assert state[name] == {"channels": count, "stride": 1, "multiple": 32, "type": "float32"}
     assert "second_look true" in texts["first_frame"] and texts["precision"] == "float"
 
 
-@pytest.mark.parametrize(
-    "denoiser", [direct(), direct(demodulate=True, patch=2, means=(8, 32))], ids=["paper", "direct"]
-)
-def test_direct_networks(denoiser, tmp_path):
+@pytest.mark.parametrize("denoiser", [paper(), paper(demodulate=True)], ids=["radiance", "divided by albedo"])
+def test_the_papers_network(denoiser, tmp_path):
     assert run(denoiser, options(tmp_path / "a.onnx")) <= TOLERANCES["float"]
     names = [i.name for i in onnx.load(tmp_path / "a.onnx").graph.input]
     assert names == [*denoiser.inputs, "hidden_0", "hidden_1", "scale"]
@@ -134,11 +134,11 @@ def test_half_precision(tmp_path):
     denoiser = filtering()
     assert 1e-6 < run(denoiser, options(tmp_path / "a.onnx", "half")) <= TOLERANCES["half"]
     types = {i.name: i.type.tensor_type.elem_type for i in onnx.load(tmp_path / "a.onnx").graph.input}
-    assert types["hidden_0"] == onnx.TensorProto.FLOAT16 and types["history"] == onnx.TensorProto.FLOAT
+    assert types["hidden_0"] == onnx.TensorProto.FLOAT16 and types["samples"] == onnx.TensorProto.FLOAT
 
 
 def test_torch_export(tmp_path):
-    denoiser = direct(demodulate=True)
+    denoiser = paper(demodulate=True)
     if OPEN_SIZES not in inspect.signature(torch.export.export).parameters:
         with pytest.raises(InputError, match=r"is too old for .pt2; install a newer one, or write .onnx"):
             run(denoiser, options(tmp_path / "a.pt2"))
@@ -154,7 +154,7 @@ def test_a_file_that_differs_is_not_left(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"a.onnx: not written: on made-up frames of 70x45, .*above the tolerance of 1e-03"
     ):
-        run(direct(), options(tmp_path / "a.onnx"))
+        run(paper(), options(tmp_path / "a.onnx"))
     assert not list(tmp_path.iterdir())
 
 
@@ -163,7 +163,7 @@ def test_errors_are_one_line(exported, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     cases = [
         ((tmp_path / "none.ckpt", tmp_path / "a.onnx"), "none.ckpt: no such checkpoint"),
-        ((weights, tmp_path / "a.pth"), "a.pth: what to write is told by the file's ending; use .onnx or .pt2"),
+        ((weights, tmp_path / "a.pth"), "a.pth: the file's ending says what to write; use .onnx or .pt2"),
         ((weights, tmp_path / "a.onnx", "--frames", tmp_path / "empty"), "empty: no scenes in it"),
         ((weights, tmp_path / "a.onnx"), "pip install onnx onnxruntime"),
     ]

@@ -21,8 +21,9 @@ from inference.meaning import find_meaning
 from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
 from inference.shot_frames import read_frames
 from inference.shots import check_headers, denoise_shots, find_shots
-from model import Denoiser, denoise
+from model import denoise
 from networks.filtering import FilteringDenoiser
+from networks.paper import PaperDenoiser
 
 SAMPLES = ROOT / "tests" / "data" / "frames"
 VIEW = "ViewLayer"
@@ -103,7 +104,7 @@ def test_mitsuba_frames(denoiser, tmp_path, capsys):
 
 def test_networks_that_predict_colors_do_too(tmp_path):
     folder = copy_frames(tmp_path / "in", "blender*.exr")
-    assert run(Denoiser((8, 10), demodulate=True).eval(), folder, tmp_path / "out") == 3
+    assert run(PaperDenoiser((8, 10), demodulate=True).eval(), folder, tmp_path / "out") == 3
     changes = changed(folder / "blender_0003.exr", tmp_path / "out" / "blender_0003.exr")
     assert changes == {f"{VIEW}.Combined.{part}" for part in "RGB"}
 
@@ -236,7 +237,7 @@ def test_errors_name_file_and_remedy_and_leave_nothing_half_written(denoiser, tm
     with pytest.raises(InputError, match=r"in: holds the frames themselves; choose another folder"):
         run(denoiser, folder, tmp_path / "other" / ".." / "in")
     with pytest.raises(InputError, match=r"--also: this network predicts colors"):
-        run(Denoiser((8,)), folder, tmp_path / "out", "--also", "image")
+        run(PaperDenoiser((8,)), folder, tmp_path / "out", "--also", "image")
     with pytest.raises(InputError, match=r"mitsuba.00.exr: no layer for --also rim; the file has: alb, image"):
         run(denoiser, folder, tmp_path / "out", "--also", "rim")
     with pytest.raises(InputError, match=r"--motion up: the frames have no such motion; use auto or none"):

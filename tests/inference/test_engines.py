@@ -10,8 +10,9 @@ from files import InputError
 from frames.channels import QUANTITIES
 from inference import engines
 from inference.engines import FittingStep, choose_device, choose_dtype, fast_engine, prepare
-from model import Denoiser, Engine, denoise
+from model import Engine, denoise
 from networks.filtering import FilteringDenoiser
+from networks.paper import PaperDenoiser
 
 CPU = torch.device("cpu")
 
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def denoiser():
     torch.manual_seed(0)
-    return Denoiser([16, 24], demodulate=True, patch=2).eval().requires_grad_(False)
+    return PaperDenoiser([16, 24], demodulate=True).eval().requires_grad_(False)
 
 
 def images(denoiser, engine=None):
@@ -41,13 +42,13 @@ def test_around_the_network_everything_stays_float32(denoiser):
     """A bright background keeps its value: radiance and albedo are never half floats."""
     prepare(denoiser, CPU, torch.bfloat16)
     assert denoiser.dtype == torch.bfloat16
-    features, albedo, _ = denoiser.preprocess(torch.full((1, 10, 4, 4), 1e5))
+    features, albedo = denoiser.preprocess(torch.full((1, 10, 4, 4), 1e5))
     assert features.dtype == albedo.dtype == torch.float32
 
 
 def test_a_tiled_step_gives_the_same(denoiser):
     plain = images(denoiser)
-    assert torch.allclose(images(denoiser, fast_engine(denoiser, tile=16)), plain, atol=1e-5)
+    assert (images(denoiser, fast_engine(denoiser, tile=16)) - plain).abs().max() <= 1e-5 * plain.max()
 
 
 def test_out_of_memory_leads_to_smaller_and_smaller_tiles(denoiser, monkeypatch, capsys):
@@ -80,12 +81,12 @@ class Operations(TorchDispatchMode):
         return operation(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("kind", ["direct", "filtering", "filtering, no motion"])
+@pytest.mark.parametrize("kind", ["paper", "filtering", "filtering, no motion"])
 def test_a_step_has_no_constants_from_the_cpu(denoiser, kind):
     """A CUDA graph cannot be recorded where a list of numbers is copied to the GPU."""
-    if kind != "direct":
+    if kind != "paper":
         denoiser = FilteringDenoiser((16, 24)).eval().requires_grad_(False)
-    frame = torch.rand(1, 10 if kind == "direct" else 12, 37, 50)
+    frame = torch.rand(1, 10 if kind == "paper" else 12, 37, 50)
     if kind == "filtering, no motion":
         frame[:, 10:] = QUANTITIES["motion"].missing
     _, state = denoiser(frame)

@@ -7,11 +7,11 @@ import av
 import numpy as np
 from support import ROOT, make_scene
 
+from checkpoints import load_denoiser
 from inference import datasets
 from inference.reconstruction_options import build_parser
-from training.checkpoints import load_denoiser
 
-CHECKPOINT = ROOT / "tests" / "data" / "before-folders.ckpt"
+CHECKPOINT = ROOT / "weights" / "fast.safetensors"
 
 
 def reconstruct(path, output, *more):

@@ -1,209 +1,199 @@
-"""Pins test.py: what it writes, with and without targets, for any size and any path, streaming, and its errors."""
+"""Pins the backward pass: the network on the sequence in reverse, weighted by samples; nothing is left on disk."""
 
-import json
-import shutil
-import subprocess
-import sys
-import weakref
+import errno
+import tempfile
+from itertools import islice
 
-import av
 import numpy as np
 import pytest
 import torch
-from support import QUICK, ROOT, make_scene, run_script
-from torchvision.io import read_image
 
-from frames.exr import load_noisy, load_target, read_exr
-from inference import datasets
-from inference.reconstruction_options import OUTPUTS, build_parser
-from model import denoise
-from training.checkpoints import load_denoiser
-from training.fit import train
-from training.training_options import parse_options
+from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, first_channel
+from inference.conventions import MISSING
+from inference.reconstruct import (
+    backward_estimates,
+    backward_frames,
+    flipped,
+    reconstruct,
+    store,
+    stored_estimate,
+    with_motion_ahead,
+)
+from model import Estimate, combined, denoise, make_denoiser
+from networks.paper import PaperDenoiser
 
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """Checkpoints of two tiny networks: with albedo and without."""
-    root = tmp_path_factory.mktemp("trained")
-    found = {}
-    for albedo in ("auto", "off"):
-        make_scene(root / albedo / "train" / "A")
-        arguments = [str(root / albedo), *QUICK, "--log_dir", str(root / f"{albedo}-runs"), "--max_epochs", "1"]
-        found[albedo] = train(parse_options([*arguments, "--albedo", albedo]), arguments)
-    return found
+DEPTH, MOTION = (first_channel(MOTION_INPUTS, name) for name in ("depth", "motion"))
 
 
-def reconstruct(checkpoint, path, output, *more):
-    """Runs test.py's work in this process; returns what metrics.json holds."""
-    given = [checkpoint, path, "--output_dir", output, "--precision", "float32", *more]
-    options = build_parser().parse_args([str(argument) for argument in given])
-    return datasets.run(load_denoiser(options.checkpoint), options)
+def sequence(frames=4, height=32, width=64):
+    """Frames without motion, of a textured wall in front of a camera at rest."""
+    planes = torch.rand(frames, 12, height, width, generator=torch.Generator().manual_seed(0))
+    planes[:, DEPTH : DEPTH + 4] = torch.tensor([2.0, 0, 0, 1])[:, None, None]
+    planes[:, DEPTH + 4 : MOTION] = planes[0, DEPTH + 4 : MOTION].clone()
+    planes[:, MOTION:] = MISSING
+    return planes
 
 
-def frame_sizes(video):
-    with av.open(str(video)) as container:
-        return [(f.height, f.width) for f in container.decode(video=0)]
+def network():
+    """An untrained network that looks at a history."""
+    torch.manual_seed(0)
+    return make_denoiser({"network": "filtering", "channels": (8, 10)}).eval()
 
 
-def test_the_command_line_reconstructs_and_scores(checkpoints, small_dataset, tmp_path):
-    make_scene(small_dataset / "test" / "D", size=(17, 23), noisy=1)
-    done = run_script("test.py", checkpoints["auto"], small_dataset, "--output_dir", tmp_path / "out")
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert set(metrics["scenes"]) == {"C", "D"}
-    for values in (*metrics["scenes"].values(), metrics["mean"], metrics["after_warm_up"]["mean"]):
-        for kind in ("noisy", "denoised"):
-            assert set(values[kind]) == {"psnr", "ssim", "relmse", "tpsnr"}
-            assert all(np.isfinite(v) for v in values[kind].values())
-    mean = np.mean([metrics["scenes"][s]["noisy"]["psnr"] for s in "CD"])
-    assert metrics["mean"]["noisy"]["psnr"] == pytest.approx(mean)
-    for scene, (height, width) in {"C": (24, 32), "D": (17, 23)}.items():
-        folder = tmp_path / "out" / scene
-        names = {f"frame-{n:04d}.{kind}" for n in range(6) for kind in ("exr", "png")} | {"strip.png", "animation.mp4"}
-        assert {p.name for p in folder.iterdir()} == names
-        assert read_exr(folder / "frame-0003.exr", ("color",))["color"].shape == (3, height, width)
-        assert read_image(str(folder / "frame-0003.png")).shape == (3, height, width)
-        assert read_image(str(folder / "strip.png")).shape == (3, height, 3 * width + 2 * 4)
-        assert len(frame_sizes(folder / "animation.mp4")) == 6
-    assert f"{metrics['scenes']['C']['denoised']['psnr']:9.3f}" in done.stdout and "mean" in done.stdout
+def paper():
+    """The paper's network, untrained, with images that are not black."""
+    torch.manual_seed(0)
+    denoiser = PaperDenoiser((8, 10)).eval()
+    torch.nn.init.constant_(denoiser.output.bias, 0.5)
+    return denoiser
 
 
-def test_frames_are_the_denoisers(checkpoints, small_dataset, tmp_path):
-    reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", "--direction", "forward")
-    denoiser = load_denoiser(checkpoints["auto"])
-    scene = small_dataset / "test" / "C"
-    frames = [torch.from_numpy(load_noisy(f / "noisy-0.exr", denoiser.inputs)[0]) for f in sorted(scene.iterdir())]
-    for number, (_, image) in enumerate(denoise(denoiser, frames)):
-        written = read_exr(tmp_path / "out" / "C" / f"frame-{number:04d}.exr", ("color",))["color"]
-        assert np.allclose(written, image.numpy(), rtol=2e-3, atol=1e-4)
+def images(denoiser, frames, folder=None, **more):
+    """Of both directions; these frames have no motion, so the backward pass takes them as they are."""
+    return [image for _, image in reconstruct(denoiser, frames, frames[::-1], scratch=folder, **more)]
 
 
-def test_frames_without_targets_are_reconstructed_all_the_same(checkpoints, tmp_path, capsys):
-    make_scene(tmp_path / "scenes" / "A", target=False)
-    done = run_script("test.py", checkpoints["auto"], tmp_path / "scenes", "--output_dir", tmp_path / "out")
-    assert "nothing was scored" in done.stdout
-    assert len(list((tmp_path / "out" / "A").glob("frame-*.exr"))) == 6
-    assert read_image(str(tmp_path / "out/A/strip.png")).shape == (3, 24, 2 * 32 + 4)
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["scenes"] == {} and metrics["mean"]["denoised"]["psnr"] is None
+@pytest.mark.parametrize("make", [network, paper], ids=["history", "paper"])
+def test_the_flipped_sequence_in_reverse_gives_the_same_images(make):
+    denoiser = make()
+    frames = [frame[:7] if denoiser.inputs == PLAIN_INPUTS else frame for frame in sequence()]
+    one = images(denoiser, frames)
+    other = images(denoiser, [flipped(frame, denoiser.inputs) for frame in frames[::-1]])
+    for a, b in zip(one, other[::-1], strict=True):
+        assert torch.allclose(a, b.flip(-1), rtol=1e-3, atol=1e-6), "the curves miss one frame each, another one"
+    assert not torch.allclose(one[0], next(image for _, image in denoise(denoiser, frames)), atol=1e-4)
 
 
-def test_some_targets_are_scored(checkpoints, tmp_path):
-    whole, part = make_scene(tmp_path / "whole" / "A"), make_scene(tmp_path / "part" / "A")
-    for number in (0, 4, 5):
-        (part / f"frame-{number:04d}" / "target.exr").unlink()
-    metrics = reconstruct(checkpoints["auto"], part, tmp_path / "out")
-    assert metrics["scenes"]["A"]["denoised"]["psnr"] > 0
-    assert "A" not in metrics["after_warm_up"]["scenes"]  # frames 4 and 5 have no target; 0 to 3 are the warm-up
-    assert len(list((tmp_path / "out" / "A").glob("frame-*.exr"))) == 6
-    first = [np.array(read_exr(tmp_path / "out/A/frame-0005.exr", ("color",))["color"])]
-    reconstruct(checkpoints["auto"], whole, tmp_path / "out2")
-    assert np.array_equal(first[0], read_exr(tmp_path / "out2/A/frame-0005.exr", ("color",))["color"])
+def test_estimates_come_back_from_disk_as_they_were_and_in_order(tmp_path):
+    denoiser, frames = network(), list(sequence())
+    expected = [found for _, found in backward_estimates(denoiser, frames[::-1])][::-1]
+    with tempfile.TemporaryFile(dir=tmp_path) as file:
+        shapes = [store(estimate, file, tmp_path) for estimate in expected]
+        found = [stored_estimate(file, shapes[0], index) for index in range(len(shapes))]
+        assert not list(tmp_path.iterdir()), "a process that is killed leaves nothing"
+    for (image, samples), (wanted_image, wanted_samples) in zip(found, expected, strict=True):
+        assert torch.equal(image, wanted_image) and torch.equal(samples, wanted_samples)
+    counts = [float(samples.mean()) for _, samples in found]
+    assert counts == sorted(counts, reverse=True), "the first frame has the most frames after it"
 
 
-def test_a_gap_starts_the_recurrence_anew(checkpoints, tmp_path, capsys):
-    whole = make_scene(tmp_path / "scenes" / "A")
-    shutil.rmtree(whole / "frame-0002")
-    reconstruct(checkpoints["auto"], whole, tmp_path / "gap")
-    assert "gap between frame-0001 and frame-0003" in capsys.readouterr().err
-    for number in (0, 1):
-        shutil.rmtree(whole / f"frame-{number:04d}")
-    reconstruct(checkpoints["auto"], whole, tmp_path / "rest")
-    for number in (3, 4, 5):
-        a, b = (read_exr(tmp_path / d / f"A/frame-{number:04d}.exr", ("color",))["color"] for d in ("gap", "rest"))
-        assert np.array_equal(a, b)
+def test_flipping_exchanges_left_and_right_and_what_moves_left_and_right():
+    frame = sequence(1)[0]
+    frame[MOTION:] = torch.tensor([3.0, 2.0])[:, None, None]
+    found = flipped(frame, MOTION_INPUTS)
+    assert torch.equal(found[:MOTION], frame[:MOTION].flip(-1))
+    assert torch.equal(found[MOTION:, 0, 0], torch.tensor([-3.0, 2.0]))
+    assert torch.equal(flipped(found, MOTION_INPUTS), frame)
+    assert torch.equal(flipped(frame[:7], PLAIN_INPUTS), frame[:7].flip(-1))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 40)])
-def test_tiny_frames(checkpoints, tmp_path, size):
-    make_scene(tmp_path / "A", frames=2, size=size)
-    metrics = reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
-    assert metrics["scenes"]["A"]["denoised"]["ssim"] is None  # no room for its window
-    assert metrics["scenes"]["A"]["denoised"]["tpsnr"] > 0
+def test_flipped_frames_come_back_as_they_were():
+    frames = list(sequence())
+    for frame, (given, estimate) in zip(frames, backward_estimates(network(), frames), strict=True):
+        assert torch.equal(frame, given) and estimate.image.shape == (3, 32, 64)
 
 
-def test_frames_do_not_pile_up_in_memory(checkpoints, tmp_path, monkeypatch):
-    """However long the sequence, few decoded frames are alive at a time."""
-    make_scene(tmp_path / "A", frames=40, noisy=1)
-    alive, most = set(), 0
-
-    def watched(path, *inputs):
-        nonlocal most
-        result = load_noisy(path, *inputs) if inputs else load_target(path)
-        alive.add(path)
-        weakref.finalize(result[0], alive.discard, path)
-        most = max(most, len(alive))
-        return result
-
-    monkeypatch.setattr(datasets, "load_noisy", watched)
-    monkeypatch.setattr(datasets, "load_target", watched)
-    reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
-    assert 2 <= most <= 20  # a few each being read, written and scored; two files per frame
+def test_each_estimate_counts_by_its_samples_and_what_is_too_bright_for_less():
+    one, other = torch.full((6, 1, 3), 1.0), torch.full((6, 1, 3), 5.0)
+    one[:, 0, 2] = other[:, 0, 2] = 2.0
+    image = combined(Estimate(one, torch.tensor([[[1.0, 0.0, 1]]])), Estimate(other, torch.tensor([[[3.0, 0.0, 1]]])))
+    assert image.mean().item() == pytest.approx((4 + 5 + 2) / 3), "as bright as the mean of radiance"
+    assert torch.isfinite(image).all(), "pixels of which no sample is trusted"
+    apart = image[0, 0] / image[0, 0, 2] * 2  # without what brightens all of it
+    assert apart[0].item() == pytest.approx((1 / 4 + 3 / 4 * 5**0.2) ** 5) and apart[1].item() == pytest.approx(5)
+    assert torch.equal(image[:3], image[3:])
+    nothing = Estimate(torch.zeros(3, 2, 2), torch.ones(1, 1, 1))
+    assert combined(nothing, nothing).abs().max() == 0
 
 
-@pytest.mark.parametrize(("kind", "more"), [("png", {"strip.png"}), ("exr", set())])
-def test_what_is_not_wanted_is_not_written(checkpoints, small_dataset, tmp_path, kind, more):
-    chosen = ["--write", kind, "--score", "off", "--tile", "8"]
-    metrics = reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", *chosen)
-    found = {p.name for p in (tmp_path / "out" / "C").iterdir()}
-    assert found == more | {f"frame-{n:04d}.{kind}" for n in range(6)} and not metrics["scenes"]
+class Dimmer(torch.nn.Module):
+    """Instead of a network: gives the frame's radiance times a factor."""
+
+    inputs, smallest = MOTION_INPUTS, 1
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+    def estimate(self, frame, state):
+        return self.factor * frame[:, :3], frame
+
+    def start(self, frame, _estimate):
+        return frame, None
+
+    def sample_counts(self, _state, frames):
+        return torch.full((1, 1, 1, 1), float(frames))
+
+    def finish(self, _frame, image, state, detail):
+        return image, state
 
 
-def test_tiles_and_half_precision_reach_the_files(checkpoints, small_dataset, tmp_path):
-    def last(name, *more):
-        reconstruct(checkpoints["auto"], small_dataset, tmp_path / name, *more)
-        return read_exr(tmp_path / name / "C" / "frame-0005.exr", ("color",))["color"]
-
-    plain, tiled = last("plain"), last("tiled", "--tile", "8")
-    half = last("half", "--precision", "bfloat16")
-    assert np.allclose(tiled, plain, rtol=2e-3, atol=1e-4)  # the files are half floats
-    assert np.abs(half - plain).max() < 0.1 * plain.max() and not np.array_equal(half, plain)
+@pytest.mark.parametrize(("dimmed", "expected"), [(0.97, 1.0), (1.03, 1.0), (0.5, 0.575), (2.0, 2 / 1.15), (0.0, 0.0)])
+def test_a_sequence_is_as_bright_as_its_samples(dimmed, expected):
+    frames = list(sequence())
+    for frame, image in zip(frames, images(Dimmer(dimmed), frames), strict=True):
+        assert torch.allclose(image, expected * frame[:3], rtol=1e-3)
 
 
-def test_invalid_inputs_are_reported(checkpoints, tmp_path, capsys):
-    from support import frame_channels, write_channels
-
-    make_scene(tmp_path / "A", frames=2, noisy=1)
-    channels = frame_channels(np.random.default_rng(0), (24, 32), 0.5, True)
-    channels["G"][3, 4] = np.nan
-    channels["depth.Z"][0, 0] = np.inf
-    write_channels(tmp_path / "A/frame-0001/noisy-0.exr", channels)
-    metrics = reconstruct(checkpoints["auto"], tmp_path / "A", tmp_path / "out")
-    assert capsys.readouterr().err.count("noisy-0.exr: 2 NaN or Inf values, replaced by 0") == 1
-    assert np.isfinite(metrics["mean"]["denoised"]["psnr"])
-    assert np.isfinite(read_exr(tmp_path / "out/A/frame-0001.exr", ("color",))["color"]).all()
+def test_brightness_can_be_left_alone():
+    frames = list(sequence())
+    for frame, image in zip(frames, images(Dimmer(0.97), frames, brightness=False), strict=True):
+        assert torch.allclose(image, 0.97 * frame[:3])
 
 
-def test_errors_name_their_culprit(checkpoints, small_dataset, tmp_path):
-    make_scene(tmp_path / "plain" / "A", frames=1, albedo=False)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("")
-    cases = [
-        (tmp_path / "none.ckpt", small_dataset, "out", r"none.ckpt: no such checkpoint"),
-        (tmp_path / "file", small_dataset, "out", r"file: not a readable checkpoint"),
-        (checkpoints["auto"], tmp_path / "empty", "out", r"empty: no scenes in it"),
-        (checkpoints["auto"], tmp_path / "plain", "out", r"noisy-0.exr: no channel for albedo"),
-        (checkpoints["auto"], small_dataset, "file/out", r"file/out"),
-    ]
-    for checkpoint, path, output, message in cases:
-        with pytest.raises((ValueError, OSError), match=message):
-            reconstruct(checkpoint, path, tmp_path / output)
-    with pytest.raises(ValueError, match=r"--device abacus: .*use auto or cpu"):
-        reconstruct(checkpoints["auto"], small_dataset, tmp_path / "out", "--device", "abacus")
-    done = run_script("test.py", tmp_path / "none.ckpt", small_dataset, check=False)
-    assert done.returncode == 1 and done.stderr.startswith("test.py: ") and "Traceback" not in done.stderr
+def test_forward_an_image_is_as_bright_as_the_samples_so_far():
+    found = reconstruct(Dimmer(0.96), list(sequence()))
+    factors = [float((image / frame[:3]).nanmedian()) for frame, image in found]
+    assert factors == pytest.approx([0.96, 1, 1, 1], abs=1e-3), "the first frame has none before it to compare with"
 
 
-def test_networks_without_albedo_work_on_datasets_with_and_without(checkpoints, small_dataset, tmp_path):
-    make_scene(tmp_path / "plain" / "A", frames=2, albedo=False)
-    for path in (tmp_path / "plain", small_dataset):
-        assert reconstruct(checkpoints["off"], path, tmp_path / "out")["mean"]["denoised"]["psnr"] > 0
+def test_frames_for_the_backward_pass_are_the_same_in_reverse_order():
+    frames = list(sequence())
+    found = list(backward_frames(frames, MOTION_INPUTS))
+    assert all(torch.equal(a, b) for a, b in zip(found, frames[::-1], strict=True)), "nothing moves that is known"
 
 
-def test_help_answers_without_pytorch_and_film_still_means_video():
-    command = [sys.executable, "-X", "importtime", ROOT / "test.py", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "--write" in done.stdout and "inference.reconstruction_options" in imported and "torch" not in imported
-    options = build_parser().parse_args(["a.ckpt", "data", "--write", "film", "png"])
-    assert options.write == ["video", "png"] and set(options.write) < set(OUTPUTS)
+def test_motion_of_the_frame_after_is_inverted():
+    frame, after = sequence(2)
+    assert (with_motion_ahead(frame, None, MOTION_INPUTS)[MOTION:] == MISSING).all()
+    after[MOTION], after[MOTION + 1] = -3.0, 1.0  # this frame's columns 0 to 60 are at 3 to 63 in the frame after
+    found = with_motion_ahead(frame, after, MOTION_INPUTS)[MOTION:]
+    assert (found[:, 1:, :-3] == torch.tensor([3.0, -1.0])[:, None, None]).all()
+    assert (found[:, :, -3:] == MISSING).all() and (found[:, 0] == MISSING).all()
+    assert torch.equal(with_motion_ahead(frame[:7], after[:7], PLAIN_INPUTS), frame[:7])
+
+
+def test_a_full_disk_names_the_folder_and_the_way_out(tmp_path, monkeypatch):
+    class Full:
+        def write(self, _data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: Full())
+    with pytest.raises(
+        OSError, match=rf"No space left on device: '{tmp_path} \(--direction forward needs less room\)'"
+    ):
+        images(network(), list(sequence()), tmp_path)
+
+
+def test_an_error_in_a_frame_is_raised():
+    def broken():
+        yield from islice(sequence(), 2)
+        raise ValueError("frame 2")
+
+    with pytest.raises(ValueError, match="frame 2"):
+        next(reconstruct(network(), [], broken()))
+
+
+def test_further_colors_still_add_up():
+    frames = sequence()
+    lights = torch.cat((0.25 * frames[:, :3], 0.75 * frames[:, :3]), 1)
+    frames = list(torch.cat((frames, lights), 1))
+    denoiser = network()
+    for image in images(denoiser, frames):
+        assert np.allclose(image[:3], image[3:6] + image[6:], atol=1e-5)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from support import ROOT, make_scene, run_script, write_channels
 
+from checkpoints import load_denoiser
 from frames.exr import load_noisy, load_target, read_exr
 from inference import datasets
 from inference import report as report_files
 from inference.reconstruction_options import build_parser
 from scoring import flip
-from training.checkpoints import load_denoiser
 
-CHECKPOINT = ROOT / "tests" / "data" / "before-folders.ckpt"
+CHECKPOINT = ROOT / "tests" / "data" / "golden" / "paper.safetensors"
 needs_flip = pytest.mark.skipif(not flip.INSTALLED, reason="flip-evaluator is not installed")
 
 

@@ -44,7 +44,7 @@ def output(tmp_path_factory) -> Path:
         for frame in (root / "test" / scene).iterdir():
             shutil.copy(frame / "noisy-0.exr", root / "other" / scene / f"{frame.name}.exr")
     shutil.rmtree(root / "test" / SCENES[0] / "frame-0002")
-    checkpoint = ROOT / "tests" / "data" / "before-folders.ckpt"
+    checkpoint = ROOT / "tests" / "data" / "golden" / "paper.safetensors"
     compare = ["--compare", f"{OTHER}={root / 'other'}"]
     done = run_script("test.py", checkpoint, root, "--output_dir", root / "out", "--report", *compare)
     assert f"to look at in a browser: {root / 'out' / 'report' / 'index.html'}" in done.stdout

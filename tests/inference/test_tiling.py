@@ -2,25 +2,24 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from frames.channels import QUANTITIES
 from inference.tiling import boxes, denoise_in_tiles
-from model import Denoiser
+from networks.autoencoder import RecurrentAutoencoder
 from networks.filtering import FilteringDenoiser
-from training.presets import NETWORKS
+from networks.paper import PaperDenoiser
+from training.presets import PRESETS
 
 
-def small(patch, levels=3, means=()):
+def small(levels=3):
     torch.manual_seed(0)
-    denoiser = Denoiser([4, 6, 5, 7][:levels], False, patch, means).eval().requires_grad_(False)
-    torch.nn.init.normal_(denoiser.network.output.weight, std=0.1)
-    return denoiser
+    return PaperDenoiser([4, 6, 5, 7][:levels]).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize(("patch", "means"), [(1, ()), (2, ()), (2, (4, 16))])
 @pytest.mark.parametrize(("size", "tile"), [((100, 131), 32), ((64, 200), 64), ((70, 70), 1), ((40, 50), 500)])
-def test_tiles_give_the_image_and_the_state_of_the_whole_frame(patch, means, size, tile):
-    denoiser = small(patch, 2 if tile == 1 else 3, means)
+def test_tiles_give_the_image_and_the_state_of_the_whole_frame(size, tile):
+    denoiser = small(2 if tile == 1 else 3)
     state = tiled_state = None
     for frame in torch.rand(4, 1, 7, *size):
         image, state = denoiser(frame, state)
@@ -30,7 +29,7 @@ def test_tiles_give_the_image_and_the_state_of_the_whole_frame(patch, means, siz
 
 
 def test_a_smaller_margin_would_not_do():
-    denoiser = small(1)
+    denoiser = small()
     frame = torch.rand(1, 7, 128, 128)
     type(denoiser.network).receptive_radius, radius = 4, type(denoiser.network).receptive_radius
     try:
@@ -40,26 +39,27 @@ def test_a_smaller_margin_would_not_do():
     assert not torch.allclose(tiled, denoiser(frame)[0], atol=1e-5)
 
 
-@pytest.mark.parametrize(("patch", "levels"), [(1, 1), (1, 2), (1, 3), (2, 2)])
-def test_the_receptive_radius_is_reached_and_not_exceeded(patch, levels):
+@pytest.mark.parametrize(("stride", "levels"), [(1, 1), (1, 2), (1, 3), (2, 2)])
+def test_the_receptive_radius_is_reached_and_not_exceeded(stride, levels):
     """Positive weights let every input pixel in reach change the output; tried for each pixel of a coarsest one."""
-    denoiser = small(patch, levels)
-    network = denoiser.network.double()
+    network = RecurrentAutoencoder(1, (4, 6, 5)[:levels], stride).double().requires_grad_(False)
     for weight in network.parameters():
         weight.abs_().add_(0.01)
     size = 4 * network.receptive_radius // network.multiple * network.multiple
     farthest = 0
     for offset in range(network.multiple):
-        features = torch.rand(1, 7, size, size, dtype=torch.float64, requires_grad=True)
+        frame = torch.rand(1, 1, size, size, dtype=torch.float64, requires_grad=True)
         at = size // 2 // network.multiple * network.multiple + offset
-        (output,), _ = network(features[None], network.initial_state(features))
-        seen = torch.autograd.grad(output[0, 0, at, at], features)[0].abs().sum((0, 1)).nonzero()
+        entered = network.encoder[0].enter(F.avg_pool2d(frame, stride))[None]
+        decoded, _ = network(entered, network.initial_state(frame))
+        last = F.conv2d(decoded[-1], torch.ones(1, decoded[-1].shape[1], 3, 3, dtype=torch.float64), padding=1)
+        seen = torch.autograd.grad(last[0, 0, at // stride, at // stride], frame)[0].abs().sum((0, 1)).nonzero()
         farthest = max(farthest, int((seen - at).abs().max()))
     assert farthest <= network.receptive_radius <= farthest + network.multiple
 
 
 def test_the_papers_network_sees_346_pixels():
-    assert Denoiser(**NETWORKS["paper"]).network.receptive_radius == 346
+    assert PaperDenoiser(PRESETS["paper"]["channels"]).network.receptive_radius == 346
 
 
 @pytest.mark.parametrize("tile", [32, 64])

@@ -9,18 +9,16 @@ import pytest
 import torch
 from support import ROOT
 
+from checkpoints import as_checkpoint, load_denoiser, write_weights
 from files import InputError
 from inference.engines import fast_engine, prepare
 from model import denoise, make_denoiser
 from networks.blending import distribute_change
 from networks.detail import GUIDED, LEVELS, MORE, DetailStage, blend_pyramid, decode, encode
-from networks.history import previous_output
 from training.add_detail import find_weights, installed_library, with_detail
-from training.checkpoints import load_denoiser
-from training.weights import as_checkpoint, write_weights
 
 needs_library = pytest.mark.skipif(not find_spec("pyoidn"), reason="needs Open Image Denoise")
-SMALL = {"channels": (8, 10, 12), "kernels": True, "detail": "small"}
+SMALL = {"channels": (8, 10, 12), "network": "filtering", "detail": "small"}
 
 
 @pytest.fixture
@@ -122,11 +120,11 @@ def test_the_last_result_is_fetched_along_the_motion_and_changes_the_next(denois
     first, second = frames(2, (64, 96))[:, None]  # a point was 1.5 pixels to the right and below
     _, state = denoiser(first)
     image, state = denoiser.estimate(second, state)
-    moved = previous_output(state[-1])
+    hidden, history = denoiser.parts(state)
+    moved = history.output
     assert (moved.amax(1)[..., :-1, :-1] > 0).all()
     assert (moved[..., -1] == 0).all() and (moved[..., -1, :] == 0).all(), "nothing where it comes into view"
-    without = [*state[:-1], state[-1].clone()]
-    previous_output(without[-1]).zero_()
+    without = [*hidden, *history._replace(output=torch.zeros_like(moved)).tensors()]
     known, unknown = (denoiser.finish(second, image, s)[0] for s in (state, without))
     assert (known - unknown).abs().max() > 1e-3
 

@@ -5,6 +5,7 @@ import torch
 
 from frames.channels import PLAIN_INPUTS
 from networks.autoencoder import RecurrentAutoencoder
+from networks.cpu import ROWS
 from networks.features import (
     EDGE_ALBEDO,
     MIN_ALBEDO,
@@ -18,7 +19,6 @@ from networks.features import (
     mean_planes,
     patch_planes,
 )
-from networks.rows import ROWS
 
 BROWN = torch.tensor([0.2, 0.1, 0.02])[:, None, None]
 
@@ -33,21 +33,21 @@ def test_radiance_is_divided_by_albedo_where_there_is_one():
     assert torch.equal(albedo_divisor(torch.zeros(1, 3, 4, 4))[1], torch.ones(1, 3, 4, 4))
 
 
-def test_rims_of_what_has_no_albedo_do_not_outshine_their_neighbors():
-    """A wall before the sky: a rim that is mostly sky has little albedo, and here the sky's radiance."""
+def test_edges_of_what_has_no_albedo_do_not_outshine_their_neighbors():
+    """A wall before the sky: an edge that is mostly sky has little albedo, and here the sky's radiance."""
     coverage = torch.ones(1, 1, 6, 9)
     coverage[..., 4], coverage[..., 5:] = 0.06, 0
     _, divisor = albedo_divisor(coverage * BROWN)
     assert torch.equal(divisor[..., :4], (coverage * BROWN)[..., :4].clamp(min=MIN_ALBEDO)), "not beside the sky"
-    rim = divisor[..., 4]
-    assert torch.allclose(rim.amax(1), torch.tensor(EDGE_ALBEDO))
-    assert torch.allclose(rim[:, 0], 1.2 * rim[:, 1]), "0.012 to 0.01, the least"
+    edge = divisor[..., 4]
+    assert torch.allclose(edge.amax(1), torch.tensor(EDGE_ALBEDO))
+    assert torch.allclose(edge[:, 0], 1.2 * edge[:, 1]), "0.012 to 0.01, the least"
 
 
 def random_scene(height):
     """What there is to see of two frames, at random."""
     generator = torch.Generator().manual_seed(0)
-    channels = (3, 1, 3, 3, 1, 10, 1)  # of Seen
+    channels = (3, 1, 3, 3, 1, 3, 3, 1, 1)  # of Seen
     return Seen(*(torch.rand(2, count, height, 64, generator=generator) for count in channels))
 
 
@@ -60,9 +60,9 @@ def test_patches_whose_pixels_are_alike_are_seen_as_these_pixels():
     assert torch.allclose(depth, torch.log1p(small.depth), atol=1e-6)
     for planes, name in ((normal, "normal"), (flag, "has_albedo"), (albedo, "albedo"), (validity, "validity")):
         assert torch.allclose(planes, getattr(small, name), atol=1e-6), name
-    assert torch.allclose(previous, small.past[:, :3].add(1e-4).pow(0.2), atol=1e-5)
-    assert torch.allclose(weight, 1 / (1 + small.past[:, 9:10]), atol=1e-6)
-    samples = (small.divided + small.past[:, 3:6]) / (1 + small.past[:, 9:10]) + 1e-4
+    assert torch.allclose(previous, small.previous.add(1e-4).pow(0.2), atol=1e-5)
+    assert torch.allclose(weight, 1 / (1 + small.weight), atol=1e-6)
+    samples = (small.divided + small.sums) / (1 + small.weight) + 1e-4
     by_hand = samples[0, 0, :16, :16].mean()  # of 32x32 pixels of the large picture; at its corner nothing is mixed in
     assert means[0, 6, 0, 0] == pytest.approx(float(by_hand) ** 0.2, rel=1e-4)
 
@@ -94,7 +94,8 @@ def test_infinite_radiance_is_the_brightest_and_negative_radiance_is_black():
 def test_the_first_convolution_is_the_same_a_few_rows_at_a_time_and_in_the_layout_of_the_weights(patch):
     height = 3 * patch * ROWS - 4 * patch
     seen = random_scene(height)
-    network = RecurrentAutoencoder(SAMPLE_FEATURES, (8, 8), patch, PATCH_FEATURES).to(memory_format=torch.channels_last)
+    inputs = SAMPLE_FEATURES * patch**2 + PATCH_FEATURES
+    network = RecurrentAutoencoder(inputs, (8, 8), patch).to(memory_format=torch.channels_last)
     hidden = network.initial_state(torch.zeros(2, SAMPLE_FEATURES, height, 64))[0]
     together = enter(network, seen, hidden)  # gradients are wanted: one block
     with torch.inference_mode():

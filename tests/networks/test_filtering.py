@@ -8,12 +8,13 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from frames.normalization import divided, scale_of
-from inference.engines import fast_engine
-from model import Denoiser, denoise, pad_to_smallest
+from inference.engines import fast_engine, prepare
+from model import denoise, pad_to_smallest
 from networks import filtering
 from networks.filtering import FilteringDenoiser
-from networks.history import PREVIOUS, SUMS, SURFACE, WEIGHT
-from networks.kernels import with_nearest
+from networks.heads import EXTRAS, with_nearest
+from networks.history import History
+from networks.paper import PaperDenoiser
 
 SMALL = (8, 12, 16)
 
@@ -62,6 +63,10 @@ def run(denoiser, frames):
     return torch.cat(images), state
 
 
+def history_of(denoiser, state) -> History:
+    return denoiser.parts(state)[1]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (37, 50), (64, 64)])
 def test_any_frame_size(denoiser, size):
     images, state = run(denoiser, scene(2, *size))
@@ -83,7 +88,7 @@ def test_history_makes_later_frames_better_with_and_without_motion(denoiser):
         images, state = run(denoiser, frames)
         error = (images - 0.4).square().mean((1, 2, 3))
         assert error[-1] < 0.4 * error[0]
-        assert state[-1][:, WEIGHT].mean() > 8
+        assert history_of(denoiser, state).weight.mean() > 8
 
 
 def test_motion_is_completed_only_where_it_is_missing(denoiser):
@@ -127,9 +132,10 @@ def test_a_history_given_at_the_start_is_what_frames_would_have_left(denoiser):
     start[:, :6], start[:, 6] = 0.4, 8
     state = denoiser.state_with_history(frames[0], start)
     _, after_frames = run(denoiser, frames[:8])
-    assert torch.allclose(state[-1][:, SURFACE], after_frames[-1][:, SURFACE])
-    assert torch.allclose(state[-1][:, SUMS] / 8, after_frames[-1][:, SUMS] / after_frames[-1][:, WEIGHT], rtol=1e-4)
-    assert torch.allclose(state[-1][:, PREVIOUS], after_frames[-1][:, PREVIOUS], rtol=1e-3)
+    given, left = history_of(denoiser, state), history_of(denoiser, after_frames)
+    assert torch.allclose(given.surface, left.surface)
+    assert torch.allclose(given.samples / given.weight, left.samples / left.weight, rtol=1e-4)
+    assert torch.allclose(given.previous, left.previous, rtol=1e-3)
     empty = denoiser.state_with_history(frames[0], torch.zeros_like(start))
     image, _ = denoiser(scene(1)[0], empty)
     assert torch.equal(image, denoiser(scene(1)[0])[0])
@@ -139,10 +145,11 @@ def test_the_second_look_has_the_first_image_but_not_its_samples(denoiser):
     frame = leave_out(scene(), "motion")[0]
     image, state = denoiser(frame)
     again, looked = denoiser.second_look(frame, state)
-    history = looked[-1][..., : image.shape[2], : image.shape[3]]
-    assert torch.allclose(history[:, PREVIOUS] * 0.5, image, atol=1e-6)  # divided by the albedo
-    assert (history[:, SUMS.start : WEIGHT.stop] == 0).all()
-    assert torch.equal(looked[-1][:, SURFACE], state[-1][:, SURFACE])
+    history = history_of(denoiser, looked)
+    previous = history.previous[..., : image.shape[2], : image.shape[3]]
+    assert torch.allclose(previous * 0.5, image, atol=1e-6)  # divided by the albedo
+    assert (history.samples == 0).all()
+    assert torch.equal(history.surface, history_of(denoiser, state).surface)
     assert (again[:, -2:] == 0).all() and torch.equal(again[:, :-2], frame[:, :-2])
 
 
@@ -156,7 +163,7 @@ def test_a_sequence_starts_with_a_second_look(denoiser):
         image, state = denoiser(planes, state)
         assert torch.equal(first, image[0] * scale[0, 0])
         assert torch.equal(second, denoiser(frames[1], state)[0][0] * scale[0, 0])
-    assert (state[-1][:, WEIGHT] <= 1).all()  # one sample, however often it was looked at
+    assert (history_of(denoiser, state).weight <= 1).all()  # one sample, however often it was looked at
 
 
 def test_a_cut_starts_anew(denoiser):
@@ -164,28 +171,28 @@ def test_a_cut_starts_anew(denoiser):
     first, second = scene(3), scene(3, seed=1)
     second[:, :, 3], second[:, :, :3] = 9.0, 3 * second[:, :, :3]
     _, state = run(denoiser, first)
-    hidden = [torch.zeros_like(h) for h in state[:-1]]
-    after_cut, _ = denoiser(second[0], [*hidden, state[-1]])
+    hidden, history = denoiser.parts(state)
+    after_cut, _ = denoiser(second[0], [*map(torch.zeros_like, hidden), *history.tensors()])
     alone, _ = denoiser(second[0])
     assert torch.allclose(after_cut, alone, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("bias", "weights"), [(1e4, [1, 2, 3]), (0.0, [1, 1.5, 1.75]), (-1e4, [1, 1, 1])])
 def test_samples_fade_by_how_far_the_history_is_trusted(denoiser, monkeypatch, bias, weights):
-    torch.nn.init.zeros_(denoiser.network.finest.weight)
+    torch.nn.init.zeros_(denoiser.finest.weight)
     monkeypatch.setattr(filtering, "CONFIDENCE_BIAS", 1e4)
     monkeypatch.setattr(filtering, "TRUST_BIAS", bias)
     state, found = None, []
     for frame in scene(3):
         _, state = denoiser(frame, state)
-        found.append(float(denoiser.sample_counts(state).mean()))
+        found.append(float(denoiser.sample_counts(state, 1).mean()))
     assert found == pytest.approx(weights)
 
 
 def test_the_state_holds_the_surface_that_was_seen(denoiser):
     frames = scene(1, 32, 32)
     _, state = run(denoiser, frames)
-    assert torch.equal(state[-1][:, SURFACE], frames[0][:, 3:10])
+    assert torch.equal(history_of(denoiser, state).surface, frames[0][:, 3:10])
 
 
 def test_no_image_is_brighter_than_the_brightest_sample_nor_darker_than_the_darkest(denoiser):
@@ -198,7 +205,7 @@ def test_no_image_is_brighter_than_the_brightest_sample_nor_darker_than_the_dark
 def test_half_precision_is_near(denoiser, precision, tolerance):
     frames = scene()
     plain, _ = run(copy.deepcopy(denoiser), frames)
-    denoiser.network.to(precision)
+    prepare(denoiser, torch.device("cpu"), precision)
     half, _ = run(denoiser, frames)
     assert half.dtype == torch.float32
     assert (half - plain).abs().max() <= tolerance * plain.max()
@@ -241,16 +248,16 @@ def test_the_shorter_way_without_a_gradient_gives_the_same_and_leaves_the_state_
 
 def test_the_finest_head_computes_of_the_coarser_results_logits_those_of_the_nearest_pixels(denoiser):
     features = torch.rand(1, SMALL[0], 6, 8, generator=torch.Generator().manual_seed(0))
-    outputs = F.pixel_shuffle(shaken(denoiser).network.finest(features), 2)[:, : -filtering.EXTRAS]
-    wanted = with_nearest(outputs, denoiser.finest_taps)
-    assert torch.allclose(
-        denoiser.finest_heads(features, torch.zeros(1, 1, 12, 16))[0](4, 12), wanted[:, :, 4:], atol=1e-5
-    )
+    finest = shaken(denoiser).finest
+    outputs = F.pixel_shuffle(F.conv2d(features, finest.weight, finest.bias), 2)[:, :-EXTRAS]
+    wanted = with_nearest(outputs, finest.taps)
+    head, _ = finest(features, torch.zeros(1, 1, 12, 16))
+    assert torch.allclose(head(4, 12), wanted[:, :, 4:], atol=1e-5)
 
 
 def test_at_full_size_a_pixel_may_be_weighed_without_its_neighbors():
     alone, usual = make(finest_radius=0), make()
-    assert alone.finest_taps == ((0, 0),) and alone.reach(scene(1)[0]) < usual.reach(scene(1)[0])
+    assert alone.taps[-1] == ((0, 0),) and alone.reach(scene(1)[0]) < usual.reach(scene(1)[0])
     assert alone.options == usual.options | {"finest_radius": 0}
     images, _ = run(alone, scene(2, noise=False))
     assert torch.allclose(images, torch.tensor(0.4), rtol=1e-4)
@@ -273,13 +280,13 @@ def test_further_colors_add_up_to_the_frames_own_and_leave_it_unchanged(denoiser
     assert torch.allclose(torch.stack([image for _, image in tiled]), images, rtol=1e-4, atol=1e-5)
 
 
-def test_small_pictures_are_mirrored_for_networks_that_need_it():
+def test_small_pictures_are_padded_by_reflection_for_networks_that_need_it():
     frame = torch.arange(12.0 * 3 * 50).reshape(12, 3, 50)
     denoiser = FilteringDenoiser((8, 10))
     found = pad_to_smallest(frame, denoiser)
     assert found.shape == (12, 64, 64) and torch.equal(found[:, :3, :50], frame)
-    assert torch.equal(found[:, 3:5, :50], frame[:, [1, 0]]), "mirrored at the last row"
+    assert torch.equal(found[:, 3:5, :50], frame[:, [1, 0]]), "reflected at the last row"
     assert torch.equal(found[:, :3, 50:], frame[:, :, 35:49].flip(2)), "and at the last column"
-    assert pad_to_smallest(frame, Denoiser((8, 10))) is frame and pad_to_smallest(found, denoiser) is found
+    assert pad_to_smallest(frame, PaperDenoiser((8, 10))) is frame and pad_to_smallest(found, denoiser) is found
     images = [image for _, image in denoise(denoiser.eval(), [frame, frame])]
     assert all(image.shape == (3, 3, 50) for image in images)

@@ -5,33 +5,38 @@ import math
 import pytest
 import torch
 
+from networks import history as history_module
 from networks.history import (
     AGREEMENT,
     ALBEDO_TOLERANCE,
-    BRIGHTNESS,
     DEPTH_EDGE,
     DEPTH_TOLERANCE,
     EDGE_ALBEDO_TOLERANCE,
     EDGE_DEPTH_TOLERANCE,
-    HISTORY,
     NO_ALBEDO,
     NORMAL_TOLERANCE,
-    PER_COLOR,
-    PREVIOUS,
-    SURFACE,
-    reproject,
+    History,
     rescaled,
     warp_hidden,
 )
+
+PARTS = 3, 7, 1, 7  # channels of previous, samples, brightness and surface: here all in one tensor
+PREVIOUS, BRIGHTNESS, SURFACE = slice(3), slice(10, 11), slice(11, 18)
 
 
 def random_frame(height=9, width=11, seed=0):
     """A history, the motion and the surface of the next frame; some surfaces agree, some do not."""
     generator = torch.Generator().manual_seed(seed)
-    history = torch.rand(1, HISTORY, height, width, generator=generator)
+    history = torch.rand(1, sum(PARTS), height, width, generator=generator)
     surface = history[:, SURFACE] + 0.08 * torch.rand(1, 7, height, width, generator=generator)
     motion = 3 * torch.randn(1, 2, height, width, generator=generator)
     return history, motion, surface
+
+
+def reproject(history, motion, surface, divisor):
+    """history.reproject of parts in one tensor."""
+    found, validity = history_module.reproject(History(*history.split(PARTS, 1)), motion, surface, divisor)
+    return torch.cat(found.tensors(), 1), validity
 
 
 def moved(history, motion, surface):
@@ -60,7 +65,7 @@ def slow_reproject(history, motion, surface, divisor, y, x):
     _, _, height, width = history.shape
     place_x, place_y = x + float(motion[0, 0, y, x]), y + float(motion[0, 1, y, x])
     left, top = math.floor(place_x), math.floor(place_y)
-    total, kept = torch.zeros(HISTORY - 7), 0.0
+    total, kept = torch.zeros(SURFACE.start), 0.0
     now = surface[0, :, y, x]
     for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
         if not (0 <= row < height and 0 <= column < width):
@@ -75,7 +80,7 @@ def slow_reproject(history, motion, surface, divisor, y, x):
             share = (1 - abs(place_y - row)) * (1 - abs(place_x - column))
             total, kept = total + share * history[0, : SURFACE.start, row, column], kept + share
     total = total / kept if kept > 1e-4 else total
-    divided, brightness = float((total[PREVIOUS] * divisor[0, :, y, x]).mean()), float(total[BRIGHTNESS.start + 7])
+    divided, brightness = float((total[PREVIOUS] * divisor[0, :, y, x]).mean()), float(total[BRIGHTNESS])
     if divided > 0:
         total[PREVIOUS] *= min(max(divided, brightness / AGREEMENT), brightness * AGREEMENT) / divided
     return total, kept
@@ -111,7 +116,7 @@ def wall_and_box(column):
 
 def test_what_an_object_uncovers_has_no_history():
     """The box moves three pixels to the right: behind it are three columns of wall that nobody has seen."""
-    history = torch.zeros(1, HISTORY, 8, 20)
+    history = torch.zeros(1, sum(PARTS), 8, 20)
     history[:, SURFACE] = wall_and_box(8)
     history[:, : SURFACE.start] = torch.arange(20.0)
     surface, motion = wall_and_box(11), torch.zeros(1, 2, 8, 20)
@@ -124,7 +129,7 @@ def test_what_an_object_uncovers_has_no_history():
 
 def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
     """A pixel at the lamp's rim has a depth near the wall's; once the lamp has left, the wall takes nothing of it."""
-    history = torch.zeros(1, HISTORY, 8, 20)
+    history = torch.zeros(1, sum(PARTS), 8, 20)
     history[:, SURFACE] = wall_and_box(8)
     history[:, SURFACE.start, :, 12] = 4.6  # 13 percent of it are the lamp
     history[:, : SURFACE.start, :, 12] = 100.0
@@ -138,7 +143,7 @@ def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
 
 def test_what_shows_a_little_of_a_lamp_on_the_wall_leaves_nothing_beside_it():
     """The lamp is as far as the wall, so only its missing albedo tells it apart. Its border has a tenth less albedo."""
-    history = torch.zeros(1, HISTORY, 8, 20)
+    history = torch.zeros(1, sum(PARTS), 8, 20)
     history[:, SURFACE] = wall_and_box(30)
     history[:, -3:, :, 8:12], history[:, -3:, :, 12] = 0, 0.45
     history[:, : SURFACE.start, :, 8:13] = 100.0
@@ -161,7 +166,7 @@ def test_a_constant_stays_constant_and_outside_the_picture_is_nothing():
 def test_a_reflection_does_not_glow_where_the_albedo_falls_to_nothing():
     """Mirror-like metal, as bright everywhere, whose albedo as written falls from 1 to 0.01, moves by half a pixel."""
     albedo = torch.logspace(0, -2, 9).expand(1, 3, 4, 9)
-    history = torch.zeros(1, HISTORY, 4, 9)
+    history = torch.zeros(1, sum(PARTS), 4, 9)
     history[:, PREVIOUS], history[:, BRIGHTNESS] = 0.6 / albedo, 0.6
     history[:, SURFACE.start], history[:, -3:] = 5.0, albedo
     motion = torch.zeros(1, 2, 4, 9)
@@ -208,13 +213,13 @@ def test_hidden_states_move_alike_with_and_without_a_gradient(dtype):
     assert (found[:, :, 0] == 0).any() and (found != 0).any(), "some come from beyond the edge, some do not"
 
 
-def test_a_history_in_other_units():
-    history = torch.rand(2, HISTORY, 3, 4) + 0.1
+@pytest.mark.parametrize("colors", [1, 2])
+def test_a_history_in_other_units(colors):
+    counts = 3 * colors, 6 * colors + 1, 1, 7, 3  # with the output of a detail stage
+    history = History(*(torch.rand(2, count, 3, 4) + 0.1 for count in counts))
     factors = torch.tensor([[2.0, 3.0], [5.0, 7.0]])
-    found = rescaled(history, factors) / history
+    found = rescaled(history, factors)
+    found = torch.cat(found.tensors(), 1) / torch.cat(history.tensors(), 1)
     for b, (radiance, depth) in enumerate(factors.tolist()):
-        wanted = [radiance] * 9 + [1.0, radiance, depth] + [1.0] * 6
+        wanted = [radiance] * 9 * colors + [1.0, radiance, depth] + [1.0] * 6 + [radiance] * 3
         assert torch.allclose(found[b], torch.tensor(wanted)[:, None, None].expand(-1, 3, 4))
-    more = torch.rand(1, HISTORY + PER_COLOR, 3, 4) + 0.1
-    found = (rescaled(more, factors[:1]) / more)[0, :, 0, 0].tolist()
-    assert found == pytest.approx([2.0] * 18 + [1.0, 2.0, 3.0] + [1.0] * 6), "with further colors"

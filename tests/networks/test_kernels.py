@@ -4,24 +4,23 @@ import pytest
 import torch
 
 from networks import kernels
+from networks.cpu import ROWS
+from networks.heads import COARSE_SHARES, output_counts, with_nearest
 from networks.kernels import (
     BANDWIDTH_SCALES,
-    COARSE_SHARES,
     CORNERS,
-    FINEST_TAPS,
     Level,
     Misfit,
     TapSum,
     diamond,
-    level_outputs,
     misfit,
     reach_of,
     rows_with_margin,
     shifted,
 )
-from networks.rows import ROWS
 
 TAPS = diamond(2)  # below full size, of the default network
+FINEST_TAPS = diamond(1)  # at full size
 
 
 def level(height=6, width=8, taps=TAPS, coarse=True, seed=0):
@@ -32,13 +31,13 @@ def level(height=6, width=8, taps=TAPS, coarse=True, seed=0):
         return torch.rand(*shape, generator=generator)
 
     coarser = Level(*(rand(1, c, height // 2, width // 2) for c in (7, 9))) if coarse else None
-    head = rand(1, level_outputs(len(taps), coarse), height, width)
+    head = rand(1, sum(output_counts(len(taps), coarse)), height, width)
     return Level(rand(1, 7, height, width), rand(1, 9, height, width)), head, taps, coarser
 
 
 def filter_level(own, head, taps, coarser):
     """kernels.filter_level with all of the head at once."""
-    return kernels.filter_level(own, kernels.head_of(lambda rows: rows, head, taps), taps, coarser)
+    return kernels.filter_level(own, lambda top, end: with_nearest(head, taps)[:, :, top:end], taps, coarser)
 
 
 def picture(level):
@@ -122,7 +121,7 @@ def test_the_sum_of_taps_has_the_gradient_of_its_formula(taps):
 
 @pytest.mark.parametrize("large_steps", [False, True])
 def test_the_misfit_has_the_gradient_of_its_formula(monkeypatch, large_steps):
-    monkeypatch.setattr(kernels, "takes_large_steps", lambda planes: large_steps)
+    monkeypatch.setattr(kernels, "large_steps", lambda planes: large_steps)
     generator = torch.Generator().manual_seed(0)
     bandwidths = torch.rand(2, 4, 3, 5, generator=generator, dtype=torch.double, requires_grad=True)
     guides, *taps = torch.rand(4, 2, 9, 3, 5, generator=generator, dtype=torch.double)
@@ -174,5 +173,5 @@ def test_the_misfit_is_the_same_without_a_gradient_and_in_large_steps(monkeypatc
     taps = shifted(padded, FINEST_TAPS, 6, 8)
     expected = misfit(bandwidths.clone().requires_grad_(), guides, taps)
     torch.testing.assert_close(misfit(bandwidths, guides, taps), expected.detach())
-    monkeypatch.setattr(kernels, "takes_large_steps", lambda planes: True)
+    monkeypatch.setattr(kernels, "large_steps", lambda planes: True)
     torch.testing.assert_close(misfit(bandwidths.clone().requires_grad_(), guides, taps), expected)

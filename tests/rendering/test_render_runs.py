@@ -17,7 +17,7 @@ from small_scene import NAME, SCENE, command, job, pixels, settings
 from support import run_script
 
 from files import InputError
-from rendering import renderer, run, variants
+from rendering import render_dataset, renderer, variants
 from rendering.cameras import Camera
 from rendering.jobs import FileSource, Plan, RoomSource, open_sequence, remove_leftovers
 from rendering.renderer import render_frame
@@ -120,9 +120,9 @@ def test_frames_that_went_to_another_disk_are_missed(scene, tmp_path, monkeypatc
     def elsewhere(work, jobs, client, minutes):
         return [1 for _ in jobs]  # as workers do whose dataset is another disk
 
-    monkeypatch.setattr(run, "run_jobs", elsewhere)
+    monkeypatch.setattr(render_dataset, "run_jobs", elsewhere)
     with pytest.raises(InputError, match=r"frames that workers rendered are not there \(3, such as 0\)"):
-        run.run(parse([str(a) for a in command(scene, tmp_path / "data")[1:]]))
+        render_dataset.run(parse([str(a) for a in command(scene, tmp_path / "data")[1:]]))
 
 
 def test_a_folder_that_is_deleted_meanwhile_is_named(scene, tmp_path, monkeypatch):
@@ -222,7 +222,7 @@ def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tm
     monkeypatch.setattr(variants, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
     options = parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
     with pytest.raises(InputError, match="the frames already there need scalar_rgb, but no scalar_rgb"):
-        run.run(options)
+        render_dataset.run(options)
 
 
 def test_another_version_of_mitsuba_on_a_worker_is_refused(scene, tmp_path):

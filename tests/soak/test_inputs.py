@@ -18,21 +18,20 @@ from hypothesis import strategies as st
 from support import ROOT, make_scene, write_channels
 
 from checking.checking_options import build_parser as check_parser
+from checkpoints import load_checkpoint, load_denoiser, write_weights
 from exporting.export_options import parse_options as parse_export
 from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy, load_target
 from frames.sequences import find_sequences
 from inference.reconstruction_options import build_parser as parser_of_test
-from rendering import options as render_options
+from rendering import rendering_options as render_options
 from rendering.cameras import Camera, read_key_frames
 from rendering.jobs import read_record
-from training.checkpoints import load_denoiser
 from training.training_options import build_parser as train_parser
 from training.training_options import read_saved_options
-from training.weights import write_weights
 
-OLD = ROOT / "tests" / "data" / "before-folders.ckpt"
+GOLDEN = ROOT / "tests" / "data" / "golden" / "paper.safetensors"
 CHUNK = 500  # cases for one process
 
 
@@ -187,9 +186,9 @@ def odd_bytes(content: bytes, rng: random.Random) -> bytes:
 def test_damaged_checkpoints(suffix, cases, record, tmp_path):
     whole, damaged = tmp_path / f"whole{suffix}", tmp_path / f"damaged{suffix}"
     if suffix == ".ckpt":
-        whole.write_bytes(OLD.read_bytes())
+        torch.save(load_checkpoint(GOLDEN), whole)
     else:
-        write_weights(torch.load(OLD, weights_only=True), whole)
+        write_weights(load_checkpoint(GOLDEN), whole)
     content, count = whole.read_bytes(), cases(60, 1_500)
     for case in range(count):
         damaged.write_bytes(odd_bytes(content, random.Random(case)))
@@ -206,10 +205,12 @@ def test_odd_options_of_checkpoints(suffix, cases, record, tmp_path):
     from safetensors.torch import save_file
 
     path, count = tmp_path / f"odd{suffix}", cases(40, 1_500)
-    whole = torch.load(OLD, weights_only=True)
+    whole = load_checkpoint(GOLDEN)
     weights = {name: weight for name, weight in whole["state_dict"].items() if name.startswith("denoiser.")}
     numbers = st.lists(st.integers(-2, 9) | st.sampled_from((10**6, 10**12)), max_size=4) | JSON
-    parts = {name: numbers for name in ("channels", "means")} | {name: JSON for name in ("patch", "radius", "kernels")}
+    parts = {"channels": numbers} | {
+        name: JSON for name in ("network", "radius", "finest_radius", "detail", "demodulate")
+    }
     changed = st.fixed_dictionaries({}, optional=parts).map(whole["hyper_parameters"]["denoiser"].__or__) | JSON
 
     @quietly(count)

@@ -10,6 +10,7 @@ import pytest
 from support import ROOT, make_scene
 
 from benchmarks.steadiness import open_files, resident
+from checkpoints import load_denoiser
 from dataset import SequenceData
 from frames.augmentation import AUGMENTATIONS
 from frames.cache import FrameCache
@@ -17,7 +18,6 @@ from frames.channels import MOTION_INPUTS
 from frames.sequences import Frame, Sequence, Split, find_test_sequences, split_dataset
 from inference.datasets import reconstruct_scene
 from inference.reconstruction_options import build_parser
-from training.checkpoints import load_denoiser
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
 

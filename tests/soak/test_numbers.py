@@ -11,25 +11,25 @@ import pytest
 import torch
 from support import ROOT
 
+from checkpoints import load_denoiser
 from frames.augmentation import AUGMENTATIONS, augment_batch, draw_transform
 from frames.channels import HALF_MAX, MOTION_INPUTS, QUANTITIES, channel_count, first_channel
 from inference.engines import prepare
-from model import Denoiser, Engine, denoise
-from training.checkpoints import load_denoiser
+from model import Engine, denoise, make_denoiser
 from training.module import DenoisingModule
 
 NETWORKS = ("default", "fast", "paper")
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 BROKEN = (np.nan, np.inf, -np.inf, 3e38, 1e30, -1e30, 1e9, 1e6, -1e6, 65504.0, 32752.0, 1e-30, -1.0, 0.0)
 SIZES = ((32, 48), (1, 1), (1, 40), (5, 3), (33, 17))
-PAPER = {"channels": [32, 43, 57, 76, 101, 101], "demodulate": True}
+PAPER = {"network": "paper", "channels": [32, 43, 57, 76, 101, 101], "demodulate": True}
 
 
 @cache
 def network(name, precision):
     if name == "paper":
         torch.manual_seed(0)
-        denoiser = Denoiser(**PAPER).eval().requires_grad_(False)
+        denoiser = make_denoiser(PAPER).eval().requires_grad_(False)
     else:
         denoiser = load_denoiser(ROOT / "weights" / f"{name}.safetensors")
     return prepare(denoiser, torch.device("cpu"), precision)
@@ -99,7 +99,7 @@ def test_images_and_states_are_finite_whatever_frames_hold(name, precision, case
 @pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "colors"])
 def test_losses_and_gradients_are_finite_whatever_a_batch_holds(kernels, loss, autocast, cases, record, monkeypatch):
     torch.manual_seed(0)
-    options = {"channels": [8, 8, 8], "patch": 2, "kernels": True} if kernels else {"channels": [8, 8], "means": [8]}
+    options = {"channels": [8, 8, 8], "network": "filtering"} if kernels else {"channels": [8, 8], "network": "paper"}
     module = DenoisingModule(options, 1e-3, loss=loss)
     monkeypatch.setattr(module, "_log", lambda *_: None)  # there is no trainer
     inputs = module.denoiser.inputs

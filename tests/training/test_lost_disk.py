@@ -13,7 +13,7 @@ from support import QUICK
 from train_runs import run_training
 
 import train
-from training.checkpoints import load_denoiser
+from checkpoints import load_denoiser
 from training.module import DenoisingModule
 
 

@@ -8,7 +8,7 @@ import pytest
 from support import QUICK, ROOT
 
 from machine import usable_cores
-from training.presets import NETWORKS
+from training.presets import PRESETS
 from training.resolve import resolve
 from training.training_options import OPTIONS, build_parser, parse_options, saved_options
 
@@ -16,11 +16,11 @@ from training.training_options import OPTIONS, build_parser, parse_options, save
 def test_networks_by_name_and_by_widths():
     def chosen(*arguments):
         options = parse_options(["data", *arguments])
-        return options.channels, options.patch, options.means
+        return options.kind, tuple(options.channels), options.radius
 
-    assert chosen("--channels", "32", "43", "57", "76", "101", "101") == chosen("--network", "paper")
-    assert chosen("--network", "paper")[1:] == (1, []) and chosen() == chosen("--network", "default")
-    assert chosen("--network", "direct-fast", "--patch", "4", "--means", "16")[1:] == (4, [16])
+    assert chosen("--network", "paper")[:2] == ("paper", PRESETS["paper"]["channels"])
+    assert chosen() == chosen("--network", "default") != chosen("--network", "fast")
+    assert chosen("--network", "fast", "--channels", "8", "10")[:2] == ("filtering", (8, 10))
 
 
 def test_loading_processes_only_where_cores_are_idle():
@@ -58,9 +58,6 @@ def test_a_checkpoint_keeps_what_the_user_gave():
         "augment": ["reverse", "stop", "flip", "rotate", "modulate"],
         "albedo": "auto",
         "channels": [8, 10],
-        "patch": 1,
-        "means": [],
-        "kernels": "off",
         "radius": 2,
         "finest_radius": 1,
         "detail": "none",
@@ -91,10 +88,9 @@ def test_the_schedule_suits_the_network_and_needs_an_end(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--patch", "3"], "invalid choice: 3"),
-        (["--network", "fast", "--patch", "4"], "--patch 4: kernels need --patch 2"),
-        (["--means", "8", "5"], "invalid choice: 5"),
-        (["--network", "fast", "--channels", "8"], "not allowed with argument"),
+        (["--network", "direct"], "invalid choice: 'direct'"),
+        (["--radius", "3"], "invalid choice: 3"),
+        (["--channels", "0"], "argument --channels: "),
     ],
 )
 def test_wrong_networks_are_errors_of_the_parser(arguments, message, capsys):
@@ -107,7 +103,7 @@ def test_help_lists_every_option_in_its_group():
     said = build_parser().format_help()
     for (title, _), options in OPTIONS.items():
         assert f"\n{title}:\n" in said and all(o.flag in said and o.arguments["help"] for o in options)
-    assert all(name in said for name in NETWORKS)
+    assert all(name in said for name in PRESETS)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["dataset", "--network", "none"]])

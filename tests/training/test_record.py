@@ -46,14 +46,14 @@ def test_the_fingerprint_tells_datasets_apart_and_not_copies(small_dataset, tmp_
 def test_a_resumed_run_tells_if_its_dataset_has_changed(small_dataset, tmp_path, caplog):
     dataset, runs = shutil.copytree(small_dataset, tmp_path / "copy"), tmp_path / "runs"
     last = run_training(dataset, runs, "--max_epochs", 1)
-    told = "its files have changed since this run began"
+    said = "its files have changed since this run began"
     with caplog.at_level("INFO"):
         run_training(dataset, runs, "--max_epochs", 2, "--checkpoint", last)
-        assert told not in caplog.text
+        assert said not in caplog.text
         frame = next((dataset / "train").rglob("target.exr"))
         frame.write_bytes(frame.read_bytes() + b" ")
         run_training(dataset, runs, "--max_epochs", 3, "--checkpoint", last)
-    assert f"{dataset}: {told}" in caplog.text
+    assert f"{dataset}: {said}" in caplog.text
     (last.parent.parent / "run.json").write_text("{")  # a record that cannot be read stops nothing
     assert not has_other_data({"dataset": ""}, last)
 

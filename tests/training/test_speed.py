@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 from files import InputError
 from frames.channels import QUANTITIES
+from training import fit
 from training import resolve as resolve_module
-from training import run
 from training.module import PLAIN, DenoisingModule, Speed
 from training.resolve import resolve
 from training.training_options import parse_options
@@ -19,7 +19,7 @@ from training.training_options import parse_options
 def step_of(speed, channels=(8, 12)):
     """Loss and gradients of a training step at this speed setting."""
     torch.manual_seed(0)
-    module = DenoisingModule({"channels": channels, "demodulate": False, "patch": 2}, 1e-3, speed=speed).train()
+    module = DenoisingModule({"network": "paper", "channels": channels, "demodulate": False}, 1e-3, speed=speed).train()
     generator = torch.Generator().manual_seed(1)
     noisy, target = torch.rand(2, 3, 7, 24, 24, generator=generator), torch.rand(2, 3, 3, 24, 24, generator=generator)
     loss = module.losses(module(noisy), target)["loss"]
@@ -67,7 +67,7 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
     waiting = NoWaiting()
     steps = 0
 
-    class Watch(run.pl.Callback):
+    class Watch(fit.pl.Callback):
         def on_train_batch_start(self, *_):
             waiting.__enter__()
 
@@ -79,16 +79,16 @@ def test_the_training_step_never_waits_for_a_value(small_dataset, tmp_path, monk
             waiting.__exit__(None, None, None)
             steps += 1
 
-    build = run.build_trainer
+    build = fit.build_trainer
 
     def watched(settings, command):
         trainer, last = build(settings, command)
         trainer.callbacks.insert(0, Watch())  # before AveragedWeights, which does wait now and then
         return trainer, last
 
-    monkeypatch.setattr(run, "build_trainer", watched)
+    monkeypatch.setattr(fit, "build_trainer", watched)
     arguments = [small_dataset, *QUICK, "--log_dir", tmp_path / "runs", "--max_epochs", 2, "--samples_per_epoch", 8]
-    run.train(parse_options([str(a) for a in arguments]), [])
+    fit.train(parse_options([str(a) for a in arguments]), [])
     assert steps == 8
 
 
@@ -97,7 +97,9 @@ def filtering_window(device):
     torch.manual_seed(0)
     speed = Speed(cuda_graph=True)
     with torch.device(device):
-        module = DenoisingModule({"channels": (8, 12), "kernels": True}, 1e-3, loss="picture", speed=speed).train()
+        module = DenoisingModule(
+            {"channels": (8, 12), "network": "filtering"}, 1e-3, loss="picture", speed=speed
+        ).train()
         noisy, target, start = torch.rand(2, 3, 12, 64, 64), torch.rand(2, 3, 3, 64, 64), torch.rand(2, 7, 64, 64)
     noisy[0, :, 10:] = QUANTITIES["motion"].missing
     return module, [noisy, target, start]
@@ -156,7 +158,7 @@ def test_a_graph_that_cannot_be_is_refused_and_auto_does_without(monkeypatch, op
 def test_a_graph_takes_the_place_of_compiling_on_a_gpu(monkeypatch):
     monkeypatch.setattr(resolve_module, "on_gpu", lambda accelerator: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    for network, graph in (("default", True), ("direct", False)):
+    for network, graph in (("default", True), ("paper", False)):
         settings = resolve(parse_options(["-", "--network", network]))
         assert settings.cuda_graph == graph and settings.compile == (not graph and resolve_module.has_compiler())
 
@@ -164,7 +166,7 @@ def test_a_graph_takes_the_place_of_compiling_on_a_gpu(monkeypatch):
 def test_every_switch_of_the_command_line_is_heard(small_dataset, tmp_path):
     def resolved(*arguments):
         settings = resolve(parse_options([str(small_dataset), *QUICK, *arguments]))
-        return settings.precision, run.make_module(settings).speed
+        return settings.precision, fit.make_module(settings).speed
 
     off = ("--compile", "off", "--channels_last", "off", "--fused", "off", "--precision", "32-true")
     assert resolved(*off, "--recompute", "on") == ("32-true", Speed(recompute=True))

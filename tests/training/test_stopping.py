@@ -105,7 +105,7 @@ def test_max_time_stops_within_an_epoch_and_the_resumed_run_equals_an_uninterrup
 
 
 def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
-    module, saved = DenoisingModule({"channels": [4, 4]}, 1e-3), []
+    module, saved = DenoisingModule({"network": "paper", "channels": [4, 4]}, 1e-3), []
     trainer = SimpleNamespace(is_last_batch=False, should_stop=False, save_checkpoint=lambda p, **_: saved.append(p))
     trainer.strategy = SimpleNamespace(reduce_boolean_decision=lambda value, all: value)
     stop = SaveWithinEpochs(tmp_path / "last.ckpt", 10, "")
@@ -118,7 +118,7 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
 
 
 def test_a_step_without_a_finite_gradient_changes_nothing():
-    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
+    module = DenoisingModule({"network": "paper", "channels": [4, 4]}, 1e-3)
     for gradient, skipped in ((1.0, False), (math.nan, True), (math.inf, True)):
         for parameter in module.parameters():
             parameter.grad = torch.ones_like(parameter) * gradient
@@ -166,7 +166,7 @@ def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_wi
     quick = ("--samples_per_epoch", 40, "--learning_rate", 1e-2)
     last = run_training(small_dataset, tmp_path / "runs", "--max_epochs", 1, *quick)
     saved = torch.load(last, weights_only=True)
-    name = "denoiser.network.output.bias"
+    name = "denoiser.output.bias"
     assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
     # without averages, and so it stays
     resume = ["--checkpoint", last, "--average", "off", "--max_epochs", 2]
@@ -176,7 +176,7 @@ def test_checkpoints_hold_the_mean_of_the_weights_and_a_resumed_run_may_go_on_wi
 
 
 def test_a_run_that_stops_averaging_goes_on_from_the_weights_themselves():
-    module = DenoisingModule({"channels": [4, 4]}, 1e-3)
+    module = DenoisingModule({"network": "paper", "channels": [4, 4]}, 1e-3)
     for callbacks, wanted in (([], "own"), ([AveragedWeights()], "mean")):
         module._trainer = SimpleNamespace(callbacks=callbacks)
         saved = {"state_dict": "mean", "current_model_state": "own", "lr_schedulers": [], "optimizer_states": []}

@@ -21,14 +21,14 @@ def hparams(events, tag):
 def test_a_run_is_recorded(tmp_path):
     make_scene(tmp_path / "data" / "train" / "A")
     make_scene(tmp_path / "data" / "val" / "B")
-    kernels = "--kernels", "on", "--channels", "8", "10", "--patch", "2"
+    kernels = "--network", "default", "--channels", "8", "10"
     run_script("train.py", tmp_path / "data", *QUICK, *kernels, "--max_epochs", 2, "--log_dir", tmp_path / "runs")
     events = EventAccumulator(str(tmp_path / "runs/version_0"), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
     assert {"frames/B", "crops/B", "maps/B"} <= set(tags["images"])
     text = events.Tensors("run/command/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert "train.py" in text and "--kernels on" in text and VERSION in text
+    assert "train.py" in text and "--channels 8 10" in text and VERSION in text
     # hyperparameters, and the metrics of the last epoch
     started = hparams(events, "_hparams_/session_start_info").session_start_info
     assert started.hparams["batch_size"].number_value == 2 and started.hparams["channels"].string_value == "8 10"
@@ -68,6 +68,6 @@ def test_maps_show_history_growing_and_kernels_shrinking_at_edges():
 
 
 def test_options_become_hyperparameters_that_tensorboard_can_list():
-    options = argparse.Namespace(channels=[8, 10], rate=0.5, means=[], cache_dir=None, dataset=Path("data"), fused=True)
-    wanted = {"channels": "8 10", "rate": 0.5, "means": "none", "cache_dir": "none", "dataset": "data", "fused": True}
+    options = argparse.Namespace(channels=[8, 10], rate=0.5, none=[], cache_dir=None, dataset=Path("data"), fused=True)
+    wanted = {"channels": "8 10", "rate": 0.5, "none": "none", "cache_dir": "none", "dataset": "data", "fused": True}
     assert hyperparameters(options) == wanted

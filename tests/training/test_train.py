@@ -11,9 +11,9 @@ from support import QUICK, REAL_DATASET, make_scene, needs_real_dataset, run_scr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from train_runs import assert_same_weights, run_training, weights
 
+from checkpoints import load_denoiser
 from files import InputError
 from train import main
-from training.checkpoints import load_denoiser
 from training.fit import train
 from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
 from training.training_options import parse_options
@@ -52,7 +52,7 @@ def test_a_scene_without_albedo_is_named(small_dataset, tmp_path, caplog):
 
 def test_the_filtering_network_is_said_to_use_albedo(small_dataset, tmp_path, caplog):
     with caplog.at_level("INFO"):
-        run_training(small_dataset, tmp_path / "runs", "--fast_dev_run", "--kernels", "on", "--patch", 2)
+        run_training(small_dataset, tmp_path / "runs", "--network", "default", "--fast_dev_run")
     assert "albedo: divided out where frames have it" in caplog.text
 
 
@@ -100,7 +100,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
     options = parse_options(arguments)
     broken = tmp_path / "broken.ckpt"
     checkpoint = torch.load(good, weights_only=True)
-    checkpoint["current_model_state"]["denoiser.network.output.bias"][:] = math.nan
+    checkpoint["current_model_state"]["denoiser.output.bias"][:] = math.nan
     torch.save(checkpoint, broken)
     options.checkpoint = broken
     with pytest.raises(FloatingPointError, match="3 of 3 steps of epoch 1 had no finite loss or gradient"):
@@ -125,7 +125,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
         (["--learning_rate", -1], r"--learning_rate must be above 0"),
         (["--filter_rate", -1], r"--filter_rate and --detail_rate must not be negative"),
         (["--filter_rate", 0], r"--filter_rate and --detail_rate need a detail stage"),
-        (["--detail", "base"], r"--detail base needs --kernels on"),
+        (["--detail", "base"], r"--detail base: the paper's network has none; use --network default or fast"),
     ],
 )
 def test_bad_options_are_one_clear_line(small_dataset, tmp_path, options, message, capsys, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_truncated_frame_met_while_training_is_one_clear_line(small_dataset, t
 def test_losses_and_scores_are_in_float32_whatever_the_networks_precision():
     generator = torch.Generator().manual_seed(0)
     encoded, target = torch.rand(2, 1, 3, 3, 24, 24, generator=generator).unbind(0)
-    module = DenoisingModule({"channels": [8], "demodulate": False}, 1e-3)
+    module = DenoisingModule({"network": "paper", "channels": [8], "demodulate": False}, 1e-3)
 
     def measure():
         return {**module.losses(encoded, target), **module.scores(encoded[0], target[0])}
