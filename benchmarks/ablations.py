@@ -26,47 +26,45 @@ from frames.exr import load_target
 from frames.radiance import exposure_of, luminance
 from frames.sequences import find_test_sequences
 from networks.filtering import blend
-from networks.history import BRIGHTNESS, PREVIOUS, SURFACE, reproject
+from networks.history import History, empty_history, reproject
 from scoring.metrics import NAMES, SequenceScore, mean_scores
 from training.fit import train
-from training.presets import NETWORKS
 from training.training_options import parse_options
 
 
-def nothing_found(history, motion, surface, divisor):
+def nothing_found(history, motion, surface, divisor) -> tuple[History, torch.Tensor]:
     """Instead of networks.history.reproject: there is no history."""
-    samples = torch.zeros_like(history[:, : SURFACE.start])
-    return torch.cat((samples, surface), 1), torch.zeros_like(history[:, :1])
+    empty = empty_history(surface, history.previous.shape[1] // 3, history.output is not None)
+    return empty._replace(surface=surface), torch.zeros_like(history.weight)
 
 
-def previous_image_only(history, motion, surface, divisor):
+def previous_image_only(history, motion, surface, divisor) -> tuple[History, torch.Tensor]:
     """Instead of networks.history.reproject: kernels filter this frame's samples only."""
     found, validity = reproject(history, motion, surface, divisor)
-    samples = torch.zeros_like(found[:, PREVIOUS.stop : BRIGHTNESS.start])
-    return torch.cat((found[:, PREVIOUS], samples, found[:, BRIGHTNESS.start :]), 1), validity
+    return found._replace(samples=torch.zeros_like(found.samples)), validity
 
 
-def never_kept(filtered, divisor, previous, validity, gate, mix, gain):
-    """Instead of networks.filtering.blend: nothing of the previous image stays."""
+def never_kept(filtered, divisor, previous, validity, gate, mix, gain) -> torch.Tensor:
+    """Instead of networks.blending.blend: nothing of the previous image stays."""
     return blend(filtered, divisor, previous, torch.zeros_like(validity), gate, mix, gain)
 
 
-def any_surface(then, now, depth_tolerance, least_cosine, albedo_tolerance):
+def any_surface(then, now, depth_tolerance, least_cosine, albedo_tolerance) -> torch.Tensor:
     """Instead of networks.history.same_surface: whatever lies at the previous place is taken."""
     return torch.ones_like(now[:, 0], dtype=torch.bool)
 
 
-def as_if_first(self, frame, state):
+def as_if_first(self, frame, state) -> tuple:
     """Instead of FilteringDenoiser.second_look: the second time, nothing is known of the first."""
     return frame, self.initial_state(self.fit(frame)[0])
 
 
-def unwarped(hidden, motion, validity, stride):
+def unwarped(hidden, motion, validity, stride) -> torch.Tensor:
     """Instead of networks.history.warp_hidden: the hidden state stays where it is, as in the paper."""
     return hidden
 
 
-def forgotten(hidden, motion, validity, stride):
+def forgotten(hidden, motion, validity, stride) -> torch.Tensor:
     """Instead of networks.history.warp_hidden: there is no recurrence but that of the history."""
     return torch.zeros_like(hidden)
 
@@ -77,11 +75,6 @@ class Change:
 
     options: tuple[str, ...] = ()
     values: dict = field(default_factory=dict)
-
-
-def levels(*channels: int) -> dict:
-    """A change of values: the default network with these widths."""
-    return {"training.training_options.NETWORKS": NETWORKS | {"default": NETWORKS["default"] | {"channels": channels}}}
 
 
 FILTERING = "networks.filtering"
@@ -96,8 +89,8 @@ def without(name: str) -> tuple[str, ...]:
 CHANGES = {
     "baseline": Change(),
     "kernels of 5 pixels": Change(("--radius", "1")),
-    "four levels": Change(values=levels(32, 48, 64, 96)),
-    "six levels": Change(values=levels(32, 48, 64, 96, 128, 128)),
+    "four levels": Change(("--channels", "32", "48", "64", "96")),
+    "six levels": Change(("--channels", "32", "48", "64", "96", "128", "128")),
     "no history": Change(values={f"{FILTERING}.reproject": nothing_found}),
     "only this frame's samples": Change(values={f"{FILTERING}.reproject": previous_image_only}),
     "no blend with the previous image": Change(values={f"{FILTERING}.blend": never_kept}),
@@ -113,13 +106,12 @@ CHANGES = {
     "no guides": Change(values={"networks.kernels.BANDWIDTH_SCALES": (0.0,) * 4}),
     "no shading guide": Change(values={"networks.kernels.BANDWIDTH_SCALES": (50.0, 4.0, 4.0, 0.0)}),
     "no gain": Change(values={f"{BLENDING}.GAIN_LIMIT": 0.0}),
-    "coarse pixels as squares": Change(values={"networks.kernels.COARSE_SHARES": (0.5, 0.5)}),
+    "coarse pixels as squares": Change(values={"networks.heads.COARSE_SHARES": (0.5, 0.5)}),
     "one look at the first frame": Change(values={f"{FILTERING}.FilteringDenoiser.second_look": as_if_first}),
     "no windows that begin with history": Change(without("history")),
     "no windows of averaged renderings": Change(without("average")),
     "all buffers in every window": Change(without("drop")),
     "paper's loss": Change(("--loss", "paper")),
-    "direct": Change(("--network", "direct", "--schedule", "cosine")),
     "paper's network": Change(("--network", "paper", "--schedule", "cosine")),
 }
 COLUMNS = (*NAMES, "first psnr", "luminance")

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from inference.backward import backward_estimates, finish, reversed_frame
 
 from checkpoints import load_denoiser
-from frames.channels import MOTION_INPUTS, QUANTITIES, split_planes
+from frames.channels import MOTION_INPUTS, QUANTITIES, channel_count, split_planes
 from frames.exr import load_noisy
 from frames.sequences import Sequence
-from inference.brightness import Brightness
-from model import Refinement, denoise
+from inference.reconstruct import backward_frames, reconstruct
 from networks.features import albedo_divisor
-from networks.history import HISTORY, MAX_WEIGHT, PREVIOUS, SUMS, SURFACE, WEIGHT, reproject
+from networks.history import empty_history, next_history, reproject
 from networks.warping import motion_is_known
 
 QUALITIES = ("fast", "balanced", "high")
@@ -83,18 +81,13 @@ def accumulate(frames: list[Buffers]) -> Iterator[torch.Tensor]:
     history = None
     for frame in frames:
         color, depth, normal, albedo, motion = frame.planes[None].split([3, 1, 3, 3, 2], 1)
-        _, divisor = albedo_divisor(albedo)
-        surface = torch.cat((depth, normal, albedo), 1)
-        radiance = torch.cat((color / divisor, color), 1)
-        sums, weight = radiance, torch.ones_like(depth)
-        if history is not None and motion_is_known(motion).all():
-            past, _ = reproject(history, motion, surface, divisor)
-            sums, weight = sums + past[:, SUMS], weight + past[:, WEIGHT]
-        image = sums[:, :3] / weight * divisor
-        fade = (MAX_WEIGHT / weight).clamp(max=1)
-        history = color.new_zeros(1, HISTORY, *color.shape[2:])
-        history[:, PREVIOUS], history[:, SUMS], history[:, WEIGHT] = image / divisor, sums * fade, weight * fade
-        history[:, SURFACE] = surface
+        divisor, surface = albedo_divisor(albedo)[1], torch.cat((depth, normal, albedo), 1)
+        if history is None or not motion_is_known(motion).all():
+            history = empty_history(color, 1, False)
+        past, _ = reproject(history, motion, surface, divisor)
+        samples = past.samples + torch.cat((color / divisor, color, torch.ones_like(depth)), 1)  # (1, 7, H, W)
+        image = samples[:, :3] / samples[:, -1:] * divisor
+        history = next_history(past, image, divisor, samples)
         yield image[0]
 
 
@@ -104,27 +97,14 @@ def accumulate_then_oidn(frames: list[Buffers]) -> Iterator[torch.Tensor]:
         yield run_oidn(image, frame.planes, "high")
 
 
-def network(checkpoint: Path, without: tuple[str, ...] = (), spp: int = 1, direction: str = "forward") -> Method:
+def network(checkpoint: Path, without: tuple[str, ...] = (), direction: str = "forward") -> Method:
     """The denoiser of a checkpoint, with some buffers left out. direction: as test.py has it."""
     denoiser = load_denoiser(checkpoint)
-    channels = sum(QUANTITIES[name].count for name in denoiser.inputs)
+    inputs, channels = denoiser.inputs, channel_count(denoiser.inputs)
 
     def run(frames: list[Buffers]) -> Iterator[torch.Tensor]:
-        planes = []
-        for frame in frames:
-            stacked = frame.without(*without)
-            stacked[:3] = frame.radiance(spp)
-            planes.append(stacked[:channels])
-        refinement = Refinement(None, finish(denoiser.inputs, Brightness().corrected))
-        if direction == "both":
-            pairs = zip(planes[::-1], [None, *planes[:0:-1]], strict=True)
-            turned = [reversed_frame(frame, after, denoiser.inputs) for frame, after in pairs]
-            found, brightness = list(backward_estimates(denoiser, turned)), Brightness()
-            for frame, estimate in found:
-                brightness.add(frame, estimate.image)
-            later, curve = iter([estimate for _, estimate in found[::-1]]), brightness.curve
-            refinement = Refinement(later, finish(denoiser.inputs, lambda _, image: curve(image)))
-        for _, image in denoise(denoiser, planes, refinement=refinement):
-            yield image
+        planes = [frame.without(*without)[:channels] for frame in frames]
+        backward = backward_frames(planes, inputs) if direction == "both" else None
+        return (image for _, image in reconstruct(denoiser, planes, backward))
 
     return run

@@ -6,16 +6,16 @@
 PSNR, SSIM, FLIP, relMSE, temporal PSNR, ColorVideoVDP (in just-objectionable differences, 10 is best), and the ratio of
 mean luminance to the target's; sRGB at one exposure per sequence. Per scene and mean, per frame index, with and without
 the first four frames. Writes results/quality.json, and a strip and a video for each scene.
-Needs `pip install -r benchmarks/requirements.txt`.
+Without `pip install -r benchmarks/requirements.txt`, there is no ColorVideoVDP.
 """
 
 import argparse
 import json
 import sys
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-import pycvvdp
 import torch
 from tqdm import tqdm
 
@@ -52,16 +52,30 @@ def list_methods(checkpoints: dict[str, Path], most_spp: int) -> dict[str, metho
 
 
 def score_sequence(images: list[torch.Tensor], targets: list[torch.Tensor], exposure: float, video) -> dict:
-    """{"frames": [{metric: value}, ...], "cvvdp": value} of (3, H, W) linear radiance. video: a pycvvdp.cvvdp."""
+    """{"frames": [{metric: value}, ...], "cvvdp": value} of (3, H, W) linear radiance.
+
+    video: a pycvvdp.cvvdp, None to leave that out.
+    """
     score, rows = SequenceScore(exposure), []
     srgb = [[tone_map(x, exposure) for x in sequence] for sequence in (images, targets)]
     for image, target, *pair in zip(images, targets, *srgb, strict=True):
         score.update(image, target, *pair)
         ratio = float(luminance(image).mean() / luminance(target).mean())
         rows.append(score.frames[-1] | {"flip": float(flip_map(*pair).mean()), "luminance": ratio})
+    if video is None:
+        return {"frames": rows, "cvvdp": None}
     test, reference = (torch.stack(x, 1) for x in srgb)  # (3, T, H, W)
     quality, _ = video.predict(test, reference, dim_order="CFHW", frames_per_second=FRAMES_PER_SECOND)
     return {"frames": rows, "cvvdp": float(quality)}
+
+
+def make_video_metric():
+    """ColorVideoVDP for a usual display, None if it is not installed."""
+    if not find_spec("pycvvdp"):
+        return None
+    import pycvvdp
+
+    return pycvvdp.cvvdp(display_name="standard_fhd")
 
 
 def mean(rows: list[dict], names: tuple[str, ...]) -> dict[str, float]:
@@ -70,7 +84,7 @@ def mean(rows: list[dict], names: tuple[str, ...]) -> dict[str, float]:
     return {name: sum(found) / len(found) for name, found in values.items() if found}
 
 
-def summarise(scenes: dict[str, dict], skip: int) -> dict[str, float]:
+def summarize(scenes: dict[str, dict], skip: int) -> dict[str, float]:
     """The mean over the scenes of each scene's mean, without the first `skip` frames."""
     rows = [mean(s["frames"][skip:], COLUMNS) | {"cvvdp": s["cvvdp"]} for s in scenes.values()]
     return mean(rows, COLUMNS)
@@ -94,7 +108,7 @@ def main() -> None:
     compared = {title: method for title, method in compared.items() if not options.only or title in options.only}
     sequences, _ = find_test_sequences(options.path, PLAIN_INPUTS)
     options.results.mkdir(parents=True, exist_ok=True)
-    video = pycvvdp.cvvdp(display_name="standard_fhd")
+    video = make_video_metric()
     scores: dict[str, dict[str, dict]] = {title: {} for title in compared}
     for sequence in tqdm(sequences, desc="sequences"):
         # what every method gets, and what it is compared with
@@ -106,15 +120,15 @@ def main() -> None:
             images = list(method(frames))
             scores[title][sequence.label] = score_sequence(images, targets, exposure, video)
             pictures.append([to_bytes(tone_map(image, exposure)) for image in images])
-            print(sequence.scene, title, summarise({"": scores[title][sequence.label]}, 0), file=sys.stderr)
+            print(sequence.scene, title, summarize({"": scores[title][sequence.label]}, 0), file=sys.stderr)
         pictures.append([to_bytes(tone_map(target, exposure)) for target in targets])
         save_png(options.results / f"{sequence.scene}.png", side_by_side([p[-1] for p in pictures]))
         with open_video(options.results / f"{sequence.scene}.mp4") as video_file:
             for row in zip(*pictures, strict=True):
                 video_file.add(side_by_side(list(row)))
     # tables
-    rows = [{"method": title} | summarise(found, 0) for title, found in scores.items()]
-    late = [{"method": title} | summarise(found, WARM_UP) for title, found in scores.items()]
+    rows = [{"method": title} | summarize(found, 0) for title, found in scores.items()]
+    late = [{"method": title} | summarize(found, WARM_UP) for title, found in scores.items()]
     with atomic_file(options.results / "quality.json") as temporary:
         content = {"mean": rows, "after_warm_up": late, "scenes": scores} | machine()
         temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -7,8 +7,6 @@ Both trace the same noisy renderings, target and auxiliary samples on one thread
 folders, and Open Image Denoise if asked to. Frames alternate between the two; the ratio is of the medians.
 """
 
-import json
-import platform
 import statistics
 import sys
 import tempfile
@@ -18,8 +16,8 @@ from pathlib import Path
 import mitsuba as mi
 import numpy as np
 
+from benchmarks.reporting import report
 from files import InputError
-from machine import usable_cores
 from rendering.jobs import Job, open_sequence
 from rendering.planning import plan_or_recall
 from rendering.render_dataset import settings_for, sources
@@ -83,14 +81,11 @@ def main() -> None:
         bare, ours = (statistics.median(seconds) for seconds in measure(jobs))
 
     # table and JSON line
-    settings = jobs[0].settings
-    rate = settings.samples / 1e6
-    print(f"{'':<16}{'ratio':>8}{'s per frame':>14}{'M samples/s':>14}")
-    print(f"{'mitsuba.render':<16}{1:>8.3f}{bare:>14.3f}{rate / bare:>14.3f}")
-    print(f"{'render.py':<16}{ours / bare:>8.3f}{ours:>14.3f}{rate / ours:>14.3f}")
-    result = {"benchmark": "rendering", "ratio": ours / bare, "bare_s": bare, "render_py_s": ours}
-    result |= {"variant": settings.variant, "options": given, "mitsuba": mi.__version__}
-    print(json.dumps(result | {"machine": platform.platform(), "cores": usable_cores()}))
+    settings, rows = jobs[0].settings, []
+    for name, seconds in (("mitsuba.render", bare), ("render.py", ours)):
+        row = {"": name, "ratio": seconds / bare, "s per frame": seconds}
+        rows.append(row | {"M samples/s": settings.samples / 1e6 / seconds})
+    report("rendering", rows, variant=settings.variant, options=given, mitsuba=mi.__version__)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
-from inference.engines import DTYPES, choose_device, choose_dtype
+from inference.engines import choose_device, choose_dtype
 from machine import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def machine() -> dict:
     """Processor, accelerator, versions and commit, for the JSON line."""
-    cpu = next((line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), "")
+    info = Path("/proc/cpuinfo")  # on Linux
+    lines = info.read_text().splitlines() if info.is_file() else []
+    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     return {
         "cpu": cpu or platform.processor(),
@@ -32,12 +33,6 @@ def machine() -> dict:
         "torch": torch.__version__,
         "commit": git.stdout.strip(),
     }
-
-
-def cpu_lines() -> list[str]:
-    """The lines of /proc/cpuinfo, on Linux."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.is_file() else []
 
 
 def usual_precision(device_name: str) -> str:
@@ -81,24 +76,6 @@ def best(work: Callable, device: torch.device, repeat: int) -> float:
         wait_for(device)
         times.append(time.perf_counter() - start)
     return min(times[2:])
-
-
-def peaks(device_name: str, precision: str) -> dict:
-    """Peak rates of the device: a large matrix product, GFLOP/s, and a large copy, GB/s read and written.
-
-    The better of a product and a 1x1 convolution, which is one: on a CPU they come from different libraries.
-    """
-    device = choose_device(device_name)
-    size = 8192 if device.type == "cuda" else 2048
-    a, b = torch.rand(2, size, size, device=device).to(DTYPES[precision])
-    picture = a.view(1, 1, size, size).permute(0, 3, 1, 2)  # channels innermost
-    kernel = b.view(size, size, 1, 1).contiguous(memory_format=torch.channels_last)
-    big = torch.rand(2**28 if device.type == "cuda" else 2**26, device=device)
-    other = torch.empty_like(big)
-    with torch.inference_mode():
-        product = min(best(lambda: a @ b, device, 5), best(lambda: F.conv2d(picture, kernel), device, 5))
-    copy = best(lambda: other.copy_(big), device, 5)
-    return {"gflops": 2 * size**3 / product / 1e9, "gb_per_s": 2 * big.nbytes / copy / 1e9}
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 python -m benchmarks.steadiness --plot imgs/steadiness.png
 
 Two made-up scenes of textured planes: one stands still, in the other the wall moves behind a disc, back and forth, with
-exact motion. Every frame has noise of its own, as of 1 sample per pixel with rare bright samples. Frames go through the
-function that test.py calls.
+exact motion. Every frame has noise of its own, as of 1 sample per pixel with rare bright samples. What is measured is
+the network's own images, from earlier frames only, before brightness and silhouettes are corrected.
 
 Shapes: C input channels, H rows, W columns.
 """
@@ -22,8 +22,9 @@ from benchmarks.reporting import ROOT, report
 from checkpoints import load_denoiser
 from frames.channels import channel_count
 from frames.radiance import exposure_of, tone_map
+from inference.reconstruct import reconstruct
 from machine import keep_freed_memory
-from model import Denoiser, Engine, denoise
+from model import Denoiser, Engine
 from scoring.metrics import psnr
 
 Frame = tuple[torch.Tensor, torch.Tensor]  # noisy (C, H, W), target (3, H, W)
@@ -102,7 +103,7 @@ def measure(denoiser: Denoiser, frames: Iterator[Frame], every: int = EVERY) -> 
     psnr: dB, the mean of the RECENT frames up to that one, tone-mapped at the exposure of the first target. state:
     state_norm. image: mean of the reconstruction, of the target's. mib, files: of this process.
     """
-    # what passes by while denoise works: the target of the frame, and the state after it
+    # what passes by meanwhile: the target of the frame, and the state after it
     targets, states = [], []
 
     def inputs() -> Iterator[torch.Tensor]:
@@ -119,7 +120,9 @@ def measure(denoiser: Denoiser, frames: Iterator[Frame], every: int = EVERY) -> 
     found: dict[str, list] = {name: [] for name in ("frame", "psnr", "state", "image", "mib", "files")}
     recent: list[float] = []
     exposure = None
-    for number, (_, image) in enumerate(denoise(denoiser, inputs(), Engine(step, denoiser.finish)), 1):
+    engine = Engine(step, denoiser.finish)
+    images = reconstruct(denoiser, inputs(), brightness=False, silhouettes=False, engine=engine)
+    for number, (_, image) in enumerate(images, 1):
         target = targets.pop()
         exposure = exposure_of(target) if exposure is None else exposure
         error = float((tone_map(image, exposure) - tone_map(target, exposure)).square().mean())
@@ -169,9 +172,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["default", "fast"], help="names in weights/")
-    parser.add_argument("--frames", type=int, default=10000, help="of every scene (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=10000, help="of every scene, 200 or more (default: %(default)s)")
     parser.add_argument("--plot", type=Path, help="a PNG of everything over time; needs matplotlib")
     options = parser.parse_args()
+    if options.frames < 200:
+        parser.error(f"--frames {options.frames}: expected 200 or more, to tell a drift")
     keep_freed_memory()
     torch.set_num_threads(1)  # the frames are tiny
     runs, rows = {}, []

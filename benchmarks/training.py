@@ -3,8 +3,7 @@
     python -m benchmarks.training                                   # synthetic frames of 1280x720 pixels
     python -m benchmarks.training DATASET --batch_size 8            # your frames; unknown options go to train.py
 
-The baseline decodes whole EXR files for every crop and computes in float32, contiguous, eager, with an unfused Adam; in
-its step alone, the gradient loss is one convolution of single-channel images, as its formula reads.
+The baseline decodes whole EXR files for every crop and computes in float32, contiguous, eager, with an unfused Adam.
 """
 
 import argparse
@@ -12,21 +11,19 @@ import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
-from unittest import mock
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch.utils.flop_counter import FlopCounterMode
 
-import losses
-from benchmarks.noise_frames import write_sequence
-from benchmarks.reporting import parse_size, peaks, report, run_script, wait_for
+from benchmarks.reporting import parse_size, report, run_script, wait_for
 from dataset import SequenceData
-from frames.channels import ALBEDO_INPUTS
+from frames.channels import ALBEDO_INPUTS, QUANTITIES
+from frames.exr import write_exr
 from frames.sequences import split_dataset
 from inference.engines import choose_device
 from training.fit import make_data, make_module
+from training.module import DenoisingModule
 from training.resolve import resolve
 from training.training_options import parse_options
 
@@ -34,30 +31,48 @@ PLAIN = ["--cache_dir", "none", "--precision", "32-true", "--channels_last", "of
 PLAIN += ["--compile", "off", "--fused", "off"]
 
 
-def synthetic_dataset(folder: Path, size: tuple[int, int], scenes: int = 2) -> Path:
-    """A dataset of sequences of 12 frames with two noisy renderings each."""
-    for scene in range(scenes):
+def write_sequence(folder: Path, size: tuple[int, int], frames: int, noisy: int, seed: int) -> None:
+    """A sequence in the dataset's format, with albedo: (H, W) pixels, `noisy` renderings a frame.
+
+    Exponential noise on smooth radiance, a little of it on the rest: about as hard to decode as a rendering.
+    """
+    rng = np.random.default_rng(seed)
+    smooth = np.linspace(0.1, 1, size[1], dtype=np.float32) * np.linspace(0.3, 1, size[0], dtype=np.float32)[:, None]
+    for frame in range(frames):
+        place = folder / f"frame-{frame:04d}"
+        place.mkdir(parents=True)
+        write_exr(place / "target.exr", {"color": np.stack([smooth * (1 + 0.1 * np.sin(frame))] * 3)})
+        for index in range(noisy):
+            pixels = {}
+            for name in ALBEDO_INPUTS:
+                shape = QUANTITIES[name].count, *size
+                grain = rng.exponential(size=shape) if name == "color" else rng.normal(1, 0.02, shape)
+                pixels[name] = (smooth * grain).astype(np.float32)
+            write_exr(place / f"noisy-{index}.exr", pixels)
+
+
+def synthetic_dataset(folder: Path, size: tuple[int, int]) -> Path:
+    """A dataset of two sequences of 12 frames with two noisy renderings each."""
+    for scene in range(2):
         write_sequence(folder / "train" / f"Synthetic-{scene}", size, 12, 2, scene)
     return folder
 
 
-def settings_of(arguments: list[str]) -> argparse.Namespace:
-    """What train.py would do with these arguments, on a dataset with albedo."""
-    return resolve(parse_options(arguments))
-
-
-def prepare_data(settings: argparse.Namespace) -> SequenceData:
-    """The loaders that train.py would use, its cache filled."""
+def prepare(arguments: list[str]) -> tuple[argparse.Namespace, DenoisingModule, SequenceData]:
+    """What train.py would do with these arguments, on a dataset with albedo: settings, module, loaders."""
+    settings = resolve(parse_options(arguments))
+    module = make_module(settings)
     split = split_dataset(settings.dataset, settings.sequence_length, settings.crop_size, ALBEDO_INPUTS)
-    data = make_data(split, settings)
+    data = make_data(split, settings, module.denoiser.inputs)
     data.prepare_data()
     data.setup("fit")
-    return data
+    return settings, module, data
 
 
-def loader_rate(settings: argparse.Namespace, seconds: float) -> float:
+def loader_rate(arguments: list[str], seconds: float) -> float:
     """Windows per second of the loader alone, with its workers running."""
-    loader = prepare_data(settings).train_dataloader()
+    settings, _, data = prepare(arguments)
+    loader = data.train_dataloader()
     next(iter(loader))
     taken, start, epoch = 0, time.perf_counter(), 0
     while (passed := time.perf_counter() - start) < seconds:
@@ -70,16 +85,15 @@ def loader_rate(settings: argparse.Namespace, seconds: float) -> float:
     return taken / passed
 
 
-def step_rate(settings: argparse.Namespace, steps: int) -> float:
+def step_rate(arguments: list[str], steps: int) -> float:
     """Windows per second of the training step alone, with its batches already on the device."""
     # batches, module and optimizer, as in train.py
     device = choose_device("auto")
-    data = prepare_data(settings)
-    raw = [{k: v.to(device) for k, v in batch.items()} for batch in islice(data.train_dataloader(), 2)]
-    module = make_module(settings).train().to(device)
+    settings, module, data = prepare(arguments)
+    batches = cycle([{k: v.to(device) for k, v in b.items()} for b in islice(data.train_dataloader(), 2)])
+    module.train().to(device)
     optimizer = torch.optim.Adam(module.parameters(), 1e-4, betas=(0.9, 0.99), fused=module.speed.fused)
     half = settings.precision.startswith("bf16")
-    batches = cycle(raw)
 
     def step() -> None:
         batch = data.on_after_batch_transfer(dict(next(batches)), 0)
@@ -101,22 +115,10 @@ def step_rate(settings: argparse.Namespace, steps: int) -> float:
     return settings.batch_size * steps / (time.perf_counter() - start)
 
 
-def plain_gradient_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The same value as losses.gradient_l1, written as in the formula."""
-    batch, length, channels, height, width = prediction.shape
-    difference = (prediction - target).reshape(batch * length * channels, 1, height, width)
-    padded = F.pad(difference, (losses.LOG_SIZE // 2,) * 4, mode="replicate")
-    kernel = losses.laplacian_of_gaussian(device=difference.device)[None, None]
-    response = F.conv2d(padded, kernel).reshape(batch, length, -1)
-    return losses.weighted_mean(response.abs().mean(2), losses.frame_weights(length, prediction.device))
-
-
-def window_gflop(settings: argparse.Namespace) -> float:
-    """GFLOP of the convolutions of a window, forward and backward."""
-    shape = 1, settings.sequence_length, 10, settings.crop_size, settings.crop_size
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        make_module(settings).train()(torch.empty(shape)).sum().backward()
-    return counter.get_total_flops() / 1e9
+def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -> list[float]:
+    """Windows per second of our step and the plain one; they alternate."""
+    pairs = [[step_rate(arguments, steps) for arguments in (ours, plain)] for _ in range(rounds)]
+    return [rounds / sum(1 / rate for rate in rates) for rates in zip(*pairs, strict=True)]
 
 
 def epoch_rate(arguments: list[str]) -> float:
@@ -126,16 +128,6 @@ def epoch_rate(arguments: list[str]) -> float:
         events = EventAccumulator(f"{folder}/version_0")
         events.Reload()
     return events.Scalars("train/frames_per_second")[-1].value / parse_options(arguments).sequence_length
-
-
-def step_rates(ours: list[str], plain: list[str], steps: int, rounds: int = 4) -> list[float]:
-    """Windows per second of our step, the plain one, and the plain one with our loss; they alternate."""
-    seconds = [0.0, 0.0, 0.0]
-    for _ in range(rounds):
-        for index, (arguments, loss) in enumerate(((ours, None), (plain, plain_gradient_l1), (plain, None))):
-            with mock.patch.object(losses, "gradient_l1", loss or losses.gradient_l1):
-                seconds[index] += 1 / step_rate(settings_of(arguments), steps)
-    return [rounds / total for total in seconds]
 
 
 def main() -> None:
@@ -152,23 +144,18 @@ def main() -> None:
     # measure, ours and plain
     with tempfile.TemporaryDirectory() as folder:
         dataset = options.dataset or synthetic_dataset(Path(folder) / "synthetic", parse_size(options.size))
-        shared = [str(dataset), "--cache_dir", f"{folder}/cache", "--samples_per_epoch", str(options.samples), *given]
-        plain = [*shared, *PLAIN]
-        step, plain_step, plain_with_our_loss = step_rates(shared, plain, options.steps)
+        ours = [str(dataset), "--cache_dir", f"{folder}/cache", "--samples_per_epoch", str(options.samples), *given]
+        plain = [*ours, *PLAIN]
         found = {
-            "loader": [loader_rate(settings_of(arguments), options.seconds) for arguments in (shared, plain)],
-            "step": [step, plain_step],
-            "step, our loss in both": [step, plain_with_our_loss],
-            "epoch": [epoch_rate(arguments) for arguments in (shared, plain)],
+            "loader": [loader_rate(arguments, options.seconds) for arguments in (ours, plain)],
+            "step": step_rates(ours, plain, options.steps),
+            "epoch": [epoch_rate(arguments) for arguments in (ours, plain)],
         }
     # the table
     rows = [{"": name, "ratio": a / b, "ours": a, "plain": b} for name, (a, b) in found.items()]
-    rows.append({"": "epoch of step", "ours": found["epoch"][0] / step})
-    precision = "bfloat16" if settings_of(shared).precision.startswith("bf16") else "float32"
-    reached, gflop = peaks("auto", precision), window_gflop(settings_of(plain))
-    rows.append({"": "step of the matrix peak", "ours": gflop * step / reached["gflops"]})
+    rows.append({"": "epoch of step", "ours": found["epoch"][0] / found["step"][0]})
     size = "its own" if options.dataset else options.size
-    report("training", rows, unit="windows per second", options=given, size=size, gflop=gflop, peaks=reached)
+    report("training", rows, unit="windows per second", options=given, size=size)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def test_the_rendering_benchmark_prints_a_ratio():
     pytest.importorskip("mitsuba")
     done = run_script("-m", "benchmarks.rendering", "--procedural", "1", *TINY.split())
     result = json.loads(done.stdout.splitlines()[-1])
-    assert (
-        result["ratio"] == pytest.approx(result["render_py_s"] / result["bare_s"]) and result["variant"] == "scalar_rgb"
-    )
+    bare, ours = result["rows"]
+    assert ours["ratio"] == pytest.approx(ours["s per frame"] / bare["s per frame"])
+    assert result["variant"] == "scalar_rgb"
 
 
 def test_packing_keeps_what_rendering_needs_and_nothing_else(tmp_path):
@@ -75,7 +75,7 @@ def test_the_reconstruction_benchmark_prints_ratios():
     pairs = enumerate(pairwise(widths))
     spared = 5 / 9 * sum(2 * 9 * fine * coarse * (64 >> level) ** 2 for level, (fine, coarse) in pairs) / 1e9
     assert paper["GFLOP"] == pytest.approx(2.42 * 64 * 64 / 720 / 1280 * 100 - spared, rel=0.05)
-    assert fast["ms"] > 0 and fast["MiB"] > 50 and 0 < fast["of product"] < 1.5 and fast["of copy"] > 0
+    assert fast["ms"] > 0 and fast["MiB"] > 50 and fast["GFLOP"] > 0
 
 
 def test_the_training_benchmark_prints_ratios(small_dataset):
@@ -84,32 +84,6 @@ def test_the_training_benchmark_prints_ratios(small_dataset):
     rows = {row[""]: row for row in json.loads(done.stdout.splitlines()[-1])["rows"]}
     for name in ("loader", "step", "epoch"):
         assert rows[name]["ratio"] == pytest.approx(rows[name]["ours"] / rows[name]["plain"])
-    assert 0 < rows["step of the matrix peak"]["ours"] < 1.5
-
-
-def test_the_scaling_benchmark_prints_its_four_tables():
-    quick = ["--sizes", "64x48", "--lengths", 2, "--crop", 32, "--frame_size", "32x32", "--scenes", 1, "--seconds", 0.5]
-    train = [*QUICK, "--samples_per_epoch", 4, "--batch_size", 2]
-    done = run_script("-m", "benchmarks.scaling", *quick, *train)
-    tables = {t["benchmark"]: t["rows"] for t in map(json.loads, (x for x in done.stdout.splitlines() if x[0] == "{"))}
-    assert list(tables) == [f"scaling with {x}" for x in ("pixels", "window length", "the dataset", "processes")]
-    assert [row["processes"] for row in tables["scaling with processes"]] == ["1", "2"]
-    for rows in tables.values():
-        assert all(value > 0 for row in rows for value in row.values() if isinstance(value, float))
-
-
-def test_the_networks_benchmark_trains_once_and_tests_each_dataset_once(small_dataset, tmp_path):
-    make_scene(tmp_path / "other" / "test" / "C", frames=5)
-    options = ["--output_dir", tmp_path / "out", "--only", "paper", "--size", "64x48"]
-    options += ["--epochs", 1, "--crop_size", 16, "--sequence_length", 3, "--samples_per_epoch", 2]
-    psnr = []
-    for tested in (small_dataset, tmp_path / "other", small_dataset):
-        done = run_script("-m", "benchmarks.networks", small_dataset, tested, *options)
-        (row,) = json.loads(done.stdout.splitlines()[-1])["rows"]
-        assert row["network"] == "paper" and row["Mparameters"] > 1 and row["GFLOP"] > 0
-        psnr.append(row["psnr"])
-    assert psnr[0] == psnr[2] != psnr[1]
-    assert len(list((tmp_path / "out").glob("*/version_*"))) == 1
 
 
 def test_the_ablations_change_what_they_name_and_are_trained_once(small_dataset, tmp_path):
@@ -126,7 +100,6 @@ def test_the_ablations_change_what_they_name_and_are_trained_once(small_dataset,
 
 def test_the_quality_benchmark_compares_every_method_on_the_same_frames(tmp_path):
     pytest.importorskip("flip_evaluator", reason="pip install -r requirements.txt")
-    pytest.importorskip("pycvvdp", reason="pip install -r benchmarks/requirements.txt")
     make_scene(tmp_path / "test" / "A", frames=5, size=(64, 80))
     checkpoint = ROOT / "tests" / "data" / "golden" / "paper.safetensors"
     command = ["-m", "benchmarks.quality", tmp_path / "test", tmp_path / "out", "--checkpoint", f"old={checkpoint}"]
