@@ -1,7 +1,7 @@
 """What each idea in the filtering network is worth: the network with one of them changed, trained for the same steps.
 
-    python -m benchmarks.ablations DATASET TEST results                      # two hours on one core; can be resumed
-    python -m benchmarks.ablations DATASET TEST results --only baseline "no guides" --seeds 0 1
+    python -m benchmarks.ablations DATASET TEST                              # two hours on one core; can be resumed
+    python -m benchmarks.ablations DATASET TEST --only baseline "no guides" --seeds 0 1
 
 Every row starts from random weights, with the same data, steps and seed. TEST: a dataset, a folder of scenes, or one
 scene's folder; several may be given. Options that this script does not know go to train.py.
