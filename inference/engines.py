@@ -54,7 +54,7 @@ def fast_engine(denoiser: Denoiser, tile: int | None = None) -> Engine:
 
     tile: split frames into tiles of this many pixels. On a GPU, `estimate` runs as a CUDA graph, or in ever smaller
     tiles until a frame fits in memory; `finish` runs eagerly, in tiles of the same size. On a CPU, neither
-    torch.compile nor OpenVINO was faster (benchmarks/reconstruction.py).
+    torch.compile nor OpenVINO was faster.
     """
     if tile:
         return Engine(partial(denoise_in_tiles, denoiser, tile=tile), partial(denoiser.finish, tile=tile))

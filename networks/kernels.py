@@ -42,7 +42,7 @@ class Level(NamedTuple):
 def diamond(radius: int) -> Taps:
     """All pixels within `radius` steps along rows and columns, row by row: 5 for 1, 13 for 2.
 
-    The corners of a square take time, and with them the image is no better (benchmarks/README.md, Reconstruction).
+    The corners of a square take time, and with them the image is no better.
     """
     square = product(range(2 * radius + 1), repeat=2)
     return tuple(tap for tap in square if sum(abs(place - radius) for place in tap) <= radius)
