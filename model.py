@@ -104,7 +104,7 @@ def make_denoiser(options: dict) -> Denoiser:
     """
     arguments = dict(options)
     name = arguments.pop("network", None)
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"network {name!r}: expected one of {', '.join(NETWORKS)}")
     return NETWORKS[name](**arguments)
 

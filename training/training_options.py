@@ -211,9 +211,10 @@ def read_saved_options(checkpoint: Path) -> dict:
 
     saved = load_checkpoint(checkpoint)["hyper_parameters"]
     network = saved["denoiser"]
-    if network.get("network") not in KINDS:
-        raise InputError(f"{checkpoint}: its network is {network.get('network')!r}; expected one of {', '.join(KINDS)}")
-    found = {"kind": network["network"]} | PARTS | {name: network[name] for name in PARTS if name in network}
+    kind = network.get("network")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"{checkpoint}: its network is {kind!r}; expected one of {', '.join(KINDS)}")
+    found = {"kind": kind} | PARTS | {name: network[name] for name in PARTS if name in network}
     if "options" not in saved:  # released weights: only the network is fixed
         return found
     options = saved["options"] or {}
