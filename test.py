@@ -28,7 +28,7 @@ def main() -> None:
         if holds_shots(options.path):
             refuse_dataset_options(options)
             count = denoise_shots(load_denoiser(options.checkpoint), options)
-            print(f"{count} frames: {options.output_dir}")
+            print("nothing was computed: --dry_run" if options.dry_run else f"{count} frames: {options.output_dir}")
             return
         refuse_frame_options(options)
         metrics = run(load_denoiser(options.checkpoint), options)

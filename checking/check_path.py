@@ -15,6 +15,7 @@ from checking.scenes import clipped_targets, lacking, same_pixels
 from files import InputError
 from frames.cache import cache_entries
 from frames.channels import PLAIN_INPUTS
+from frames.frame_options import choice_of
 from frames.sequences import Split, check_crop, find_test_sequences, split_dataset, split_found
 
 
@@ -29,7 +30,8 @@ def check(options: argparse.Namespace) -> Report:
     files = {part.name: files_of(part, decoded) for part in report.parts}
     every = [file for part in files.values() for file in part]
     sample = {path for part in report.parts for path in sampled(part.sequences)}
-    found = in_threads(lambda f: inspect(f, not options.quick or f.path in sample), every, "reading files")
+    choice = choice_of(options)
+    found = in_threads(lambda f: inspect(f, not options.quick or f.path in sample, choice), every, "reading files")
     contents = {c.file.path: c for c in found}
     report.problems += [problem for c in contents.values() for problem in c.problems]
     report.contents = {name: [contents[file.path] for file in part] for name, part in files.items()}

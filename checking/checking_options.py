@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from frames.frame_options import add_frame_options
 from machine import positive
 from version import add_version
 
@@ -29,4 +30,5 @@ def build_parser() -> argparse.ArgumentParser:
     # what to write
     add("--sheet", type=Path, metavar="FILE.png", help="a picture of a frame of each scene, with all its buffers")
     add("--json", type=Path, metavar="FILE", help="everything that was found, for other programs")
+    add_frame_options(parser.add_argument_group("folders of numbered EXR frames, as for test.py (docs/frames.md)"))
     return parser

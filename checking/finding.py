@@ -7,10 +7,9 @@ from pathlib import Path
 
 from checking.problems import Problem
 from files import InputError
-from frames.sequences import FRAME_NAME, NOISY_NAME, Frame, Sequence, is_scene, scene_sequences
+from frames.sequences import DATASET_PARTS, FRAME_NAME, NOISY_NAME, Frame, Sequence, is_scene, scene_sequences
 from frames.shots import find_shots, holds_shots
 
-DATASET_PARTS = ("train", "val", "test")
 PLAIN = "frames"  # the part of plain EXR files
 
 
@@ -59,9 +58,9 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
 
     Raises InputError if there is no such file or folder.
     """
-    if path.is_file():
-        frame = Frame(path, (path,), None)
-        return [Part(PLAIN, path.parent, [Sequence(path.stem, (frame,))])], []
+    if holds_shots(path):
+        part, problems = find_plain(path)
+        return [part], problems
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; name a dataset, a folder of scenes, or a folder of EXR files")
     names = [name for name in DATASET_PARTS if (path / name).is_dir()]
@@ -71,8 +70,6 @@ def find_parts(path: Path) -> tuple[list[Part], list[Problem]]:
         found = [find_scenes(name, path / name) for name in names]
     elif is_scene(path):
         found = [scenes_part("test", path, [path.resolve()])]
-    elif holds_shots(path):
-        found = [find_plain(path)]
     else:
         found = [find_scenes("test", path)]
     return [part for part, _ in found], [problem for _, problems in found for problem in problems]

@@ -9,13 +9,14 @@ import numpy as np
 from tqdm import tqdm
 
 from checking.finding import File
-from checking.problems import KINDS, WARNING, Problem
+from checking.problems import ERROR, KINDS, WARNING, Problem
 from checking.values import Values, digest, measure
 from files import InputError
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
-from frames.exr import MISS_DEPTH, Header, check_pixels, read_header, read_pixels, read_planes
-from frames.layers import find_layout
+from frames.exr import MISS_DEPTH, Header, check_pixels, check_writable, read_header, read_pixels, read_planes
+from frames.layers import DEFAULT, Choice, Layout, find_layout
+from frames.plausible import believed
 from machine import usable_cores
 
 MOST_THREADS = 8
@@ -49,8 +50,11 @@ def in_threads(work: Callable[[Item], Result], items: list[Item], title: str) ->
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def inspect(file: File, decode: bool) -> Contents:
-    """Reads a file's header and, with `decode`, its pixels. What is wrong with it alone is in the `problems`."""
+def inspect(file: File, decode: bool, choice: Choice = DEFAULT) -> Contents:
+    """Reads a file's header and, with `decode`, its pixels. What is wrong with it alone is in the `problems`.
+
+    choice: of layers, for plain files.
+    """
     # header
     try:
         header = read_header(file.path)
@@ -58,13 +62,20 @@ def inspect(file: File, decode: bool) -> Contents:
         return Contents(file, problems=[Problem("unreadable", file.path, reason(file, error), file.scene)])
 
     # channels: those that every such file must have, and those that it may have
-    channels, problems = (recognise_plain if file.is_plain else recognise)(file, header)
-    if problems or not decode:
+    layout = None
+    if file.is_plain:
+        layout, problems = recognise_plain(file, header, choice)
+        channels = channels_of(layout)
+    else:
+        channels, problems = recognise(file, header)
+    if any(problem.level == ERROR for problem in problems) or not decode:
         return Contents(file, header, channels, problems=problems)
 
     # pixels
     try:
-        planes = decode_plain(file, channels) if file.is_plain else decode_as_training(file)
+        planes, notes = decode_plain(file, layout) if layout else (decode_as_training(file), ())
+        problems += [Problem("left-out", file.path, note, file.scene) for note in notes]
+        channels = {name: own for name, own in channels.items() if name in planes}
     except (InputError, OSError) as error:
         level, unread = ("", "") if file.decoded else (WARNING, ", which train.py and test.py do not notice here")
         problems.append(Problem("pixels", file.path, reason(file, error) + unread, file.scene, level))
@@ -93,15 +104,24 @@ def recognise(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], l
     return channels, problems
 
 
-def recognise_plain(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
-    """The same for a plain file, whose layers frames/layers.py tells apart."""
+def recognise_plain(file: File, header: Header, choice: Choice) -> tuple[Layout | None, list[Problem]]:
+    """The layout of a plain file, as test.py finds it, and what is wrong with it."""
     try:
-        layout = find_layout(header, MOTION_INPUTS, None, [])
+        layout = find_layout(header, MOTION_INPUTS, choice)
+        check_writable(header)
     except InputError as error:
-        channels, problems = recognise(file, header)
-        return channels, problems or [Problem("ambiguous", file.path, reason(file, error), file.scene)]
+        what = reason(file, error)
+        kind = "channel" if what.startswith("no channel") else "ambiguous" if "several" in what else "layers"
+        return None, [Problem(kind, file.path, what, file.scene)]
+    return layout, [Problem("left-out", file.path, note, file.scene) for note in layout.notes]
+
+
+def channels_of(layout: Layout | None) -> dict[str, tuple[str, ...]]:
+    """The channels of each quantity in a layout."""
+    if layout is None:
+        return {}
     motion = {"motion": layout.motion[0][0]} if layout.motion else {}
-    return {"color": layout.colors[0].source, **layout.surface, **motion}, []
+    return {"color": layout.colors[0].source, **layout.surface, **motion}
 
 
 def decode_as_training(file: File) -> dict[str, np.ndarray]:
@@ -110,16 +130,16 @@ def decode_as_training(file: File) -> dict[str, np.ndarray]:
     return split_planes(read_planes(file.path, names, fill=True), names)
 
 
-def decode_plain(file: File, channels: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
-    """The planes of these channels, (C, H, W). Raises InputError."""
+def decode_plain(file: File, layout: Layout) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The planes of each quantity, (C, H, W), and what is left out because of its values. Raises InputError."""
     header, pixels = read_pixels(file.path)
-    planes = {}
-    for name, own in channels.items():
+    plausible, planes = believed(header, pixels, layout), {}
+    for name, own in channels_of(plausible).items():
         for channel in own:
             check_pixels(header, pixels, channel)
         planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
-    planes["depth"][planes["depth"] >= MISS_DEPTH] = 0
-    return planes
+    planes["depth"] = np.abs(np.where(np.abs(planes["depth"]) >= MISS_DEPTH, 0, planes["depth"]))  # as test.py reads it
+    return planes, plausible.notes[len(layout.notes) :]
 
 
 def value_problems(file: File, values: dict[str, Values]) -> list[Problem]:

@@ -43,6 +43,8 @@ KINDS = {
     "pixels": stops("pixels that can be decoded, of the header's size", "render or copy it again"),
     "channel": stops("the quantity under one of its names", "export it, or add its name to frames/channels.py"),
     "ambiguous": stops("each quantity once", "keep one of these layers; test.py: choose one with --layer"),
+    "layers": stops("layers that test.py can read and write", "do as it says"),
+    "left-out": Kind("optional quantities in one layer each", "do as it says; until then test.py does without"),
     "size": stops("one data window for all frames of a scene", "render them at one resolution, uncropped"),
     "mixed": Kind("a quantity in all noisy files, or in none", "export it in every frame"),
     # values

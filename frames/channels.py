@@ -3,6 +3,7 @@
 To read the files of another renderer, add its channel names to QUANTITIES. To add an input, add a Quantity.
 """
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from files import InputError
 
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # in camelCase, snake_case and the like
 HALF_MAX = 65504.0  # the largest half float, of which the cache of decoded frames is made
 
 
@@ -112,8 +114,11 @@ QUANTITIES = {
     )
 }
 
-# Layers with a vector's parts that are not normals; `loose` never matches them.
-NOT_NORMALS = {"position", "pos", "p", "vector", "motion", "velocity", "uv"}
+# Words in the names of layers with a vector's parts that are not normals (`WorldPosition`); `loose` never matches them.
+OTHER_VECTORS = {"position", "pos", "p", "point", "vector", "motion", "velocity", "tangent", "uv", "uvs", "ref"}
+# Words in the names of layers with colors that are not radiance, beside the names of other quantities.
+OTHER_COLORS = OTHER_VECTORS | {"crypto", "cryptomatte", "id", "ids", "index", "matte", "mask", "depth", "z", "normal"}
+OTHER_COLORS |= {"normals", "albedo"}
 
 PLAIN_INPUTS = ("color", "depth", "normal")  # required in every noisy file, in the order of the network's input
 ALBEDO_INPUTS = (*PLAIN_INPUTS, "albedo")
@@ -165,9 +170,7 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
     rules = [(_is_alias(alias), parts) for alias in quantity.layers for parts in quantity.parts]
     rules += [(_contains(text), parts) for text, parts in quantity.loose]
     for matches, parts in rules:
-        hits = [
-            layer for layer in layers if matches(layer.lower()) and pick([f"{layer}.{part}" for part in parts.split()])
-        ]
+        hits = [layer for layer in layers if matches(layer) and pick([f"{layer}.{part}" for part in parts.split()])]
         # Blender's compositor adds a layer `Composite` next to the view layer that it was made from.
         hits = [h for h in hits if not h.startswith("Composite.")] or hits
         if len(hits) > 1:
@@ -178,13 +181,26 @@ def find_channels(channels: tuple[str, ...], name: str) -> tuple[str, ...] | Non
 
 
 def _is_alias(alias: str):
-    """A predicate on lower-case layer names: equal to `alias`, or ending in it after a dot (`viewlayer.depth`)."""
-    return lambda layer: f".{layer}".endswith(f".{alias.lower()}")
+    """A predicate on layer names, ignoring case: equal to `alias`, or ending in it after a dot (`viewlayer.depth`)."""
+    return lambda layer: f".{layer.lower()}".endswith(f".{alias.lower()}")
 
 
 def _contains(text: str):
-    """A predicate on lower-case layer names: `text` is in the last part, which is not in NOT_NORMALS."""
-    return lambda layer: text in layer.rpartition(".")[2] and layer.rpartition(".")[2] not in NOT_NORMALS
+    """A predicate on layer names: `text` is in the last part, ignoring case, and that has none of OTHER_VECTORS."""
+    return lambda layer: text in layer.rpartition(".")[2].lower() and not words(layer) & OTHER_VECTORS
+
+
+def words(layer: str) -> set[str]:
+    """The words in the last part of a layer's name: `CryptoObject00` has crypto and object, `world_position` both."""
+    return {word.lower() for word in WORD.findall(layer.rpartition(".")[2])}
+
+
+def is_radiance(layer: str) -> bool:
+    """Whether a layer of this name that has R, G and B may hold radiance, and not another quantity or IDs."""
+    own = layer.rpartition(".")[2].lower()
+    taken = {alias.lower() for q in QUANTITIES.values() if q.name != "color" for alias in q.layers}
+    texts = (text for q in QUANTITIES.values() for text, parts in q.loose if text and "R" in parts)
+    return own not in taken and not words(layer) & OTHER_COLORS and not any(text in own for text in texts)
 
 
 def require_channels(path: Path, channels: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from files import InputError, atomic_file
 from frames.channels import HALF_MAX, QUANTITIES, channel_count, find_channels, require_channels, split_planes
-from frames.exr_header import Contents, full_name, read_contents
-from frames.repairs import Repairs, repair
+from frames.exr_header import Contents, read_contents
+from frames.repairs import Repairs, repair, report_once
 
 MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color
@@ -31,19 +31,33 @@ REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding
 OpenEXR.set_global_thread_count(0)
 
 
+Window = tuple[int, int, int, int]  # x0, y0, x1, y1; x1 and y1 belong to it
+
+
 @dataclass(frozen=True)
 class Header:
-    """Channel names and data window (x0, y0, x1, y1) of an EXR file; x1 and y1 belong to the window."""
+    """What is in an EXR file.
+
+    channels: the full names of those of all parts, see frames/exr_header.py.
+    window: the data window of the part with the beauty; all pixels are read in it.
+    display: its display window.
+    beauty: the name of that part; "" in a file of one part.
+    views: of a stereo file, the default one first; the channels of the others begin with their names.
+    ids: names of layers that hold IDs.
+    """
 
     path: Path
     channels: tuple[str, ...]
-    window: tuple[int, int, int, int]
+    window: Window
+    display: Window | None = None
+    beauty: str = ""
+    views: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the data window."""
-        x0, y0, x1, y1 = self.window
-        return y1 - y0 + 1, x1 - x0 + 1
+        return extent(self.window)
 
 
 def _contents(path: Path) -> Contents:
@@ -100,11 +114,26 @@ def _decode_foreign(path: Path, contents: Contents) -> OpenEXR.File:
     return file
 
 
-def _channels(contents: Contents, file: OpenEXR.File) -> Iterator[tuple[str, OpenEXR.Channel]]:
-    """The decoded channels of all parts, with their full names."""
-    for index, (part, decoded) in enumerate(zip(contents.parts, file.parts, strict=True)):
+def _channels(contents: Contents, file: OpenEXR.File) -> Iterator[tuple[str, OpenEXR.Channel, Window]]:
+    """The decoded channels of all parts, with their full names and data windows."""
+    for part, names, decoded in zip(contents.parts, contents.names, file.parts, strict=True):
+        full = {channel.name: name for channel, name in zip(part.channels, names, strict=True)}
         for channel in decoded.channels.values():
-            yield full_name(index, part.name, channel.name), channel
+            yield full[channel.name], channel, part.window
+
+
+def _header(path: Path, contents: Contents) -> Header:
+    """The Header of a file with these contents."""
+    part = contents.parts[contents.beauty]
+    return Header(
+        path=path,
+        channels=tuple(name for names in contents.names for name in names),
+        window=part.window,
+        display=part.display,
+        beauty=part.name if len(contents.parts) > 1 else "",
+        views=part.views,
+        ids=tuple(name for part in contents.parts for name in part.ids),
+    )
 
 
 def read_header(path: Path) -> Header:
@@ -112,8 +141,7 @@ def read_header(path: Path) -> Header:
 
     Raises FileNotFoundError, OSError, or InputError if it is not an EXR file.
     """
-    contents = _contents(path)
-    return Header(path, contents.names, contents.parts[0].window)
+    return _header(path, _contents(path))
 
 
 def read_headers(paths: list[Path]) -> list[Header]:
@@ -156,11 +184,42 @@ def has_quantity(header: Header, name: str) -> bool:
 def read_pixels(path: Path) -> tuple[Header, dict[str, np.ndarray | None]]:
     """All channels of an EXR file, as stored; None where OpenEXR gives no pixels.
 
-    Raises FileNotFoundError, or InputError if the file is damaged.
+    Parts with other data windows are aligned with that of the beauty: what they lack of it is 0.
+    Raises FileNotFoundError, or InputError if the file is damaged, or a part has no pixel of that window.
     """
     contents, file = _open(Path(path))
-    pixels = {name: channel.pixels for name, channel in _channels(contents, file)}
-    return Header(Path(path), tuple(pixels), contents.parts[0].window), pixels
+    header, pixels = _header(Path(path), contents), {}
+    for name, channel, window in _channels(contents, file):
+        plane = channel.pixels
+        whole = plane is not None and plane.shape == extent(window)  # else subsampled: check_pixels says so
+        pixels[name] = aligned(header, name, plane, window) if whole and window != header.window else plane
+    return header, pixels
+
+
+def extent(window: Window) -> tuple[int, int]:
+    """(H, W) of a window."""
+    x0, y0, x1, y1 = window
+    return y1 - y0 + 1, x1 - x0 + 1
+
+
+def overlap(window: Window, other: Window) -> tuple[slice, slice]:
+    """Rows and columns of `window` that `other` has, too; empty if there are none."""
+    lows, highs = (max(window[i], other[i]) for i in (1, 0)), (min(window[i], other[i]) for i in (3, 2))
+    starts = window[1], window[0]
+    return tuple(slice(low - s, max(high - s + 1, low - s)) for low, high, s in zip(lows, highs, starts, strict=True))
+
+
+def aligned(header: Header, name: str, plane: np.ndarray, window: Window) -> np.ndarray:
+    """The (H, W) pixels of a channel with another data window in that of the header, 0 where it has none."""
+    found = np.zeros(header.size, plane.dtype)
+    here, there = overlap(header.window, window), overlap(window, header.window)
+    if not found[here].size:
+        raise InputError(
+            f"{header.path}: the data window of {name}, {window}, lies outside of the beauty's, {header.window}; "
+            "render all parts of a frame in one place"
+        )
+    found[here] = plane[there]
+    return found
 
 
 def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.ndarray:
@@ -235,15 +294,47 @@ def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarr
     """
     source, destination = Path(source), Path(destination)
     contents, file = _open(source)
-    for name, channel in _channels(contents, file):
+    reference = contents.parts[contents.beauty].window
+    for name, channel, window in _channels(contents, file):
         if name in planes:
             kind = channel.pixels.dtype
             limit = np.finfo(kind).max
-            channel.pixels = np.ascontiguousarray(np.clip(planes[name], -limit, limit), kind)
+            changed = channel.pixels.copy()  # keeps what lies outside the beauty's window
+            inside = overlap(window, reference), overlap(reference, window)
+            changed[inside[0]] = np.clip(planes[name][inside[1]], -limit, limit)
+            channel.pixels = changed
     for part in file.parts:
+        drop_empty_lists(source, part.header)
         if part.header["compression"] in REPEATED_LOSS:
             part.header["compression"] = OpenEXR.ZIP_COMPRESSION
     _write(file, destination)
+
+
+def check_writable(header: Header) -> None:
+    """Raises InputError, naming what is at fault, if replace_channels could not write a copy of the file faithfully.
+
+    OpenEXR's Python module writes neither subsampled channels nor several levels of a picture.
+    """
+    contents = _contents(header.path)
+    for part, names in zip(contents.parts, contents.names, strict=True):
+        if part.levels:
+            raise InputError(f"{header.path}: it is mip-mapped, which cannot be written; render it without levels")
+        for channel, name in zip(part.channels, names, strict=True):
+            if channel.sampling != (1, 1):
+                across, down = channel.sampling
+                raise InputError(
+                    f"{header.path}: {name} has a value for {across}x{down} pixels, which cannot be written; render it "
+                    "at full size, or leave it out"
+                )
+
+
+def drop_empty_lists(path: Path, header: dict) -> None:
+    """Takes attributes that are empty lists out of a part's header, because OpenEXR cannot write them; says so once."""
+    for name in [name for name, value in header.items() if isinstance(value, list | tuple) and not len(value)]:
+        del header[name]
+        report_once(
+            name, f"{path}: its attribute {name} is an empty list, which cannot be written: left out everywhere"
+        )
 
 
 def _write(file: OpenEXR.File, path: Path) -> None:

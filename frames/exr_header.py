@@ -1,5 +1,9 @@
 """The header of an EXR file, read from its bytes: what there is to decode, before anything is decoded.
 
+A file of several parts gives each channel the name of its part, as a layer (`depth.Z`), but for the part that holds the
+beauty, whose channels are `R`, `G` and `B`, as in a file of one part. Which part that is depends on names, never on the
+order of the parts.
+
 OpenEXR's own reader takes ten times as long for a header, allocates whatever the header asks for, and refuses text that
 is not UTF-8. Layout: https://openexr.com/en/latest/OpenEXRFileLayout.html.
 """
@@ -11,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from frames.channels import is_radiance
+
 MAGIC = b"v/1\x01"
 MULTIPART = 0x1000  # a flag beside the version
 TYPE_BYTES = {0: 4, 1: 2, 2: 4}  # of a pixel: whole numbers, half, float
 FARTHEST = 2**30  # pixels, of a data window's edges; beyond, OpenEXR itself gives up
 FIRST_BYTES = 4096  # of a file; mostly more than the header has
 MOST_BYTES = 2**26  # of a header; large ones hold a preview
+BEAUTY_PARTS = ("", "rgba", "rgb", "beauty", "combined", "ci", "c", "color", "main", "default")  # in this order
 
 
 class Cut(Exception):
@@ -35,14 +42,23 @@ class Channel(NamedTuple):
 class Part:
     """A part of a file. window: the data window, x0, y0, x1, y1; x1 and y1 belong to it.
 
-    block: rows and columns of a tile. texts: attributes of text that is not UTF-8, by name, taken as Latin-1.
+    display: the display window, alike.
+    block: rows and columns of a tile.
+    levels: whether smaller copies of the picture are stored with it (mip or rip maps).
+    texts: attributes of text that is not UTF-8, by name, taken as Latin-1.
+    views: names of the views in its channels, the default one first (`multiView`); others begin their channels' names.
+    ids: names of layers that hold IDs (Cryptomatte's attributes).
     """
 
     name: str
     channels: tuple[Channel, ...]
     window: tuple[int, int, int, int]
+    display: tuple[int, int, int, int]
     block: tuple[int, int]
+    levels: bool
     texts: tuple[tuple[str, str], ...]
+    views: tuple[str, ...]
+    ids: tuple[str, ...]
 
     @property
     def bytes(self) -> int:
@@ -54,10 +70,17 @@ class Part:
 
 
 class Contents(NamedTuple):
-    """What a header says. names: the full names of all channels. foreign: where text is not UTF-8, (start, stop)."""
+    """What a header says.
+
+    parts: in the file's order.
+    names: the full names of each part's channels.
+    beauty: the number of the part with the beauty; 0 if none can be told apart.
+    foreign: where text is not UTF-8, (start, stop).
+    """
 
     parts: tuple[Part, ...]
-    names: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    beauty: int
     foreign: tuple[tuple[int, int], ...]
 
 
@@ -99,20 +122,41 @@ def parse(data: bytes) -> tuple[Contents, int]:
     while not parts or (flags & MULTIPART and data[place : place + 1] != b"\0"):
         part, place = parse_part(data, place, foreign)
         parts.append(part)
-    names = (full_name(index, part.name, channel.name) for index, part in enumerate(parts) for channel in part.channels)
-    return Contents(tuple(parts), tuple(names), tuple(foreign)), place + bool(flags & MULTIPART)
+    beauty = beauty_part(parts)
+    names = tuple(full_names(part, index == beauty) for index, part in enumerate(parts))
+    return Contents(tuple(parts), names, max(beauty, 0), tuple(foreign)), place + bool(flags & MULTIPART)
 
 
-def full_name(part_index: int, part_name: str, channel: str) -> str:
-    """A channel's name; in parts after the first, with the part's name in front unless it is there already."""
-    if part_index == 0 or not part_name or channel.startswith(part_name + "."):
-        return channel
-    return f"{part_name}.{channel}"
+def beauty_part(parts: list[Part]) -> int:
+    """The number of the part that holds the beauty, -1 if none can be told apart.
+
+    Of the parts with R, G and B, the first of BEAUTY_PARTS; else the only one whose name may be that of radiance.
+    """
+    if len(parts) == 1:
+        return 0
+    colored = {
+        part.name.lower(): index
+        for index, part in enumerate(parts)
+        if {"r", "g", "b"} <= {channel.name.lower() for channel in part.channels}
+    }
+    for name in BEAUTY_PARTS:
+        if name in colored:
+            return colored[name]
+    others = [index for name, index in colored.items() if is_radiance(name)]
+    return others[0] if len(others) == 1 else -1
+
+
+def full_names(part: Part, is_beauty: bool) -> tuple[str, ...]:
+    """The names of a part's channels, with the part's name in front unless it is there, or the part is the beauty's."""
+    start = f"{part.name}."
+    if is_beauty or not part.name:
+        return tuple(channel.name for channel in part.channels)
+    return tuple(c.name if c.name.lower().startswith(start.lower()) else start + c.name for c in part.channels)
 
 
 def parse_part(data: bytes, place: int, foreign: list[tuple[int, int]]) -> tuple[Part, int]:
     """The part whose header begins at `place`, and where it ends. Adds to `foreign`. Raises as parse does."""
-    found, texts = {}, []
+    found, texts, ids = {}, [], []
     while True:
         # name, type, size, value
         name, place = word(data, place)
@@ -128,16 +172,21 @@ def parse_part(data: bytes, place: int, foreign: list[tuple[int, int]]) -> tuple
         value = data[start:place]
         if kind == "string":
             found[name], is_foreign = as_text(value)
+            if name.lower().startswith("cryptomatte/") and name.lower().endswith("/name"):
+                ids.append(found[name])
             if is_foreign:
                 texts.append((name, found[name]))
                 foreign.append((start, place))
         elif (name, kind) == ("channels", "chlist"):
             found[name] = parse_channels(value)
-        elif (name, kind) == ("dataWindow", "box2i") and size == 16:
+        elif name in ("dataWindow", "displayWindow") and kind == "box2i" and size == 16:
             found[name] = struct.unpack("<4i", value)
         elif (name, kind) == ("tiles", "tiledesc") and size == 9:
-            columns, rows = struct.unpack_from("<II", value)
+            columns, rows, mode = struct.unpack("<IIB", value)
             found[name] = max(1, rows), max(1, columns)
+            found["levels"] = bool(mode & 15)
+        elif (name, kind) == ("multiView", "stringvector"):
+            found[name] = parse_texts(value)
 
     # what a part must have
     if "channels" not in found or "dataWindow" not in found:
@@ -145,7 +194,28 @@ def parse_part(data: bytes, place: int, foreign: list[tuple[int, int]]) -> tuple
     x0, y0, x1, y1 = window = found["dataWindow"]
     if x1 < x0 or y1 < y0 or max(map(abs, window)) > FARTHEST:
         raise ValueError(f"its data window, {window}, is empty or has impossible edges")
-    return Part(found.get("name", ""), found["channels"], window, found.get("tiles", (1, 1)), tuple(texts)), place
+    part = Part(
+        name=found.get("name", ""),
+        channels=found["channels"],
+        window=window,
+        display=found.get("displayWindow", window),
+        block=found.get("tiles", (1, 1)),
+        levels=found.get("levels", False),
+        texts=tuple(texts),
+        views=found.get("multiView", ()),
+        ids=tuple(ids),
+    )
+    return part, place
+
+
+def parse_texts(value: bytes) -> tuple[str, ...]:
+    """The texts of a `stringvector`, from the attribute's bytes; those that can be read if it is damaged."""
+    texts, place = [], 0
+    while place + 4 <= len(value):
+        (size,) = struct.unpack_from("<i", value, place)
+        texts.append(as_text(value[place + 4 : place + 4 + max(size, 0)])[0])
+        place += 4 + max(size, 0)
+    return tuple(texts)
 
 
 def parse_channels(value: bytes) -> tuple[Channel, ...]:

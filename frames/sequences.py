@@ -19,6 +19,7 @@ from frames.exr import Header, has_quantity, read_headers
 
 FRAME_NAME = re.compile(r"frame-(\d+)")
 NOISY_NAME = re.compile(r"noisy-(\d+)\.exr")
+DATASET_PARTS = ("train", "val", "test")
 EXPECTED_FOLDERS = "<Scene>/frame-0000/{target.exr, noisy-0.exr ...}"
 
 
@@ -83,6 +84,12 @@ def find_test_sequences(path: Path, inputs: tuple[str, ...]) -> tuple[list[Seque
     if path.is_dir() and is_scene(path):
         return read_scenes([path.resolve()], False, inputs)
     return find_sequences(path / "test" if (path / "test").is_dir() else path, False, inputs)
+
+
+def holds_scenes(path: Path) -> bool:
+    """Whether a folder is a dataset or a folder of scenes: it has scenes in it, or in its train/, val/ or test/."""
+    folders = (path, *(path / part for part in DATASET_PARTS))
+    return any(is_scene(child) for folder in folders if folder.is_dir() for child in folder.iterdir() if child.is_dir())
 
 
 def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) -> tuple[list[Sequence], list[str]]:

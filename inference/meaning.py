@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from files import InputError
-from frames.layers import CAMERA_NORMAL, Channels, Layout
+from frames.layers import CAMERA_NORMAL, Layout, short
 from frames.shots import Shot
 from inference.conventions import Pair, Verdict, candidates, decide, parse_convention
 from inference.normals import TURN, face_camera, normal_pairs, turned_by
@@ -33,18 +33,13 @@ def find_meaning(runs: list[Shot], layout: Layout, motion: str, normals: str) ->
         into = "" if color.result == color.source else f" -> {short(color.result)}"
         lines.append(f"denoised: {short(color.source)}{into}")
     lines += [f"{name}: {short(layout.surface.get(name, ('none',)))}" for name in ("depth", "albedo")]
+    lines += layout.notes
     verdict, line = choose_motion(motion, layout, pairs)
     lines.append(f"motion: {line}")
     used = (layout.motion[verdict.layer][0], verdict.convention) if verdict.convention else None
     in_camera, line = choose_normals(normals, layout, pairs, verdict)
     lines.append(f"normal: {short(layout.surface['normal'])}, {line}")
     return Meaning(used, in_camera), lines
-
-
-def short(channels: Channels) -> str:
-    """The names of a layer's channels, for messages: `Depth.Z`, `Normal.X .Y .Z`, `R G B`."""
-    first, *rest = channels
-    return " ".join([first, *(f".{c.rpartition('.')[2]}" if "." in c else c for c in rest)])
 
 
 def choose_motion(option: str, layout: Layout, pairs: list[list[Pair]]) -> tuple[Verdict, str]:
@@ -91,7 +86,7 @@ def choose_normals(option: str, layout: Layout, pairs: list[list[Pair]], verdict
         return turns, f"{'camera' if turns else 'world'} space ({reason}); --normals overrides"
 
     # else by name, or by what they cannot be
-    if name == CAMERA_NORMAL:
+    if name.lower() == CAMERA_NORMAL:
         return True, "camera space, as Cycles writes it; --normals overrides"
     if not facing:
         return False, "world space, since not all face the camera; --normals overrides"

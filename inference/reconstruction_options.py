@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from files import InputError
+from frames.frame_options import add_frame_options
 from machine import SWITCH, positive
 from version import add_version
 
@@ -101,7 +102,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="for the report: another method's folder, with DIR/<Scene>/frame-0000.exr ...; repeatable",
     )
-    add_frame_options(parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)"))
+    group = parser.add_argument_group("folders of numbered EXR frames (docs/frames.md)")
+    add_frame_options(group)
+    group.add_argument("--dry_run", action="store_true", help="say which channels are what, and stop")
     return parser
 
 
@@ -128,36 +131,6 @@ class Renamed(argparse.Action):
         parser.error(f"{option_string} is now {self.now}")
 
 
-def add_frame_options(group: argparse._ArgumentGroup) -> None:
-    """What the channels of numbered frames mean, and which are denoised."""
-    add = group.add_argument
-    # which colors
-    add("--layer", help="the view layer to denoise; needed if the frames have several")
-    add(
-        "--also",
-        nargs="+",
-        default=[],
-        metavar="LAYER",
-        help="further color layers to denoise with the same kernels, such as light groups, so that they still add up; "
-        "names or patterns, like 'Combined_*'",
-    )
-    # what motion and normals mean
-    add(
-        "--motion",
-        default="auto",
-        help="auto: try every convention on a few frames and take the one that fits; none: estimate motion; or what "
-        "the vectors mean, like previous,right,up,pixels: to the previous or next frame, positive x right or left, "
-        "positive y down or up, in pixels or fractions of the frame; default: %(default)s",
-    )
-    add(
-        "--normals",
-        choices=("auto", "world", "camera"),
-        default="auto",
-        help="the space of the normals; auto: camera if the camera turns them, as far as the frames show; "
-        "default: %(default)s",
-    )
-
-
 def refuse_dataset_options(options: argparse.Namespace) -> None:
     """Raises InputError if options are given that numbered frames, written as EXR and not scored, have no use for."""
     given = {"--write": options.write != list(OUTPUTS), "--score": options.score != "on"}
@@ -169,6 +142,6 @@ def refuse_dataset_options(options: argparse.Namespace) -> None:
 def refuse_frame_options(options: argparse.Namespace) -> None:
     """Raises InputError if options are given that a dataset, whose channels have one meaning, has no use for."""
     given = {"--layer": options.layer, "--also": options.also, "--motion": options.motion != "auto"}
-    given["--normals"] = options.normals != "auto"
+    given |= {"--normals": options.normals != "auto", "--use": options.use, "--dry_run": options.dry_run}
     for name in (name for name, value in given.items() if value):
         raise InputError(f"{options.path}: {name} is for folders of numbered EXR frames, and there is none here")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from files import InputError
 from frames.channels import QUANTITIES, channel_count
 from frames.exr import MISS_DEPTH, Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
@@ -22,7 +21,6 @@ from inference.conventions import MISSING, Convention, Pair, inverted_motion
 from inference.normals import fit_turn, normal_pairs
 
 SURFACE = ("depth", "normal", "albedo")
-MIXED = 0.05  # share of depths with the rarer sign, from which they are no distances
 
 
 class Meaning(NamedTuple):
@@ -64,7 +62,7 @@ def stacked(header: Header, pixels: dict[str, np.ndarray | None], channels: Chan
 def read_surface(header: Header, pixels: dict[str, np.ndarray | None], layout: Layout) -> dict[str, np.ndarray]:
     """Depth, normal and albedo, each (C, H, W), as stored, or their `missing` value.
 
-    Depth is 0 where nothing is hit, and else above 0, whatever its sign in the file. Raises InputError if it has both.
+    Depth is 0 where nothing is hit, and else above 0, whatever its sign in the file.
     """
     height, width = header.size
     surface = {}
@@ -75,12 +73,6 @@ def read_surface(header: Header, pixels: dict[str, np.ndarray | None], layout: L
             surface[name] = np.full((QUANTITIES[name].count, height, width), QUANTITIES[name].missing, np.float32)
     depth = surface["depth"]
     depth[np.abs(depth) >= MISS_DEPTH] = 0  # infinity, too
-    signs = [np.count_nonzero(depth < 0), np.count_nonzero(depth > 0)]
-    if min(signs) > MIXED * sum(signs):
-        raise InputError(
-            f"{header.path}: {layout.surface['depth'][0]} has values of both signs, so it is no distance from the "
-            "camera; a position in world space? Write it in camera space, or write depth"
-        )
     surface["depth"] = np.abs(depth)
     return surface
 
@@ -148,6 +140,6 @@ def read_frames(
         if not known.all():
             stack[:3] *= known
             stack[channel_count(inputs) :] *= known
-        alpha = pixels.get(layout.alpha)
+        alpha = pixels.get(layout.alpha) if layout.alpha else None
         empty = (planes["depth"][0] == 0) & (alpha == 0) if alpha is not None else np.zeros(known.shape, bool)
         yield LoadedFrame(torch.from_numpy(stack), empty)

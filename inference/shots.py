@@ -14,8 +14,10 @@ import torch
 from tqdm import tqdm
 
 from files import InputError
-from frames.exr import Header, read_headers, replace_channels
-from frames.layers import Layout, find_layout
+from frames.exr import Header, check_writable, read_headers, read_pixels, replace_channels
+from frames.frame_options import choice_of
+from frames.layers import Choice, Layout, find_layout
+from frames.plausible import believed
 from frames.shots import Shot, find_shots
 from inference.datasets import counted, record_passing
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
@@ -27,7 +29,7 @@ from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser
 
 
-def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None, also: list[str]) -> dict[str, Layout]:
+def check_headers(shots: list[Shot], inputs: tuple[str, ...], choice: Choice) -> dict[str, Layout]:
     """The layout of each shot, by its name, from the shot's first file.
 
     Raises InputError if a file lacks what is needed, or channels or the data window of the shot's first file.
@@ -37,9 +39,10 @@ def check_headers(shots: list[Shot], inputs: tuple[str, ...], layer: str | None,
     for shot in shots:
         for header in islice(headers, len(shot.files)):
             if shot.name not in layouts:
-                layouts[shot.name], first[shot.name] = find_layout(header, inputs, layer, also), header
+                layouts[shot.name], first[shot.name] = find_layout(header, inputs, choice), header
             check_header(header, first[shot.name], layouts[shot.name])
-    return layouts
+            check_writable(header)
+    return {name: believed(*read_pixels(first[name].path), layout) for name, layout in layouts.items()}
 
 
 def check_header(header: Header, first: Header, layout: Layout) -> None:
@@ -68,7 +71,7 @@ def write_frame(source: Path, folder: Path, layout: Layout, frame: LoadedFrame, 
 
 
 def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
-    """Denoises every shot in the folder options.path; returns how many frames it wrote.
+    """Denoises every shot in the folder options.path; returns how many frames it wrote, 0 with --dry_run.
 
     options: of test.py. Says on stdout what was read from which channels, and what they mean. Raises
     InputError or OSError naming the file at fault.
@@ -83,12 +86,14 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
     shots, notes = find_shots(options.path)
     for note in notes:
         print(note, file=sys.stderr)
-    layouts = check_headers(shots, denoiser.inputs, options.layer, options.also)
+    layouts = check_headers(shots, denoiser.inputs, choice_of(options))
     meanings = {}
     for name, runs in groupby(shots, lambda shot: shot.name):
         print(f"{options.path / name}*")
         meanings[name], lines = find_meaning(list(runs), layouts[name], options.motion, options.normals)
         print(*(f"  {line}" for line in lines), sep="\n", flush=True)
+    if options.dry_run:
+        return 0
 
     # reading thread -> network -> writing thread
     device = choose_device(options.device)

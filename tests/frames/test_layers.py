@@ -7,7 +7,7 @@ import pytest
 from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import Header
-from frames.layers import find_layout
+from frames.layers import Choice, find_layout
 
 
 def layers(view, *names):
@@ -22,7 +22,7 @@ def cycles(view):
 
 def layout(channels, layer=None, also=()):
     header = Header(Path("shot_1.exr"), tuple(sorted(channels)), (0, 0, 9, 9))
-    return find_layout(header, MOTION_INPUTS, layer, list(also))
+    return find_layout(header, MOTION_INPUTS, Choice(layer, tuple(also)))
 
 
 def test_cycles_noisy_image_is_denoised_and_combined_receives_it():

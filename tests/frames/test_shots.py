@@ -54,4 +54,5 @@ def test_two_files_of_one_number_are_an_error(tmp_path):
 
 def test_a_dataset_holds_no_shots(tmp_path):
     frame = touch(tmp_path / "frame-0000", "noisy-0.exr", "noisy-1.exr", "target.exr")
-    assert not holds_shots(frame) and not holds_shots(tmp_path) and not holds_shots(frame / "noisy-0.exr")
+    assert not holds_shots(frame) and not holds_shots(tmp_path)
+    assert holds_shots(frame / "noisy-0.exr") and names(find_shots(frame / "noisy-0.exr")[0]) == [["noisy-0.exr"]]

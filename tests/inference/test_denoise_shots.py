@@ -17,6 +17,7 @@ from support import ROOT, frame_channels, make_scene, run_script, write_channels
 from files import InputError
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy
+from frames.layers import DEFAULT
 from inference.meaning import find_meaning
 from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
 from inference.shot_frames import read_frames
@@ -220,7 +221,7 @@ def test_camera_space_normals_of_blender_are_told_and_turned(tmp_path):
         for path in folder.iterdir():
             write_channels(path, {k: v for (_, k), v in read(path).items() if dropped not in k})
         (shot,), _ = find_shots(folder)
-        layout = check_headers([shot], MOTION_INPUTS, None, [])["blender_"]
+        layout = check_headers([shot], MOTION_INPUTS, DEFAULT)["blender_"]
         meaning, lines = find_meaning([shot], layout, "auto", "auto")
         found.append([frame.planes[4:7].flatten(1).T for frame in read_frames(shot, layout, MOTION_INPUTS, meaning)])
         assert meaning.camera_normals == (name == "camera")
@@ -238,7 +239,7 @@ def test_errors_name_file_and_remedy_and_leave_nothing_half_written(denoiser, tm
         run(denoiser, folder, tmp_path / "other" / ".." / "in")
     with pytest.raises(InputError, match=r"--also: this network predicts colors"):
         run(PaperDenoiser((8,)), folder, tmp_path / "out", "--also", "image")
-    with pytest.raises(InputError, match=r"mitsuba.00.exr: no layer for --also rim; the file has: alb, image"):
+    with pytest.raises(InputError, match=r"mitsuba.00.exr: no layer for --also rim; the file has: image"):
         run(denoiser, folder, tmp_path / "out", "--also", "rim")
     with pytest.raises(InputError, match=r"--motion up: the frames have no such motion; use auto or none"):
         run(denoiser, folder, tmp_path / "out", "--motion", "up")
@@ -266,7 +267,7 @@ def test_depth_of_both_signs_is_no_distance_and_negative_depth_is(denoiser, tmp_
     run(denoiser, tmp_path / "positive", tmp_path / "a")
     run(denoiser, tmp_path / "negative", tmp_path / "b")
     assert changed(tmp_path / "a" / "x1.exr", tmp_path / "b" / "x1.exr") == {"depth.Z"}
-    with pytest.raises(InputError, match=r"x1.exr: depth.Z has values of both signs"):
+    with pytest.raises(InputError, match=r"x1.exr: depth.Z cannot be depth: it has values of both signs"):
         run(denoiser, tmp_path / "mixed", tmp_path / "c")
 
 
