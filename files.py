@@ -14,6 +14,17 @@ class InputError(ValueError):
     """Unusable input from the user. The message names the input, what was found, what was expected, and the fix."""
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Raises InputError, before any work, if a folder to write to cannot be one. option: where it was named."""
+    for path in (folder, *folder.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise InputError(f"{option} {folder}: {path} is a file; choose another folder")
+            if not os.access(path, os.W_OK):
+                raise InputError(f"{option} {folder}: {path} cannot be written to; choose another folder")
+            return
+
+
 @lru_cache(256)
 def delete_leftovers(folder: Path) -> None:
     """Deletes the temporary files in a folder of processes of this machine that were killed while they wrote.

@@ -5,7 +5,7 @@ A folder of numbered EXR frames, `python test.py CHECKPOINT FOLDER`, is denoised
 
 import sys
 
-from files import InputError
+from files import InputError, check_folder
 from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
 from machine import keep_freed_memory, let_idle_threads_sleep, show_every_name
 
@@ -14,6 +14,7 @@ def main() -> None:
     """The command line. Files that cannot be read or written end it with one clear line."""
     try:
         options = build_parser().parse_args()
+        check_folder(options.output_dir, "--output_dir")
 
         # before PyTorch is imported: reading, writing and scoring need the cores that its idle threads would spin on
         show_every_name()

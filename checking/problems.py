@@ -48,7 +48,10 @@ KINDS = {
     "size": stops("one data window for all frames of a scene", "render them at one resolution, uncropped"),
     "mixed": Kind("a quantity in all noisy files, or in none", "export it in every frame"),
     # values
-    "nan": Kind("finite values", "look for the cause in the renderer; inputs become 0, target pixels do not count"),
+    "nan": Kind(
+        "finite values",
+        "look for the cause in the renderer; NaN becomes 0, infinite radiance the brightest, target pixels do not count",
+    ),
     "negative": Kind("values from 0 up", "use a pixel filter without negative lobes; write depth as a distance"),
     "empty": Kind("values other than 0", "enable the pass, or light the scene"),
     "constant": Kind("values that differ", "export the pass itself"),

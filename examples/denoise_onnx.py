@@ -6,6 +6,7 @@ FOLDER: frame-0000/noisy-0.exr and so on, or one EXR file per frame, with the ch
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -20,12 +21,18 @@ looks_twice = "second_look" in [i.name for i in session.get_inputs()]
 folder, output = Path(sys.argv[2]), Path(sys.argv[3])
 output.mkdir(parents=True, exist_ok=True)
 
+
+def in_order(path: Path) -> list:
+    """Sorts by the numbers in a name, not by their text: frame 10 comes after frame 9."""
+    return [int(text) if text.isdigit() else text for text in re.split(r"(\d+)", str(path))]
+
+
 state = {}
-for path in sorted(folder.glob("frame-*/noisy-0.exr")) or sorted(folder.glob("*.exr")):
+for path in sorted([*folder.glob("frame-*/noisy-0.exr")] or folder.glob("*.exr"), key=in_order):
     # the frame; what it may lack has a value that says so
     pixels = {name: c.pixels for name, c in OpenEXR.File(str(path), separate_channels=True).channels().items()}
     size, inputs = pixels["R"].shape, {}
-    # what is too small is mirrored at its last row and column
+    # what is too small is padded by reflection at its last row and column
     places = (np.arange(max(extent, smallest)) - extent + 1 for extent in size)
     rows, columns = np.ix_(*(np.maximum(extent - 1 - abs(p), 0) for extent, p in zip(size, places, strict=True)))
     for name, quantity in quantities.items():

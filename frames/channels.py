@@ -200,7 +200,12 @@ def is_radiance(layer: str) -> bool:
     own = layer.rpartition(".")[2].lower()
     taken = {alias.lower() for q in QUANTITIES.values() if q.name != "color" for alias in q.layers}
     texts = (text for q in QUANTITIES.values() for text, parts in q.loose if text and "R" in parts)
-    return own not in taken and not words(layer) & OTHER_COLORS and not any(text in own for text in texts)
+    return (
+        "crypto" not in own
+        and own not in taken
+        and not words(layer) & OTHER_COLORS
+        and not any(text in own for text in texts)
+    )
 
 
 def require_channels(path: Path, channels: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression ge
 HEADERS = 256  # that a thread reads in one go
 SLOW = 2e-4  # seconds for a header, above which files come slowly
 LEAST_BOUND = 2**26  # bytes; what any file may decode to
+LOSS, HALF_STEP = 0.02, 1e-6  # mean difference, relative and absolute, that a compression may make
 REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding and encoding again changes pixels
 
 # OpenEXR's threads do not survive the fork that starts a data-loading worker; parallelism comes from the workers.
@@ -270,11 +271,12 @@ def load_target(path: Path) -> tuple[np.ndarray, Repairs]:
     return planes, replace(repair(planes, ("color",), np.nan), invalid=0)
 
 
-def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
-    """Writes quantities, each (C, H, W), under the first of their names in QUANTITIES, as half floats, ZIP.
+def write_exr(path: Path, quantities: dict[str, np.ndarray], like: Header | None = None) -> None:
+    """Writes quantities, each (C, H, W), under the first of their names in QUANTITIES, as half floats, ZIP, atomically.
 
-    The file appears whole or not at all. Values beyond the range of half floats are clamped to +-65504. Raises OSError
-    if it cannot be written.
+    Values beyond the range of half floats are clamped to +-65504. Raises OSError if it cannot be written.
+
+    like: a header of this size, whose data and display windows the file gets.
     """
     path = Path(path)
     channels = {}
@@ -282,7 +284,23 @@ def write_exr(path: Path, quantities: dict[str, np.ndarray]) -> None:
         for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
             channels[channel] = np.ascontiguousarray(np.clip(plane, -HALF_MAX, HALF_MAX), np.float16)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    if like:
+        windows = {"dataWindow": like.window, "displayWindow": like.display or like.window}
+        header |= {name: tuple(np.array(corner, np.int32) for corner in (w[:2], w[2:])) for name, w in windows.items()}
     _write(OpenEXR.File(header, channels), path)
+
+
+def check_written(path: Path, planes: dict[str, np.ndarray]) -> None:
+    """Reads a file back: raises InputError if it does not hold these (H, W) planes, within what compression loses."""
+    _, pixels = read_pixels(path)
+    for name, plane in planes.items():
+        found = pixels.get(name)
+        if found is None or found.shape != plane.shape:
+            raise InputError(f"{path}: {name} cannot be read back; the frames' format cannot be written faithfully")
+        limit = np.finfo(found.dtype).max
+        wanted = np.clip(plane, -limit, limit)
+        if np.abs(found - wanted).mean() > LOSS * np.abs(wanted).mean() + HALF_STEP:
+            raise InputError(f"{path}: {name} reads back changed; render with another compression, such as ZIP")
 
 
 def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarray]) -> None:

@@ -208,14 +208,14 @@ def find_further(header: Header, inside: Names, outside: Names, also: tuple[str,
     chosen = []
     for pattern in also:
         hits = [layer for layer in layers if fnmatchcase(layer, pattern.lower())]
-        wanted = [layer for layer in hits if holds_radiance(header, layer)]
+        wanted = [layer for layer in hits if holds_radiance(header, names[layer])]
         if hits and not wanted:
             raise InputError(
                 f"{header.path}: --also {pattern}: by its name, {names[hits[0]]} holds no radiance, and filtering it "
                 "would destroy it; leave it out, or rename it"
             )
         if not hits:
-            found = ", ".join(names[layer] for layer in layers if holds_radiance(header, layer)) or "none"
+            found = ", ".join(names[layer] for layer in layers if holds_radiance(header, names[layer])) or "none"
             raise InputError(f"{header.path}: no layer for --also {pattern}; the file has: {found}")
         chosen += [layer for layer in wanted if layer not in chosen]
     parts = (tuple(everywhere[f"{layer}.{part}"] for part in "rgb") for layer in chosen)

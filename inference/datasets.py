@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from files import atomic_file
-from frames.exr import load_noisy, load_target
+from frames.exr import load_noisy, load_target, read_header
 from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
 from frames.sequences import Frame, find_test_sequences
@@ -121,8 +121,9 @@ def reconstruct_scene(
     with video_file as video, BackgroundCalls() as scoring, BackgroundCalls() as writing:
         output = SceneOutput(folder, options.write, video, columns, size, exposure)
 
-        def write_then_score(name: str, radiance: Images) -> None:  # on the writing thread
-            scoring.call(scores.add, radiance, output.add(name, radiance))
+        def write_then_score(frame: Frame, radiance: Images) -> None:  # on the writing thread
+            srgb = output.add(frame.folder.name, radiance, read_header(frame.noisy[0]))
+            scoring.call(scores.add, radiance, srgb)
 
         for sequence in sequences:
             # by way of the writing thread: after the last frame of the sequence before
@@ -139,7 +140,7 @@ def reconstruct_scene(
                 frame, _, target = passed.popleft()
 
                 # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
-                writing.call(write_then_score, frame.folder.name, (noisy[:3].clone(), image, target))
+                writing.call(write_then_score, frame, (noisy[:3].clone(), image, target))
                 progress.update()
 
     # the other threads have ended

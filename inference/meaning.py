@@ -32,8 +32,8 @@ def find_meaning(runs: list[Shot], layout: Layout, motion: str, normals: str) ->
     for color in layout.colors:
         into = "" if color.result == color.source else f" -> {short(color.result)}"
         lines.append(f"denoised: {short(color.source)}{into}")
-    lines += [f"{name}: {short(layout.surface.get(name, ('none',)))}" for name in ("depth", "albedo")]
-    lines += layout.notes
+    lines += [f"{name}: {short(own)}" for name, own in layout.surface.items() if name != "normal"]
+    lines += layout.notes or (["albedo: none"] if "albedo" not in layout.surface else [])
     verdict, line = choose_motion(motion, layout, pairs)
     lines.append(f"motion: {line}")
     used = (layout.motion[verdict.layer][0], verdict.convention) if verdict.convention else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from frames.exr import write_exr
+from frames.exr import Header, write_exr
 from frames.radiance import exposure_of, tone_map
 from scoring.metrics import WARM_UP, SequenceScore, mean_scores
 from scoring.pictures import letterbox, save_png, side_by_side, to_bytes
@@ -41,11 +41,11 @@ class SceneOutput:
         self.video, self.columns, self.size = video, columns, size
         self.strip: Images | None = None
 
-    def add(self, name: str, radiance: Images) -> Images:
+    def add(self, name: str, radiance: Images, like: Header | None = None) -> Images:
         """Writes a frame of linear radiance; returns it tone-mapped to sRGB in [0, 1].
 
         The target may be None. If neither a file nor a score needs sRGB, returns three None. Raises OSError where a
-        file cannot be written.
+        file cannot be written. like: the noisy file's header, whose windows the EXR file gets.
         """
         _, reconstruction, target = radiance
         if self.exposure is None:
@@ -53,7 +53,7 @@ class SceneOutput:
 
         # linear radiance
         if "exr" in self.kinds:
-            write_exr(self.folder / f"{name}.exr", {"color": reconstruction.numpy()})
+            write_exr(self.folder / f"{name}.exr", {"color": reconstruction.numpy()}, like)
 
         # sRGB files
         srgb = (None, None, None)

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from files import InputError
-from frames.exr import Header, check_writable, read_headers, read_pixels, replace_channels
+from frames.exr import Header, check_writable, check_written, read_headers, read_pixels, replace_channels
 from frames.frame_options import choice_of
 from frames.layers import Choice, Layout, find_layout
 from frames.plausible import believed
@@ -58,16 +58,22 @@ def check_header(header: Header, first: Header, layout: Layout) -> None:
         )
 
 
-def write_frame(source: Path, folder: Path, layout: Layout, frame: LoadedFrame, image: torch.Tensor) -> None:
+def write_frame(
+    source: Path, folder: Path, layout: Layout, frame: LoadedFrame, image: torch.Tensor, verify: bool = False
+) -> None:
     """Writes a copy of the frame with the denoised colors, (3 L, H, W), under its name into `folder`.
 
     Where the frame is empty, colors stay as they are: what a filter spreads there would shine without alpha.
+    verify: read the file back, and raise InputError if it does not hold what was written.
     """
     further = len(image) - 3
     colors = torch.cat((frame.planes[:3], frame.planes[len(frame.planes) - further :]))
     kept = colors.where(torch.from_numpy(frame.empty), image).numpy()
     channels = chain.from_iterable(color.result for color in layout.colors)
-    replace_channels(source, folder / source.name, dict(zip(channels, kept, strict=True)))
+    planes = dict(zip(channels, kept, strict=True))
+    replace_channels(source, folder / source.name, planes)
+    if verify:
+        check_written(folder / source.name, planes)
 
 
 def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
@@ -89,7 +95,7 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
     layouts = check_headers(shots, denoiser.inputs, choice_of(options))
     meanings = {}
     for name, runs in groupby(shots, lambda shot: shot.name):
-        print(f"{options.path / name}*")
+        print(options.path if options.path.is_file() else f"{options.path / name}*")
         meanings[name], lines = find_meaning(list(runs), layouts[name], options.motion, options.normals)
         print(*(f"  {line}" for line in lines), sep="\n", flush=True)
     if options.dry_run:
@@ -112,6 +118,7 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
                 backward = counted(prefetch(frame.planes for frame in read(backward=True)), progress)
             images = reconstruct(denoiser, planes, backward, engine=engine, **arguments(options))
             for path, (_, image) in zip(shot.files, images, strict=True):
-                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image)
+                first = path == shot.files[0]
+                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image, first)
                 progress.update()
     return total
