@@ -11,11 +11,12 @@ import torch.nn.functional as F
 
 from checking.problems import Problem
 from files import InputError
-from frames.channels import MOTION_INPUTS, first_channel
+from frames.channels import MOTION_INPUTS, QUANTITIES, first_channel
 from frames.exr import load_noisy, load_target
 from frames.radiance import luminance
 from frames.sequences import Frame, Sequence
 from networks.motion import LEVELS, estimate_motion, features_of
+from networks.repetition import verdict as verdict_of_noise
 from networks.warping import motion_is_known, pixel_grid, warp
 
 MOST_PAIRS = 3  # of each scene
@@ -42,10 +43,13 @@ class Pair:
     """The mean over a scene's pairs of frames; NaN where there is nothing to tell it from.
 
     motion: for each of SIGNS, how much the surfaces of two frames differ along the motion read in this way.
-    moving: the share of pixels that move. missed: pixels by which surfaces move although motion says that few do.
+    moving: the share of pixels that move.
+    missed: pixels by which surfaces move although motion says that few do.
     across_frames, across_renderings, across_pixels: correlation of the noise with that of the frame before, of another
-    rendering, of the neighbouring pixel. noise, target_noise: median difference of a pixel of a flat surface from its
-    neighbours, relative. brightness: noisy over target.
+        rendering, of the neighboring pixel.
+    noise, target_noise: median difference of a pixel of a flat surface from its neighbors, relative.
+    brightness: noisy over target.
+    repeats: where there are no targets, the share of pairs whose noise is alike.
     """
 
     motion: dict[str, float]
@@ -57,6 +61,7 @@ class Pair:
     noise: float = math.nan
     target_noise: float = math.nan
     brightness: float = math.nan
+    repeats: float = math.nan
 
 
 def pairs_of(sequences: list[Sequence]) -> list[tuple[Frame, Frame]]:
@@ -98,8 +103,12 @@ def compare(before: Frame, after: Frame) -> Pair:
     if math.isnan(errors["as it is"]) and not math.isnan(moving):
         facts["missed"] = missed_motion(*(frame[None, SURFACE] for frame in (then, now)))
 
-    # noise, where there is a target to tell it by
-    if before.target and after.target:
+    # noise, where there is a target to compare with, or surfaces show that it repeats
+    if not before.target or not after.target:
+        unknown = torch.full_like(now[10:12], QUANTITIES["motion"].missing)  # a renderer's motion may mean anything
+        repeats = verdict_of_noise(then[None], torch.cat((now[:10], unknown))[None])
+        facts["repeats"] = math.nan if repeats is None else float(repeats)
+    else:
         targets = [torch.from_numpy(load_target(frame.target)[0]) for frame in (before, after)]
         noise = [noise_of(frame[:3], target) for frame, target in zip((then, now), targets, strict=True)]
         facts["across_frames"] = correlation(*noise)
@@ -215,6 +224,8 @@ def pair_problems(pair: Pair, sequences: list[Sequence], label: str) -> list[Pro
         add("motion", f"motion is 0, but surfaces move by about {pair.missed:.1f} pixels")
     if pair.across_frames > ALIKE:
         add("pattern", f"the noise of successive frames is alike (correlation {pair.across_frames:.2f})")
+    if pair.repeats > 0.5:
+        add("pattern", "the noise of successive frames is alike")
     if pair.across_renderings > ALIKE:
         add("identical", f"the noise of two renderings of a frame is alike (correlation {pair.across_renderings:.2f})")
     if pair.across_pixels > ALIKE:

@@ -50,7 +50,7 @@ KINDS = {
     # values
     "nan": Kind(
         "finite values",
-        "look for the cause in the renderer; NaN becomes 0, infinite radiance the brightest, target pixels do not count",
+        "look for the cause in the renderer; NaN becomes 0, infinite radiance the brightest",
     ),
     "negative": Kind("values from 0 up", "use a pixel filter without negative lobes; write depth as a distance"),
     "empty": Kind("values other than 0", "enable the pass, or light the scene"),
@@ -61,7 +61,9 @@ KINDS = {
     "fireflies": Kind("targets without fireflies", "render them with more samples, denoise, or clamp them"),
     # files against each other
     "identical": Kind("another random seed for every rendering", "give each rendering and frame its own seed"),
-    "pattern": Kind("noise that changes from frame to frame", "give each frame its own seed"),
+    "pattern": Kind(
+        "noise that changes from frame to frame", "give each frame its own seed; Blender: use_animated_seed"
+    ),
     "filtered": Kind("noise that differs from pixel to pixel", "use a box filter of one pixel, and no denoiser"),
     "noise": Kind("targets with little noise", "render them with more samples, or denoise them"),
     "brightness": Kind("noisy and target equally bright on average", "write linear radiance at one exposure in both"),

@@ -11,10 +11,10 @@ from files import InputError
 from frames.exr import MISS_DEPTH, Header, check_pixels
 from frames.layers import Layout, short
 
-RARE = 0.01  # share of a frame's pixels that may be odd
+RARE = 0.25  # share of a frame's pixels that may be odd: the albedo of lamps is what some renderers let them emit
 MIXED = 0.05  # share of depths with the rarer sign, from which they are no distances
 LONG = 2.0  # of a normal: averages are shorter than 1, filters with negative lobes and coding as colors go beyond
-BRIGHT = 1.25  # of an albedo: sheen and highlights, of some renderers, go beyond 1
+BRIGHT = 1.25  # of an albedo: sheen goes beyond 1
 
 
 def implausible(name: str, planes: np.ndarray) -> str | None:

@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from files import atomic_file
+from frames.channels import MOTION_INPUTS
 from frames.exr import load_noisy, load_target, read_header
 from frames.radiance import exposure_for, log_luminance
 from frames.repairs import report_repairs
@@ -30,6 +31,7 @@ from inference.reconstruction_options import arguments, has_backward_pass
 from inference.report import check_report, write_report
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser
+from networks.repetition import COMPARED, REMEDY, noise_repeats
 from scoring.video import open_video
 
 LoadedFrame = tuple[Frame, torch.Tensor, torch.Tensor | None]  # files, noisy (C, H, W), target (3, H, W)
@@ -72,6 +74,12 @@ class NoisyFrames(Sequence):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         return torch.from_numpy(load_noisy(self.frames[index].noisy[0], self.inputs)[0])
+
+
+def warn_of_repetition(frames: Iterable[torch.Tensor], label: str) -> None:
+    """Says on stderr if the noise of successive (12, H, W) frames is alike. label: what they are, for the message."""
+    if noise_repeats(list(frames)):
+        tqdm.write(f"{label}: {REMEDY}", file=sys.stderr)
 
 
 def counted(items: Iterable, progress: tqdm) -> Iterator:
@@ -166,6 +174,9 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
     options.output_dir.mkdir(parents=True, exist_ok=True)
     for note in find_leftovers(options, sequences):
         print(note, file=sys.stderr)
+
+    for sequence in sequences:
+        warn_of_repetition(NoisyFrames(sequence.frames[:COMPARED], MOTION_INPUTS), sequence.label)
 
     # scene by scene; steps: each direction of a frame, and its target, since the exposure needs that before
     scores, exposures = {}, {}

@@ -14,12 +14,13 @@ import torch
 from tqdm import tqdm
 
 from files import InputError
+from frames.channels import MOTION_INPUTS
 from frames.exr import Header, check_writable, check_written, read_headers, read_pixels, replace_channels
 from frames.frame_options import choice_of
 from frames.layers import Choice, Layout, find_layout
 from frames.plausible import believed
 from frames.shots import Shot, find_shots
-from inference.datasets import counted, record_passing
+from inference.datasets import counted, record_passing, warn_of_repetition
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.meaning import find_meaning
 from inference.reconstruct import reconstruct
@@ -27,6 +28,7 @@ from inference.reconstruction_options import arguments, has_backward_pass
 from inference.shot_frames import LoadedFrame, read_frames
 from inference.threads import BackgroundCalls, prefetch
 from model import Denoiser
+from networks.repetition import COMPARED
 
 
 def check_headers(shots: list[Shot], inputs: tuple[str, ...], choice: Choice) -> dict[str, Layout]:
@@ -98,6 +100,9 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
         print(options.path if options.path.is_file() else f"{options.path / name}*")
         meanings[name], lines = find_meaning(list(runs), layouts[name], options.motion, options.normals)
         print(*(f"  {line}" for line in lines), sep="\n", flush=True)
+        first = next(shot for shot in shots if shot.name == name)
+        frames = islice(read_frames(first, layouts[name], MOTION_INPUTS, meanings[name], backward=True), COMPARED)
+        warn_of_repetition([frame.planes for frame in frames], first.label)
     if options.dry_run:
         return 0
 

@@ -70,6 +70,7 @@ def render(folder: Path, size: tuple[int, int], frames: int, samples: int) -> No
     scene.render.engine = "CYCLES"
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = *size, 100
     scene.cycles.device, scene.cycles.samples, scene.cycles.use_adaptive_sampling = "CPU", samples, False
+    scene.cycles.use_animated_seed = True  # else the noise of every frame is the same
     scene.cycles.max_bounces, scene.cycles.use_denoising, scene.render.film_transparent = 3, True, True
     layer.cycles.denoising_store_passes = True
     layer.use_pass_vector = layer.use_pass_z = layer.use_pass_normal = True
