@@ -78,7 +78,7 @@ def inspect(file: File, decode: bool, choice: Choice = DEFAULT) -> Contents:
         channels = {name: own for name, own in channels.items() if name in planes}
     except (InputError, OSError) as error:
         level, unread = ("", "") if file.decoded else (WARNING, ", which train.py and test.py do not notice here")
-        kind = "layers" if " cannot be " in str(error) else "pixels"
+        kind = "layers" if "choose another layer" in str(error) else "pixels"
         problems.append(Problem(kind, file.path, reason(file, error) + unread, file.scene, level))
         return Contents(file, header, channels, problems=problems)
     values = {name: measure(name, planes[name]) for name in channels}

@@ -45,14 +45,17 @@ def verdict(then: torch.Tensor, now: torch.Tensor) -> bool | None:
     height, width = (extent >> LEVELS << LEVELS for extent in now.shape[-2:])
     then, now = (frame[..., :height, :width].nan_to_num(0, 0, 0) for frame in (then, now))
     color, motion = (channels_of(MOTION_INPUTS, name) for name in ("color", "motion"))
-    if not height or not width or torch.equal(then[:, color], now[:, color]):
+    if not height or not width or torch.equal(then[:, : motion.start], now[:, : motion.start]):  # held
         return None
 
     # what moves, and where surfaces are flat
     surfaces = [frame[:, color.stop : motion.start] for frame in (then, now)]
-    known = motion_is_known(now[:, motion]).all()
-    moved = now[:, motion] if known else estimate_motion(*surfaces)  # (1, 2, H, W)
-    flat = is_flat(surfaces[1]) & is_flat(surfaces[0]) & is_flat(warp(surfaces[0], moved))  # (H, W)
+    known = motion_is_known(now[:, motion])  # (1, 1, H, W)
+    if known.float().mean() < 0.5:
+        known, moved = torch.ones_like(known), estimate_motion(*surfaces)  # (1, 2, H, W)
+    else:
+        moved = now[:, motion].where(known, 0)
+    flat = known[0, 0] & is_flat(surfaces[1]) & is_flat(surfaces[0]) & is_flat(warp(surfaces[0], moved))  # (H, W)
     speed = moved[0].norm(dim=0)
     noise = [roughness(frame) for frame in (then, now)]  # (1, 1, H, W)
 
