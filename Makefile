@@ -6,23 +6,26 @@ VENV ?= .venv
 CONSTRAINTS ?=
 INSTALLED = $(VENV)/installed
 
-# make demo: seven procedural rooms, small pictures, the fast network, and this long to train (DD:HH:MM:SS); then the
-# released weights on the same frames.
+# make demo: first the released weights on four frames of a small scene, then four procedural rooms, small pictures, the
+# fast network, and this long to train (DD:HH:MM:SS).
 DEMO_TIME ?= 00:00:05:00
-DEMO_ROOMS = --seed 7 --frames 10 --width 160 --height 128 --noisy 2 --target_spp 32 --denoise_target
+DEMO_SCENE = --scene benchmarks/scenes/gallery/scene.xml --camera benchmarks/scenes/gallery/camera.json --split test \
+	--frames 4 --width 192 --height 108 --noisy 1 --target_spp 64 --denoise_target
+DEMO_ROOMS = --seed 7 --frames 7 --width 128 --height 96 --noisy 2 --target_spp 24 --denoise_target
 DEMO_TRAINING = --max_epochs -1 --max_time $(DEMO_TIME) --network fast --crop_size 96 --sequence_length 5 \
 	--batch_size 2 --samples_per_epoch 120 --ramp_epochs 2 --log_dir runs-demo
 DEMO_CHECKPOINT = $$(ls -t runs-demo/*/checkpoints/last.ckpt 2>/dev/null | head -n 1)
 
-.PHONY: help setup browser demo test soak train lint audit bpy
+.PHONY: help setup browser llvm demo test soak train lint audit bpy
 
 help:
-	@echo "make demo                      set up, then render rooms, train on them, reconstruct another; 10 to 15 minutes"
+	@echo "make demo                      set up, then denoise a small scene, render rooms, train on them; 10 to 15 minutes"
 	@echo "make test                      set up, then run the tests"
 	@echo "make soak                      set up, then kill, corrupt and repeat everything many times; an hour"
 	@echo "make train DATASET=folder      set up, then train on a dataset; more options of train.py in ARGS='...'"
 	@echo "make setup                     set up only"
 	@echo "make browser                   get a browser for the tests of the report, which are skipped without; part of make test"
+	@echo "make llvm                      get LLVM, with which rendering is several times faster; part of make demo"
 	@echo "make lint                      check style and the direction of imports"
 	@echo "make bpy                       get Blender as a Python module, for benchmarks/cycles; 400 MB, Python 3.11 or 3.13"
 	@echo "make audit                     look for known vulnerabilities in the lowest and the newest supported versions"
@@ -49,14 +52,27 @@ test: $(INSTALLED) browser
 soak: $(INSTALLED) browser
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/soak --soak --numprocesses auto --dist worksteal $(ARGS)
 
+# Mitsuba's fast variants need LLVM 16 or newer. Not having one is no error: rendering takes longer.
+llvm: $(INSTALLED)
+	@ldconfig -p 2>/dev/null | grep -qE 'libLLVM(-|\.so\.)(1[6-9]|[2-9][0-9])' \
+		|| { test "$$(id -u)" = 0 && apt-get update && apt-get install --yes --no-install-recommends libllvm19; } >/dev/null 2>&1 \
+		|| echo "no LLVM could be installed: rendering will take longer"
+
 # Each step continues where it stopped.
-demo: $(INSTALLED)
-	$(VENV)/bin/python render.py data-demo --procedural 6 --split train $(DEMO_ROOMS)
-	$(VENV)/bin/python render.py data-demo --procedural 1 --split test $(DEMO_ROOMS)
-	last=$(DEMO_CHECKPOINT); $(VENV)/bin/python train.py data-demo $(DEMO_TRAINING) $${last:+--checkpoint $$last}
-	$(VENV)/bin/python test.py $(DEMO_CHECKPOINT) data-demo --output_dir reconstructions-demo
-	$(VENV)/bin/python test.py weights/default.safetensors data-demo --output_dir reconstructions-demo/released
-	@echo "noisy, reconstruction, target: reconstructions-demo/room-7-0000/strip.png and animation.mp4"
+demo: $(INSTALLED) llvm
+	@echo "== 1 of 4: rendering four frames of a small scene, and denoising them; a minute"
+	$(VENV)/bin/python render.py data-demo/first $(DEMO_SCENE)
+	$(VENV)/bin/python test.py weights/default.safetensors data-demo/first --output_dir reconstructions-demo/first
+	@echo "   noisy, denoised, target: $$(ls reconstructions-demo/first/*/strip.png)"
+	@echo "== 2 of 4: rendering four rooms; one to four minutes"
+	$(VENV)/bin/python render.py data-demo/rooms --procedural 3 --split train $(DEMO_ROOMS)
+	$(VENV)/bin/python render.py data-demo/rooms --procedural 1 --split test $(DEMO_ROOMS)
+	@echo "== 3 of 4: training on three of them; $(DEMO_TIME) (days, hours, minutes, seconds)"
+	last=$(DEMO_CHECKPOINT); $(VENV)/bin/python train.py data-demo/rooms $(DEMO_TRAINING) $${last:+--checkpoint $$last}
+	@echo "== 4 of 4: reconstructing the fourth; half a minute"
+	$(VENV)/bin/python test.py $(DEMO_CHECKPOINT) data-demo/rooms --output_dir reconstructions-demo/trained
+	$(VENV)/bin/python test.py weights/default.safetensors data-demo/rooms --output_dir reconstructions-demo/released
+	@echo "noisy, reconstruction, target: reconstructions-demo/trained/room-7-0000/strip.png and animation.mp4"
 	@echo "with the released weights:     reconstructions-demo/released/room-7-0000/strip.png and animation.mp4"
 	@echo "the losses in TensorBoard:     $(VENV)/bin/tensorboard --logdir runs-demo"
 

@@ -21,15 +21,22 @@ def test_the_demo_from_nothing_to_pictures_and_again(tmp_path):
     )
     tmp_path /= "clone"
     training = "--max_epochs 1 --channels 8 10 --crop_size 16 --sequence_length 2 --num_workers 0 --samples_per_epoch 4"
-    settings = [f"VENV={sys.prefix}", f"DEMO_ROOMS=--seed 7 {TINY}", f"DEMO_TRAINING={training} --log_dir runs-demo"]
-    command = ["make", "-o", f"{sys.prefix}/installed", "demo", *settings]
+    scene = f"--scene benchmarks/scenes/cornell/scene.xml --split test {TINY}"
+    settings = [
+        f"VENV={sys.prefix}",
+        f"DEMO_SCENE={scene}",
+        f"DEMO_ROOMS=--seed 7 {TINY}",
+        f"DEMO_TRAINING={training} --log_dir runs-demo",
+    ]
+    command = ["make", "-o", f"{sys.prefix}/installed", "-o", "llvm", "demo", *settings]
     for _ in range(2):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "psnr" in done.stdout and "room-7-0000" in done.stdout and "tensorboard --logdir runs-demo" in done.stdout
-    assert len(list((tmp_path / "data-demo" / "train").iterdir())) >= 2
+    assert len(list((tmp_path / "data-demo" / "rooms" / "train").iterdir())) >= 2
     for name in ("strip.png", "animation.mp4"):
-        assert (tmp_path / "reconstructions-demo" / "room-7-0000" / name).stat().st_size > 0
+        for scene in ("first/cornell", "trained/room-7-0000", "released/room-7-0000"):
+            assert (tmp_path / "reconstructions-demo" / scene / name).stat().st_size > 0
     assert [p.name for p in (tmp_path / "runs-demo").iterdir()] == ["version_0"], "the second time resumed the first"
 
 
