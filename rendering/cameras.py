@@ -53,7 +53,7 @@ class Camera:
         return local[..., :2] * scale + np.array([width / 2, height / 2])
 
     def directions(self, size: tuple[int, int]) -> np.ndarray:
-        """World directions (H, W, 3) through the pixel centres of a (H, W) picture; not of unit length."""
+        """World directions (H, W, 3) through the pixel centers of a (H, W) picture; not of unit length."""
         height, width = size
         focal = width / 2 / np.tan(np.radians(self.fov) / 2)
         y, x = np.mgrid[:height, :width] + 0.5
@@ -181,7 +181,7 @@ def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight
     sight: how far at least half of a grid of 3x3 rays through the picture must go. distances: how far rays go, from
     origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. Checks about 32 cameras of the path.
     """
-    # the 26 directions to the neighbours in a grid of cubes
+    # the 26 directions to the neighbors in a grid of cubes
     sphere = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], float)
     sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
 

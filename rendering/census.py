@@ -75,7 +75,7 @@ def report(folder: Path) -> str:
 
 
 def credits(folder: Path, models: Path) -> str:
-    """The creators of the models that are in the scenes, by licence, as Markdown.
+    """The creators of the models that are in the scenes, by license, as Markdown.
 
     Raises InputError where a folder cannot be used.
     """
@@ -83,11 +83,11 @@ def credits(folder: Path, models: Path) -> str:
     by = defaultdict(list)
     for model in find_models(str(models)):
         if model.path in used:
-            by[model.licence or "licence unknown", model.creator or "creator unknown"].append(model.name or model.path)
-    lines, licence = [], None
+            by[model.license or "license unknown", model.creator or "creator unknown"].append(model.name or model.path)
+    lines, license = [], None
     for (found, creator), names in sorted(by.items()):
-        lines += [f"\n## {found}\n"] if found != licence else []
-        licence = found
+        lines += [f"\n## {found}\n"] if found != license else []
+        license = found
         lines.append(f"- {creator}: {', '.join(sorted(set(names)))}")
     return "\n".join(lines).strip()
 

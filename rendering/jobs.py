@@ -83,7 +83,7 @@ class Plan:
     visible: tuple[str, ...] = ()
 
 
-UNITS = {"m": 1.0, "cm": 100.0, "inch": 39.3701}  # of procedural scenes: how many make a metre
+UNITS = {"m": 1.0, "cm": 100.0, "inch": 39.3701}  # of procedural scenes: how many make a meter
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class Job:
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary folders that killed processes left in a sequence's folder.
 
-    Those of other running processes stay: a second run of the same command may be at work. Whether a process of another
-    machine still runs cannot be told, so its folders go after a day.
+    Those of other running processes stay: a second run of the same command may be at work. Processes of
+    other machines cannot be checked, so their folders go after a day.
     """
     for leftover in folder.glob(".frame-*"):
         host, _, process = leftover.name.partition("-")[2].partition("-")[2].rpartition("-")
@@ -234,7 +234,7 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
     """Raises InputError, naming what differs, unless the sequence asked for is the one found, or extends it."""
     kept = min(len(found["cameras"]), len(asked["cameras"]))
     differing = []
-    if found["content"]:  # older versions recorded none; it tells what a path cannot, and a scene may have moved
+    if found["content"]:  # older versions recorded none; digests decide rather than paths, since a scene may have moved
         changed = sorted(dict(found["content"].items() ^ asked["content"].items()))
         differing += [f"{name} has changed since" for name in changed[:SHOWN]]
         differing += [f"{len(changed) - SHOWN} more files as well"] if len(changed) > SHOWN else []

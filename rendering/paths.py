@@ -1,7 +1,7 @@
 """Camera paths through procedural rooms, as fast in the picture as is asked for.
 
-Lengths are metres and y is up. A random shot has a shape: one of MOVES at one of PACES. Its amplitude, metres per step,
-is then solved so that the picture moves at a given speed, and rays tell whether the path keeps clear of everything.
+Lengths are meters and y is up. A random shot has a shape: one of MOVES at one of PACES. Its amplitude, meters per step,
+is then solved so that the picture moves at a given speed, and rays check that the path keeps clear of everything.
 Letters: F = PATH_FRAMES frames, N rays, H rows and W columns of a picture.
 """
 
@@ -21,8 +21,8 @@ CANDIDATES = (14, 12, 8, 6)  # shots tried at each clearance
 CLOSE = 0.2  # share of the shots tried that are from close by; they fit more often, and end as a third
 FOV = (25.0, 85.0)  # degrees, horizontal
 EYE_HEIGHTS = (0.3, 2.2)  # in the middle of a path
-OPEN = 1.0  # metres that at least half of the level rays from an eye go
-NEAREST = 0.5  # metres from the eye to what it looks at
+OPEN = 1.0  # meters that at least half of the level rays from an eye go
+NEAREST = 0.5  # meters from the eye to what it looks at
 STEEPEST = 0.95  # up or down part of a direction of view; beyond, a camera that turns would spin
 TOLERANCE = 0.05  # of the picture's speed
 
@@ -34,8 +34,8 @@ class Shot:
     eye, sight: (3,) where the camera is halfway along the path, and what it looks at there. fov: degrees. move, pace:
     names in MOVES and PACES. steps: (F,) how far along the path each frame is, 0 halfway. shake: (F, 5) what an
     unsteady hand adds, in steps: to the right, up and forward, and turns to the left and up. mix: (2,) in [-1, 1], what
-    else varies between shots of one move. close: whether what it looks at may fill the picture. amplitude: metres per
-    step; a camera that turns sweeps so many metres at the distance of the sight.
+    else varies between shots of one move. close: whether what it looks at may fill the picture. amplitude: meters per
+    step; a camera that turns sweeps so many meters at the distance of the sight.
     """
 
     eye: np.ndarray
@@ -246,11 +246,11 @@ def random_shot(room: Room, rng: np.random.Generator) -> Shot:
     return Shot(eye, sight, float(rng.uniform(*FOV)), move, pace, steps, shake, rng.uniform(-1, 1, 2), close)
 
 
-# Moves: the origin and target, (3,) each, of a shot's camera after d metres along its path. shake: (5,), in metres.
+# Moves: the origin and target, (3,) each, of a shot's camera after d meters along its path. shake: (5,), in meters.
 MOVES = {
     "dolly": lambda shot, d, shake: stepped(shot, (0, 0, d), (0, 0)),
     "truck": lambda shot, d, shake: stepped(shot, (d, 0, 0), (0, 0)),
-    "crane": lambda shot, d, shake: stepped(shot, (0, d, 0), (0, -abs(shot.mix[0]) * d)),  # turns towards the sight
+    "crane": lambda shot, d, shake: stepped(shot, (0, d, 0), (0, -abs(shot.mix[0]) * d)),  # turns toward the sight
     "pan": lambda shot, d, shake: stepped(shot, (0, 0, 0), (d, 0)),
     "tilt": lambda shot, d, shake: stepped(shot, (0, 0, 0), (0, d)),
     "push in": lambda shot, d, shake: stepped(shot, (0, 0, d), (0.6 * d * np.sign(shot.mix[0]), 0)),
@@ -271,12 +271,12 @@ def stepped(shot: Shot, step: ArrayLike, turn: ArrayLike) -> tuple[np.ndarray, n
 
 
 def circled(shot: Shot, turn: ArrayLike, farther: float) -> tuple[np.ndarray, np.ndarray]:
-    """Origin and target of a shot's camera after a turn (see turned) around the sight, and some metres back."""
+    """Origin and target of a shot's camera after a turn (see turned) around the sight, and some meters back."""
     return shot.sight - np.exp(farther / shot.distance) * turned(shot.view, turn), shot.sight
 
 
 def turned(view: np.ndarray, turn: ArrayLike) -> np.ndarray:
-    """A vector (3,) turned to the left and up by angles whose arcs, at its tip, are `turn` (2,) metres long."""
+    """A vector (3,) turned to the left and up by angles whose arcs, at its tip, are `turn` (2,) meters long."""
     length = np.linalg.norm(view)
     left, up = np.asarray(turn) / length
     azimuth, elevation = np.arctan2(view[0], view[2]) + left, np.arcsin(view[1] / length) + up

@@ -1,6 +1,6 @@
 """Plans camera paths: along a camera file, around a scene's own camera, or through a procedural room.
 
-Lengths are the scene's (metres in rooms), y is up in rooms. Rays, in the variant PLANNER, check that a path keeps clear
+Lengths are the scene's (meters in rooms), y is up in rooms. Rays, in the variant PLANNER, check that a path keeps clear
 of everything.
 """
 
@@ -23,7 +23,7 @@ PLANNER = "scalar_rgb"  # works everywhere, so that every machine plans the same
 HORIZON = 256  # frames of a path through a room; a longer sequence goes back and forth along it
 SHOTS = 60  # candidates for the path through a room
 MOVES = ("pan", "dolly", "truck", "orbit", "crane")
-SPEEDS = (-2.7, -0.85)  # logarithm of metres per frame: from 2 mm to 14 cm, up to some ten pixels of 256
+SPEEDS = (-2.7, -0.85)  # logarithm of meters per frame: from 2 mm to 14 cm, up to some ten pixels of 256
 CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
 
 
@@ -136,7 +136,7 @@ def plan_scene(source: FileSource, frames: int) -> list[Camera]:
 
 
 def distances(scene) -> Callable:
-    """How far rays go in a scene of the variant PLANNER, as cameras.keeps_clear wants it."""
+    """How far rays go in a scene of the variant PLANNER, for cameras.keeps_clear."""
 
     def cast(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         rays = zip(origins.tolist(), directions.tolist(), strict=True)
@@ -159,7 +159,7 @@ def shot(room: Room, rng: np.random.Generator, frames: int) -> list[Camera]:
     # how it moves
     move, fov = MOVES[rng.integers(len(MOVES))], float(rng.uniform(40, 80))
     direction, reach = rng.choice([-1, 1]), rng.uniform(0.3, 1.2)
-    walked = pace(rng, frames) * 10 ** rng.uniform(*SPEEDS)  # (frames,) metres
+    walked = pace(rng, frames) * 10 ** rng.uniform(*SPEEDS)  # (frames,) meters
     offsets = direction * (reach * np.sin(walked / reach))  # to and fro, so that long sequences stay in the room
 
     # the camera of each frame
@@ -182,7 +182,7 @@ def pace(rng: np.random.Generator, frames: int) -> np.ndarray:
 def moved_camera(move: str, eye: np.ndarray, sight: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
     """The origin and target, (3,) each, of a camera at `eye` that looks at `sight`, after one of MOVES.
 
-    offset: in metres; pan and orbit turn by offset / 1.5 radians.
+    offset: in meters; pan and orbit turn by offset / 1.5 radians.
     """
     view = sight - eye
     length, angle = np.linalg.norm(view), offset / 1.5

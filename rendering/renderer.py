@@ -188,7 +188,7 @@ def one_sample(frame: Frame, rendering: str, exposure: Exposure) -> np.ndarray:
 
 
 def channels(values: np.ndarray, unit: float) -> dict[str, np.ndarray]:
-    """Color, depth, normal, albedo and motion, (12, H, W), by the names of EXR channels; unit: of depth, per metre."""
+    """Color, depth, normal, albedo and motion, (12, H, W), by the names of EXR channels; unit: of depth, per meter."""
     color, depth, normal, albedo, moved = np.split(values, [3, 4, 7, 10])
     return {"color": color, "depth": depth * unit, "normal": normal, "albedo": np.clip(albedo, 0, 1), "motion": moved}
 
@@ -205,7 +205,7 @@ def denoise(color: np.ndarray, auxiliary: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def render_frame(job: Job) -> int:
-    """Renders one frame into its folder, whole or not at all; returns the number of paths traced.
+    """Renders one frame into its folder, as an atomic write; returns the number of paths traced.
 
     Raises InputError where the scene cannot be loaded, Mitsuba's version is not the run's or the sequence's folder is
     not there, OSError where the frame cannot be written.

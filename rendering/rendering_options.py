@@ -103,8 +103,10 @@ def add_stock_options(group) -> None:
     """Folders of models and environment maps, and how often things move."""
     add = group.add_argument
     add("--assets", type=Path, metavar="FOLDER", help="furnish with these OBJ, glTF and PLY models; see docs/assets.md")
-    add("--licenses", default="", help="only models of these licences, as in the catalogue, between commas")
-    add("--environments", type=Path, metavar="FOLDER", help="light with these HDR maps (.exr), besides skies made up")
+    add("--licenses", default="", help="only models of these licenses, as in the catalogue, between commas")
+    add(
+        "--environments", type=Path, metavar="FOLDER", help="light with these HDR maps (.exr), besides procedural skies"
+    )
     add("--moving", type=float, metavar="SHARE", help="of the scenes in which things move by themselves; default: 0")
     add("--speed_range", help=f"median speed of the picture in pixels a frame, {EACH_SCENE}: 0.1-20; default: any")
 

@@ -13,5 +13,5 @@ and leaves these to rendering.animation:
     `moves`   rooms.moving.Movement, of a shape
     `flicker` rooms.moving.Flicker, of an emitter
 
-Lengths are in metres, y is up. Reflectances are linear, in [0, 1]; radiance is linear, in the room's own unit.
+Lengths are in meters, y is up. Reflectances are linear, in [0, 1]; radiance is linear, in the room's own unit.
 """

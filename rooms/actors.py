@@ -99,8 +99,8 @@ def circle(style: Style, body: Body) -> Movement:
     """Round a point beside it, facing along the circle."""
     radius, pace = 0.5 * body.reach * style.rng.uniform(0.2, 1), speed(style)
     side = style.pick([-1, 1])
-    centre = np.array(body.middle) + side * radius * body.ahead(np.pi / 2)
-    return Turn(point(centre), (0.0, 1.0, 0.0), float(side * np.degrees(min(pace / radius, 0.35))), pause(style))
+    center = np.array(body.middle) + side * radius * body.ahead(np.pi / 2)
+    return Turn(point(center), (0.0, 1.0, 0.0), float(side * np.degrees(min(pace / radius, 0.35))), pause(style))
 
 
 def turn(style: Style, body: Body) -> Movement:

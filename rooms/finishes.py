@@ -1,6 +1,6 @@
 """Materials of models: from what a file says about a surface to a material of a scene dictionary.
 
-Files say little: a colour, a highlight, an opacity. Their names say more ("chrome", "seat_leather"), so a table of
+Files say little: a color, a highlight, an opacity. Their names say more ("chrome", "seat_leather"), so a table of
 words comes first. To teach it another material, add a line to FINISHES.
 """
 
@@ -34,13 +34,13 @@ PAINTED = (
 class Look:
     """A surface as its file describes it.
 
-    colour: (3,) linear. image: (H, W, 3) linear float32, which then counts instead of colour; None: plain. opacity: in
+    color: (3,) linear. image: (H, W, 3) linear float32, which then counts instead of color; None: plain. opacity: in
     [0, 1]. cutout: (H, W) float32, opacity by place, None: the same everywhere. highlight: strength in [0, 1]. alpha:
     GGX roughness. metal: whether the file says that it is one.
     """
 
     name: str = ""
-    colour: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    color: tuple[float, float, float] = (0.5, 0.5, 0.5)
     image: np.ndarray | None = None
     opacity: float = 1.0
     cutout: np.ndarray | None = None
@@ -59,7 +59,7 @@ class Finish:
     opacity: float = 1.0
 
 
-# words in a material's name, how it reflects, and its colour where names tell that too; the first line that fits counts
+# words in a material's name, how it reflects, its color where the name implies one; the first match counts
 FINISHES = (
     ("window_pane window_mirror", Finish("glass"), None),
     ("mirror miroir espejo spiegel", Finish("mirror"), None),
@@ -82,41 +82,41 @@ FINISHES = (
 
 
 def named(name: str) -> tuple[Finish, tuple[float, float, float] | None] | None:
-    """How a surface of this name reflects, and its colour if names tell it; None where names tell nothing."""
-    for words, finish, colour in FINISHES:
+    """How a surface of this name reflects, and its color if the name implies one; None if no word matches."""
+    for words, finish, color in FINISHES:
         if any(word in name.lower() for word in words.split()):
-            return finish, colour
+            return finish, color
     return None
 
 
 def finish_of(look: Look) -> tuple[Finish, tuple[float, float, float]]:
-    """How a surface reflects, and its colour (3,): by its name, else by its numbers."""
+    """How a surface reflects, and its color (3,): by its name, else by its numbers."""
     # by name, else by numbers
-    bright, painted = max(look.colour), any(word in look.name.lower() for word in PAINTED)
+    bright, painted = max(look.color), any(word in look.name.lower() for word in PAINTED)
     black_metal = bright < 0.02 and look.highlight > 0.4 and not painted and look.image is None
     by_numbers = Finish("coated", look.alpha) if look.highlight > 0.02 else Finish("matt"), None
     if look.metal or black_metal:
         by_numbers = Finish("metal", look.alpha), None if look.metal else (look.highlight,) * 3
-    finish, colour = named(look.name) or by_numbers
-    colour = colour or look.colour
+    finish, color = named(look.name) or by_numbers
+    color = color or look.color
 
     # names mislead where a surface is painted, printed or dark
     if finish.kind == "metal" and not look.metal and (painted or look.image is not None):
-        finish, colour = Finish("coated", max(finish.alpha, 0.15)), look.colour
+        finish, color = Finish("coated", max(finish.alpha, 0.15)), look.color
     if finish.kind == "glass" and look.opacity > OPAQUE and (bright < 0.05 or look.image is not None):
         finish = Finish("coated", 0.06)
     if finish.kind in ("mirror", "metal") and look.image is None:
-        colour = tuple(max(c, 0.5 * c / max(*colour, 1e-3)) for c in colour) if max(colour) > 0.02 else (0.5,) * 3
+        color = tuple(max(c, 0.5 * c / max(*color, 1e-3)) for c in color) if max(color) > 0.02 else (0.5,) * 3
 
     # what is clear is glass, except cloth, leaves and the like
     if look.opacity < 0.7 and finish.kind == "coated" and look.image is None and look.cutout is None:
         finish = Finish("glass")
     if finish.kind == "glass":
         share = min(look.opacity, 0.5)
-        return finish, tuple(1 - share * (1 - min(c, 1.0)) for c in colour)
+        return finish, tuple(1 - share * (1 - min(c, 1.0)) for c in color)
     opacity = 1.0 if look.opacity > OPAQUE else round(look.opacity, 2)
     alpha = min(ALPHAS, key=lambda step: abs(np.log(step / max(finish.alpha, 1e-3))))
-    return Finish(finish.kind, alpha if finish.kind in ("coated", "metal") else 0.0, opacity), colour
+    return Finish(finish.kind, alpha if finish.kind in ("coated", "metal") else 0.0, opacity), color
 
 
 def visible(look: Look) -> bool:
@@ -124,9 +124,9 @@ def visible(look: Look) -> bool:
     return look.opacity > INVISIBLE or finish_of(look)[0].kind == "glass"
 
 
-def plain(colour) -> dict:
-    """A colour (3,), linear, as a scene dictionary, within what surfaces reflect."""
-    return {"type": "rgb", "value": [float(c) for c in np.clip(colour, DARKEST, BRIGHTEST)]}
+def plain(color) -> dict:
+    """A color (3,), linear, as a scene dictionary, within what surfaces reflect."""
+    return {"type": "rgb", "value": [float(c) for c in np.clip(color, DARKEST, BRIGHTEST)]}
 
 
 def printed(image: np.ndarray, **more) -> dict:

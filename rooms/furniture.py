@@ -97,7 +97,7 @@ def shelf(style: Style) -> Item:
         result.append(box((-w, 0, -d), (w, height, -d + 0.01), style.solid()))
 
     # what stands on them, from left to right
-    covers = [style.coated(style.colour()) for _ in range(7)] + [style.matt(style.texture())]
+    covers = [style.coated(style.color()) for _ in range(7)] + [style.matt(style.texture())]
     for y in boards[:-1] + 0.02:
         x = -w + 0.03
         while x < w - 0.1:
@@ -129,12 +129,12 @@ def cabinet(style: Style) -> Item:
     for x0, x1 in pairwise(np.linspace(-w, w, columns + 1)):
         for y0, y1 in pairwise(np.linspace(0.08, height - 0.05, rows + 1)):
             result.append(box((x0 + 0.01, y0 + 0.01, d - 0.02), (x1 - 0.01, y1 - 0.01, d), bsdf))
-            centre = ((x0 + x1) / 2, y1 - 0.07, d + 0.02)
+            center = ((x0 + x1) / 2, y1 - 0.07, d + 0.02)
             if rows > 2 or style.chance(0.5):
-                result.append(ball(centre, 0.014, style.metal))
+                result.append(ball(center, 0.014, style.metal))
             else:
                 bar = np.array([0.07, 0, 0])
-                result.append(rod(centre - bar, centre + bar, 0.006, style.metal))
+                result.append(rod(center - bar, center + bar, 0.006, style.metal))
     return Item(result, (width, depth), height)
 
 
@@ -175,7 +175,7 @@ def stairs(style: Style) -> Item:
 
 
 def ornament(style: Style, size: float) -> list[Shape]:
-    """A small thing, about `size` metres tall: a vessel, a glass, books, a bowl of fruit, a box or a free form."""
+    """A small thing, about `size` meters tall: a vessel, a glass, books, a bowl of fruit, a box or a free form."""
     rng, kind = style.rng, style.rng.integers(7)
     if kind == 0:  # vessel
         return [body(meshes.vase(rng, size, 0.4 * size), style.ornament())]
@@ -185,7 +185,7 @@ def ornament(style: Style, size: float) -> list[Shape]:
         thick, pile = size * rng.uniform(0.1, 0.25), []
         for i in range(int(rng.integers(1, 5))):
             low, high = (-0.5 * size, i * thick, -0.35 * size), (0.5 * size, (i + 0.96) * thick, 0.35 * size)
-            pile += moved([box(low, high, style.coated(style.colour()))], turn=rng.normal(0, 0.2))
+            pile += moved([box(low, high, style.coated(style.color()))], turn=rng.normal(0, 0.2))
         return pile
     if kind == 3:  # bowl of fruit
         bowl = np.array([[0.001, 0.02], [0.25, 0.03], [0.5, 0.3], [0.48, 0.3], [0.23, 0.05], [0.001, 0.04]])

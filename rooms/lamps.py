@@ -1,6 +1,6 @@
 """Light in furnished scenes: the kinds in LIGHTS, besides daylight. Change what they look like here.
 
-Each function adds one kind of light to a stage, of the colour and power of a Light (see rooms/lighting.py), and returns
+Each function adds one kind of light to a stage, of the color and power of a Light (see rooms/lighting.py), and returns
 whether it could. Lamps are shapes; spot lamps and projectors, which have no size, are entries of room.lights.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from rooms import meshes, textures
 from rooms.curves import catmull_rom
-from rooms.lighting import LAMPS, Light, emitter, light_colour, standing
+from rooms.lighting import LAMPS, Light, emitter, light_color, standing
 from rooms.materials import BLACK
 from rooms.placing import Prop, Stage, add, bounds, crowd, hang, model_prop, stand_anywhere
 from rooms.primitives import Shape, ball, body, box, disc, rod
@@ -18,7 +18,7 @@ def add_light(stage: Stage, kind: str) -> bool:
     """Adds one kind of LIGHTS to a room; returns whether there was room for it."""
     rng, (width, _, depth) = stage.style.rng, stage.room.size
     power = stage.style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20
-    return LIGHTS[kind][0](stage, Light(light_colour(stage.style), power))
+    return LIGHTS[kind][0](stage, Light(light_color(stage.style), power))
 
 
 def add_lights(stage: Stage, least: int, most: int) -> None:
@@ -35,7 +35,7 @@ def add_lights(stage: Stage, least: int, most: int) -> None:
 
 
 def clear_height(stage: Stage) -> float:
-    """The height in metres below the beams and ledges that a ceiling may have."""
+    """The height in meters below the beams and ledges that a ceiling may have."""
     height = stage.room.size[1]
     return min([low[1] for low, high in stage.boxes if high[1] > height - 0.01 and low[1] > height - 0.35] or [height])
 
@@ -136,7 +136,7 @@ def ceiling_lamps(stage: Stage, light: Light) -> bool:
     if prop is None or prop.size[1] > height - 1.5:
         return False
     count = int(stage.style.rng.integers(1, 4))
-    lamp, z = with_bulb(prop, Light(light.colour, light.power / count), -0.03), stage.style.rng.uniform(-0.3, 0.3)
+    lamp, z = with_bulb(prop, Light(light.color, light.power / count), -0.03), stage.style.rng.uniform(-0.3, 0.3)
 
     # where
     added = False
@@ -150,7 +150,7 @@ def ceiling_lamps(stage: Stage, light: Light) -> bool:
 
 
 def strings(stage: Stage, light: Light) -> bool:
-    """A string of 20 to 60 tiny bulbs that sags between two places below the ceiling; some of many colours."""
+    """A string of 20 to 60 tiny bulbs that sags between two places below the ceiling; some of many colors."""
     # the string
     rng, (width, height, depth) = stage.style.rng, stage.room.size
     count, sag = int(rng.integers(20, 61)), rng.uniform(0.1, 0.25) * height
@@ -160,10 +160,10 @@ def strings(stage: Stage, light: Light) -> bool:
     points[:, 1] -= rng.uniform(0, 0.05, count)
     stage.room.shapes.append(body(meshes.tube(points, 0.003, 5), BLACK))
 
-    # bulbs: each of a few colours has its own light
-    radius, gay = float(rng.uniform(0.006, 0.02)), stage.style.chance(0.4)
-    colours = [light_colour(stage.style) if gay else light.colour for _ in range(4)]
-    shared = [emitter(colour, light.power / count / (2 * np.pi * radius**2)) for colour in colours]
+    # bulbs: each of a few colors has its own light
+    radius, mixed = float(rng.uniform(0.006, 0.02)), stage.style.chance(0.4)
+    colors = [light_color(stage.style) if mixed else light.color for _ in range(4)]
+    shared = [emitter(color, light.power / count / (2 * np.pi * radius**2)) for color in colors]
     stage.room.shapes.extend([ball(p, radius, BLACK, emitter=shared[i % 4]) for i, p in enumerate(points)])
     return True
 
@@ -181,7 +181,7 @@ def candle(stage: Stage, light: Light) -> Prop:
 def candles(stage: Stage, light: Light) -> bool:
     """Three to twelve candles, on something or on the floor."""
     count = int(stage.style.rng.integers(3, 13))
-    props = [candle(stage, Light(light.colour, light.power / count)) for _ in range(count)]
+    props = [candle(stage, Light(light.color, light.power / count)) for _ in range(count)]
     if stage.bases and stage.style.chance(0.7):
         base, spot = stage.style.pick(stage.bases)
         return crowd(stage, base, props, spot) > 0
@@ -196,14 +196,14 @@ def screen(stage: Stage, light: Light) -> bool:
     w, h = rng.uniform([0.4, 0.3], [1.8, 1.1]) * min(1.0, stage.room.size[1] / 2.6)
     glow = textured(pattern(rng, style.palette) ** 1.5 + 0.01, light.power / (w * h) ** 0.5)
     shapes = [body(sheet(w, h), BLACK, (0, h / 2, 0.021), emitter=glow)]
-    shapes.append(box((-w / 2 - 0.02, -0.02, -0.02), (w / 2 + 0.02, h + 0.02, 0.02), style.coated(style.colour())))
+    shapes.append(box((-w / 2 - 0.02, -0.02, -0.02), (w / 2 + 0.02, h + 0.02, 0.02), style.coated(style.color())))
 
     prop = Prop("wall", shapes, (w + 0.04, h + 0.02, 0.04))
     return any(hang(stage, prop) for _ in range(4))
 
 
 def neon(stage: Stage, light: Light) -> bool:
-    """A bent tube of coloured light, which floats below the ceiling or in front of a wall."""
+    """A bent tube of colored light, which floats below the ceiling or in front of a wall."""
     rng, (width, height, depth) = stage.style.rng, stage.room.size
     points = rng.uniform(-0.5, 0.5, (int(rng.integers(3, 7)), 3)) * rng.uniform(0.4, 1.5)
     points[:, 2] *= 0.2
@@ -211,7 +211,7 @@ def neon(stage: Stage, light: Light) -> bool:
     radius, length = float(rng.uniform(0.006, 0.02)), float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
     at = rng.uniform([-0.35, 0.75, -0.35], [0.35, 0.8, 0.35]) * (width, height, depth)
     path[:, 1] = np.clip(path[:, 1], 1.0 - at[1], height - at[1] - 0.05)
-    tint = np.array(light.colour) ** 2 + 0.02
+    tint = np.array(light.color) ** 2 + 0.02
     glow = emitter(tint, light.power / (2 * np.pi * radius * length))
     stage.room.shapes.append(body(meshes.tube(path, radius), BLACK, at, emitter=glow))
     return True
@@ -258,7 +258,7 @@ def spots(stage: Stage, light: Light) -> bool:
         origin = rng.uniform(-0.4, 0.4, 3) * (width, 0, depth) + [0, height - 0.1, 0]
         target = stage.room.sights[rng.integers(len(stage.room.sights))] + rng.normal(0, 0.3, 3) * [1, 0, 1]
         cutoff = float(rng.uniform(12, 45))
-        value = light.colour / np.mean(light.colour) * light.power / count * rng.uniform(0.5, 2)
+        value = light.color / np.mean(light.color) * light.power / count * rng.uniform(0.5, 2)
         lamp = {
             "type": "spot",
             "to_world": aimed(origin, target),

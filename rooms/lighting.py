@@ -3,7 +3,7 @@
 Each lamp function draws one group of lamps, with the parameters
 
     style: the room's materials and random generator
-    light: Light, its colour and power
+    light: Light, its color and power
     size: (W, H, D) of the room
     at: (x, z) on the floor or ceiling
 
@@ -25,24 +25,24 @@ from rooms.primitives import Shape, ball, body, box, disc, moved, rod
 
 @dataclass(frozen=True)
 class Light:
-    """What a group of lamps emits. colour: (3,), any scale; power: radiance times square metres."""
+    """What a group of lamps emits. color: (3,), any scale; power: radiance times square meters."""
 
-    colour: np.ndarray
+    color: np.ndarray
     power: float
 
     def emitter(self, area: float) -> dict:
-        """The area light that spreads the power over `area` square metres."""
-        return emitter(self.colour, self.power / area)
+        """The area light that spreads the power over `area` square meters."""
+        return emitter(self.color, self.power / area)
 
 
-def emitter(colour: np.ndarray, radiance: float) -> dict:
-    """An area light of this colour (3,), scaled to this mean radiance."""
-    value = np.asarray(colour) / np.mean(colour) * radiance
+def emitter(color: np.ndarray, radiance: float) -> dict:
+    """An area light of this color (3,), scaled to this mean radiance."""
+    value = np.asarray(color) / np.mean(color) * radiance
     return {"type": "area", "radiance": {"type": "rgb", "value": [float(c) for c in value]}}
 
 
-def light_colour(style: Style) -> np.ndarray:
-    """A colour (3,) of light, from candle to daylight, sometimes saturated."""
+def light_color(style: Style) -> np.ndarray:
+    """A color (3,) of light, from candle to daylight, sometimes saturated."""
     if style.chance(0.15):
         return np.array(colorsys.hsv_to_rgb(style.rng.random(), style.rng.uniform(0.5, 0.9), 1.0)) + 0.02
     warm, cold = np.array([1.0, 0.55, 0.2]), np.array([0.8, 0.9, 1.0])
@@ -54,7 +54,7 @@ def add_daylight(room: Room, style: Style, turn: float) -> None:
     sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
     sun = sun if style.chance(0.7) else None
     room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(style.rng, sun)})
-    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(style.colour())))
+    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(style.color())))
 
 
 def add_lamps(room: Room, style: Style, daylight: bool) -> None:
@@ -62,10 +62,10 @@ def add_lamps(room: Room, style: Style, daylight: bool) -> None:
     rng, (width, _, depth) = style.rng, room.size
     groups = int(rng.integers(1, 3)) * int(style.chance(0.3)) if daylight else int(rng.integers(1, 4))
     for _ in range(groups):
-        # kind, colour, power
+        # kind, color, power
         kind = style.pick(list(LAMPS), [weight for _, weight in LAMPS.values()])
-        colour = light_colour(style)
-        light = Light(colour, style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20)
+        color = light_color(style)
+        light = Light(color, style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20)
 
         # where it hangs or stands
         at = rng.uniform(-0.35, 0.35, 2) * (width, depth)
@@ -90,7 +90,7 @@ def panel(style: Style, light: Light, size: tuple, at: tuple[float, float]) -> l
 def spots(style: Style, light: Light, size: tuple, at: tuple[float, float]) -> list[Shape]:
     """A row of small balls under the ceiling, which share the power."""
     radius, count = style.rng.uniform(0.015, 0.06), int(style.rng.integers(2, 7))
-    shared = emitter(light.colour, light.power / count / (2 * np.pi * radius**2))
+    shared = emitter(light.color, light.power / count / (2 * np.pi * radius**2))
     row = np.linspace(-0.4, 0.4, count) * size[0]
     return [ball((x, size[1] - radius, at[1]), radius, BLACK, emitter=shared) for x in row]
 
@@ -98,9 +98,9 @@ def spots(style: Style, light: Light, size: tuple, at: tuple[float, float]) -> l
 def shaded_bulb(style: Style, light: Light, height: float, radius: float) -> list[Shape]:
     """A bulb of this radius at this height above the origin, inside a shade of cloth or of translucent paper."""
     # shade
-    rng, colour = style.rng, light.colour
+    rng, color = style.rng, light.color
     shade = lampshade(rng.uniform(0.15, 0.3), rng.uniform(0.14, 0.26), rng.uniform(0.06, 0.14))
-    tint = {"type": "rgb", "value": [float(c) for c in rng.uniform(0.4, 0.9) * np.asarray(colour) / max(colour)]}
+    tint = {"type": "rgb", "value": [float(c) for c in rng.uniform(0.4, 0.9) * np.asarray(color) / max(color)]}
     paper = {"type": "principledthin", "base_color": tint, "roughness": 0.8, "diff_trans": float(rng.uniform(0.3, 1.2))}
     material = paper if style.chance(0.3) else style.matt(tint)
 
@@ -145,7 +145,7 @@ def cove(style: Style, light: Light, size: tuple, _at: tuple[float, float]) -> l
     (near, far), (lip,), strip = across(0, 0.25), across(0.25), across(0.1, 0.14)
     ledge = box((-width / 2, y - 0.02, near), (width / 2, y, far), style.paint)
     edge = box((-width / 2, y, lip - 0.01), (width / 2, y + 0.1, lip + 0.01), style.paint)
-    glow = emitter(light.colour, 3 * light.power / (0.04 * width))
+    glow = emitter(light.color, 3 * light.power / (0.04 * width))
     low, high = (-width / 2, y + 0.01, strip[0]), (width / 2, y + 0.03, strip[1])
     return [ledge, edge, box(low, high, BLACK, emitter=glow)]
 

@@ -1,4 +1,4 @@
-"""Loads models: a file in, shapes of a scene dictionary out, in metres, standing on the floor and facing +z."""
+"""Loads models: a file in, shapes of a scene dictionary out, in meters, standing on the floor and facing +z."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ from rooms.roles import ROLES
 from rooms.soup import MOST_FACES, Soup, welded
 from rooms.wavefront import read_mtl, read_obj
 
-UNITS = (1.0, 0.01, 0.001, 0.0254)  # metres, centimetres, millimetres, inches
+UNITS = (1.0, 0.01, 0.001, 0.0254)  # meters, centimeters, millimeters, inches
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A model as shapes; size: (W, H, D) in metres. It stands on y = 0, its middle is at x = z = 0, it faces +z."""
+    """A model as shapes; size: (W, H, D) in meters. It stands on y = 0, its middle is at x = z = 0, it faces +z."""
 
     shapes: list[Shape]
     size: tuple[float, float, float]
@@ -31,16 +31,16 @@ class Thing:
 
 @lru_cache(maxsize=32)  # of up to some 10 MB each, mostly textures
 def load_thing(model: Model) -> Thing | None:
-    """The model as shapes; None where its file is broken or too large, which is told on stderr, once for each model."""
+    """The model as shapes; None, and a line on stderr once per model, where its file is broken or too large."""
     try:
         return make_thing(model)
     except Exception as error:  # a file may be broken in any way, and then any step may fail
-        tell(f"{os.path.join(model.folder, model.path)}: left out ({type(error).__name__}: {error})")
+        report_once(f"{os.path.join(model.folder, model.path)}: left out ({type(error).__name__}: {error})")
         return None
 
 
 @lru_cache(maxsize=4096)
-def tell(message: str) -> None:
+def report_once(message: str) -> None:
     """Prints a message on stderr, the first time that it comes."""
     print(message, file=sys.stderr)
 
@@ -87,11 +87,11 @@ def from_obj(root: str, path: Path) -> tuple[Soup, list[Look]]:
 
 
 def placed(
-    points: np.ndarray, used: np.ndarray, model: Model, metres: bool
+    points: np.ndarray, used: np.ndarray, model: Model, meters: bool
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """Points (N, 3) turned, scaled to metres and moved onto the floor, and their size (W, H, D).
+    """Points (N, 3) turned, scaled to meters and moved onto the floor, and their size (W, H, D).
 
-    used: the points that count. metres: whether the file's unit is known to be the metre. A size in the catalogue
+    used: the points that count. meters: whether the file's unit is known to be the meter. A size in the catalogue
     counts in any case; without one, the first unit in which the height suits the model's role, else any that makes it.
     """
     # turned
@@ -106,7 +106,7 @@ def placed(
         scale = np.where(extent > 1e-6 * extent.max(), np.array(model.size) / np.maximum(extent, 1e-12), 1.0)
     else:
         role = ROLES[model.role]
-        units = [unit for unit in UNITS[: 1 if metres else None] if role.low <= unit * extent[1] <= role.high]
+        units = [unit for unit in UNITS[: 1 if meters else None] if role.low <= unit * extent[1] <= role.high]
         scale = np.full(3, units[0] if units else np.sqrt(role.low * role.high) / max(extent[1], 0.05 * extent.max()))
     middle = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     return (points - middle) * scale, tuple(float(side) for side in extent * scale)

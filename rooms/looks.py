@@ -23,15 +23,15 @@ def numbers(text: str) -> list[float]:
     return [value for value in values if np.isfinite(value)]
 
 
-def colour_of(text: str, default: float) -> tuple[float, float, float]:
-    """A colour of an MTL file, linear; default: sRGB grey where it is missing. These colours are sRGB by custom."""
+def color_of(text: str, default: float) -> tuple[float, float, float]:
+    """A color of an MTL file, linear; default: sRGB gray where it is missing. These colors are sRGB by custom."""
     values = np.clip((numbers(text) or [default])[:3], 0, 1)
     return tuple(float(c) for c in linear(np.resize(values, 3) if len(values) != 3 else values))
 
 
 @lru_cache(maxsize=8)  # parts of a model often share one, and then become one shape
 def texture(root: str, near: str, line: str) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Colour and alpha of the picture that a `map_` line names, None where there is none that can be read.
+    """Color and alpha of the picture that a `map_` line names, None where there is none that can be read.
 
     The line may have options before the name; the name may have spaces.
     """
@@ -59,9 +59,9 @@ def from_mtl(root: str, near: str, name: str, lines: dict[str, str]) -> Look:
     opacity = dissolved[0] if dissolved and ("d" in lines or dissolved[0] > 0) else 1.0
     look = Look(
         name,
-        colour_of(lines.get("kd", ""), 0.7),
+        color_of(lines.get("kd", ""), 0.7),
         opacity=float(np.clip(opacity, 0, 1)),
-        highlight=max(colour_of(lines.get("ks", ""), 0.0)) if shininess > 0 else 0.0,
+        highlight=max(color_of(lines.get("ks", ""), 0.0)) if shininess > 0 else 0.0,
         alpha=float(np.sqrt(2 / (max(shininess, 0) + 2))),  # of Blinn's exponent (Walter et al. 2007)
     )
 
@@ -74,12 +74,12 @@ def from_mtl(root: str, near: str, name: str, lines: dict[str, str]) -> Look:
 
 
 def from_trimesh(visual) -> Look:
-    """The look of the visual of a trimesh geometry: a glTF material, a plain one, or colours of vertices."""
-    # colours of vertices or faces: their mean
+    """The look of the visual of a trimesh geometry: a glTF material, a plain one, or colors of vertices."""
+    # colors of vertices or faces: their mean
     material = getattr(visual, "material", None)
     if material is None:
-        colour = np.asarray(visual.main_color if visual.defined else [180, 180, 180, 255]) / 255
-        return Look("", tuple(float(c) for c in linear(colour[:3])))
+        color = np.asarray(visual.main_color if visual.defined else [180, 180, 180, 255]) / 255
+        return Look("", tuple(float(c) for c in linear(color[:3])))
 
     # a plain material
     name = str(getattr(material, "name", None) or "")
@@ -87,7 +87,7 @@ def from_trimesh(visual) -> Look:
         image = None if material.image is None else decode(material.image)[0]
         return Look(name, tuple(float(c) for c in linear(np.asarray(material.main_color[:3]) / 255)), image)
 
-    # glTF: colour, linear and times the image
+    # glTF: color, linear and times the image
     factor = np.ones(4) if material.baseColorFactor is None else np.asarray(material.baseColorFactor) / 255
     mode = material.alphaMode or "OPAQUE"
     look = Look(name, tuple(float(c) for c in factor[:3]), opacity=float(factor[3]) if mode == "BLEND" else 1.0)

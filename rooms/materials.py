@@ -1,6 +1,6 @@
 """Materials of procedural rooms, as scene dictionaries (see rooms/__init__.py for the keys `image` and `repeat`).
 
-Colours are linear reflectance in [0, 1]. To add a material, add a function here and an entry in `Style.solid` or
+Colors are linear reflectance in [0, 1]. To add a material, add a function here and an entry in `Style.solid` or
 `Style.ornament`; existing rooms then change.
 """
 
@@ -16,13 +16,13 @@ BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.0, 0.0, 0
 
 
 def make_palette(rng: np.random.Generator) -> np.ndarray:
-    """A palette (6, 3) around one or two hues, from pale to dark, with a light and a dark grey."""
+    """A palette (6, 3) around one or two hues, from pale to dark, with a light and a dark gray."""
     hue, other = rng.random(), rng.random()
-    colours = [[rng.uniform(0.65, 0.9)] * 3, [10 ** rng.uniform(-2, -0.5)] * 3]
+    colors = [[rng.uniform(0.65, 0.9)] * 3, [10 ** rng.uniform(-2, -0.5)] * 3]
     for _ in range(4):
         tone = (hue if rng.random() < 0.65 else other) + rng.normal(0, 0.03)
-        colours.append(colorsys.hsv_to_rgb(tone % 1, rng.beta(1.2, 2.2), rng.uniform(0.15, 0.95)))
-    return np.clip(np.array(colours), 0.004, 0.93)
+        colors.append(colorsys.hsv_to_rgb(tone % 1, rng.beta(1.2, 2.2), rng.uniform(0.15, 0.95)))
+    return np.clip(np.array(colors), 0.004, 0.93)
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Style:
         self.palette = make_palette(self.rng)
         self.timber = self.coated(self.texture(textures.wood))
         self.metal = conductor(self.rng)
-        self.paint = self.coated(self.colour())
+        self.paint = self.coated(self.color())
         self.cloth = self.matt(self.texture(self.pick([textures.fabric, textures.clouds, textures.stripes]), 2))
 
     def pick(self, choices: list, weights: list[float] | None = None):
@@ -52,17 +52,17 @@ class Style:
         """True with this probability."""
         return bool(self.rng.random() < probability)
 
-    def colour(self) -> dict:
-        """A plain colour: mostly from the palette, sometimes any other."""
+    def color(self) -> dict:
+        """A plain color: mostly from the palette, sometimes any other."""
         value = self.palette[self.rng.integers(len(self.palette))]
         if self.chance(0.2):
             value = colorsys.hsv_to_rgb(self.rng.random(), self.rng.uniform(0.3, 1), self.rng.uniform(0.1, 0.9))
         return {"type": "rgb", "value": [float(c) for c in value]}
 
     def pale(self) -> dict:
-        """A colour for walls: mostly off-white, sometimes from the palette."""
+        """A color for walls: mostly off-white, sometimes from the palette."""
         if self.chance(0.2):
-            return self.colour()
+            return self.color()
         hue, saturation = self.rng.random(), self.rng.beta(1, 8)
         return {"type": "rgb", "value": list(colorsys.hsv_to_rgb(hue, saturation, self.rng.uniform(0.55, 0.93)))}
 
@@ -85,13 +85,13 @@ class Style:
 
     def solid(self) -> dict:
         """A material for a piece of furniture."""
-        kinds = [lambda: self.timber, lambda: self.paint, lambda: self.coated(self.colour())]
-        kinds += [lambda: self.matt(self.colour()), lambda: self.coated(self.texture()), lambda: self.metal]
+        kinds = [lambda: self.timber, lambda: self.paint, lambda: self.coated(self.color())]
+        kinds += [lambda: self.matt(self.color()), lambda: self.coated(self.texture()), lambda: self.metal]
         return self.pick(kinds, [4, 2, 2, 2, 1.5, 0.6])()
 
     def ornament(self) -> dict:
         """A material for a small thing."""
-        kinds = [lambda: self.coated(self.colour()), lambda: self.matt(self.colour()), lambda: conductor(self.rng)]
+        kinds = [lambda: self.coated(self.color()), lambda: self.matt(self.color()), lambda: conductor(self.rng)]
         kinds += [glass, lambda: self.coated(self.texture(repeat=2)), lambda: self.matt(self.texture())]
         return self.pick(kinds, [3, 2, 1.5, 0.8, 1.5, 1])()
 

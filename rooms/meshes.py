@@ -1,6 +1,6 @@
 """Triangle meshes for procedural rooms: surfaces of revolution, tubes, blobs, cloth, leaves.
 
-Vertices are (N, 3) float32 in metres, faces (M, 3) uint32, counter-clockwise seen from outside, uv (N, 2) in [0, 1].
+Vertices are (N, 3) float32 in meters, faces (M, 3) uint32, counter-clockwise seen from outside, uv (N, 2) in [0, 1].
 """
 
 from dataclasses import dataclass

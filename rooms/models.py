@@ -26,8 +26,8 @@ FORMATS = (".obj", ".gltf", ".glb", ".ply")
 class Model:
     """A model file, and what is known about it.
 
-    path: relative to folder, with forward slashes. role: a key of rooms.roles.ROLES. creator, licence: "" where
-    unknown. size: (W, H, D) in metres, None where unknown. elevation: of its lower side above the floor, in metres.
+    path: relative to folder, with forward slashes. role: a key of rooms.roles.ROLES. creator, license: "" where
+    unknown. size: (W, H, D) in meters, None where unknown. elevation: of its lower side above the floor, in meters.
     rotation: 9 numbers, a 3x3 matrix by rows that turns the file's axes so that y is up and it faces +z; () for none.
     """
 
@@ -36,7 +36,7 @@ class Model:
     name: str
     role: str
     creator: str = ""
-    licence: str = ""
+    license: str = ""
     size: tuple[float, float, float] | None = None
     elevation: float = 0.0
     rotation: tuple[float, ...] = ()
@@ -46,7 +46,7 @@ class Model:
 def find_models(folder: str, licenses: tuple[str, ...] = ()) -> tuple[Model, ...]:
     """The models in a folder, by path; licenses: as the catalogue writes them, empty for any.
 
-    Raises InputError where there is no folder, no model or none with these licences, or an unusable catalogue.
+    Raises InputError where there is no folder, no model or none with these licenses, or an unusable catalogue.
     """
     # all models
     if not os.path.isdir(folder):
@@ -56,11 +56,11 @@ def find_models(folder: str, licenses: tuple[str, ...] = ()) -> tuple[Model, ...
     if not models:
         raise InputError(f"{folder}: no model; expected {', '.join(FORMATS)} files (see docs/assets.md)")
 
-    # of these licences
-    chosen = [model for model in models if not licenses or model.licence in licenses]
+    # of these licenses
+    chosen = [model for model in models if not licenses or model.license in licenses]
     if not chosen:
-        there = ", ".join(sorted({model.licence or "(none)" for model in models}))
-        raise InputError(f"{folder}: no model has the licence {' or '.join(licenses)}; there are {there}")
+        there = ", ".join(sorted({model.license or "(none)" for model in models}))
+        raise InputError(f"{folder}: no model has the license {' or '.join(licenses)}; there are {there}")
     return tuple(sorted(chosen, key=lambda model: model.path))
 
 

@@ -3,7 +3,7 @@
 Frame n shows the time n; with an open shutter, times around it. A shape of a scene dictionary moves if it has a
 Movement under `moves`; an emitter changes if it has a Flicker under `flicker` (see rooms/__init__.py).
 
-Rigid movements: Walk, Turn, Swing, Slide, Tumble. Deforming ones: Sway, Twist, Wave, Breathe. Lengths are in metres,
+Rigid movements: Walk, Turn, Swing, Slide, Tumble. Deforming ones: Sway, Twist, Wave, Breathe. Lengths are in meters,
 angles in degrees unless they are phases (radians), periods in frames. Normals are exact: those of the moved surface.
 """
 
@@ -85,7 +85,7 @@ def unit(normals: np.ndarray) -> np.ndarray:
 class Walk:
     """Straight on along `direction` (unit), and back after `ahead`, as far as `behind` the start.
 
-    speed: metres per frame; bob: height of a step; stride: length of a step; pause: see `passed`.
+    speed: meters per frame; bob: height of a step; stride: length of a step; pause: see `passed`.
     """
 
     direction: Vector
@@ -221,9 +221,9 @@ class Twist:
 
 @dataclass(frozen=True)
 class Wave:
-    """A wave through cloth or leaves: pushes by `push` (3,), and runs along `along`, in radians per metre (3,).
+    """A wave through cloth or leaves: pushes by `push` (3,), and runs along `along`, in radians per meter (3,).
 
-    foot, height: it grows with the height above `foot`, in full at `height` above it; a negative height: below it.
+    foot, height: its amplitude rises from 0 at `foot` to 1 at `height` above it (below it if negative).
     """
 
     push: Vector

@@ -59,7 +59,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def decode(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Linear colour (H, W, 3) float32 and, where the picture has one, alpha (H, W) float32; LONGEST pixels at most.
+    """Linear color (H, W, 3) float32 and, where the picture has one, alpha (H, W) float32; LONGEST pixels at most.
 
     Raises ValueError where the picture is too large to decode.
     """

@@ -18,8 +18,8 @@ from rooms.tops import Top, flat_top, model_top
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 LOADING_TRIES = 6  # models tried for one thing: some files are broken
 MOST_MODELS = 30  # different ones in a scene: each takes a part of a second to load, and megabytes
-WORTH_SEEING = 0.3  # metres, of what hangs on a wall: nobody makes pictures of switches
-SLACK = 0.01  # metres that neighbours may overlap
+WORTH_SEEING = 0.3  # meters, of what hangs on a wall: nobody makes pictures of switches
+SLACK = 0.01  # meters that neighbors may overlap
 REPEATED = 0.3  # share of things of a model that is in the scene already, if one of the role is: rooms have sets
 
 
@@ -113,7 +113,7 @@ def item_prop(item: Item, role: str) -> Prop:
 def model_prop(stage: Stage, role: str, largest: float = 9.0, scale: float = 1.0) -> Prop | None:
     """A model of this role, as large as its artist made it or slightly larger or smaller, or times `scale`.
 
-    largest: the most that it may measure, in metres, before `scale`. None where no model of the split is that, or where
+    largest: the most that it may measure, in meters, before `scale`. None where no model of the split is that, or where
     the scene has MOST_MODELS already.
     """
     rng, models = stage.style.rng, choose(stage.models, stage.split, role)
@@ -178,7 +178,7 @@ def stand(stage: Stage, prop: Prop, x: float, z: float, turn: float) -> Spot | N
 
 
 def stand_anywhere(stage: Stage, prop: Prop, margin: float = 0.1) -> Spot | None:
-    """Stands a prop at a random free place, turned anyhow; None where there is none."""
+    """Stands a prop at a random free place, at a random angle; None where there is none."""
     rng, (width, _, depth) = stage.style.rng, stage.room.size
     for _ in range(TRIES):
         turn = rng.uniform(0, 2 * np.pi)
@@ -205,7 +205,7 @@ def stand_against(stage: Stage, prop: Prop, frame: Frame) -> Spot | None:
 
 
 def beside(foot: np.ndarray, turn: float, along: float, out: float) -> tuple[float, float]:
-    """The (x, z) of a point `along` metres beside the middle of a wall, and `out` metres in front of it."""
+    """The (x, z) of a point `along` meters beside the middle of a wall, and `out` meters in front of it."""
     x = foot[0] + np.cos(turn) * along + np.sin(turn) * out
     return float(x), float(foot[2] - np.sin(turn) * along + np.cos(turn) * out)
 

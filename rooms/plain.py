@@ -1,7 +1,7 @@
 """Plain scenes: a few things outdoors, or in a bare box under a large lamp. Large lights leave little noise.
 
-What is hard here is not noise but exactness: fine texture up to the horizon, edges against the sky, and lamps that
-neither depth, normals nor albedo tell from the ceiling. The floor is y = 0, its middle is the origin.
+The difficulty is sharpness rather than noise: fine texture up to the horizon, silhouettes against the sky, and lamps
+that depth, normals and albedo do not separate from the ceiling. The floor is y = 0, its middle is the origin.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from rooms import meshes, textures
 from rooms.floor import Room, wall_frames
 from rooms.furniture import STANDING, STANDING_WEIGHTS
-from rooms.lighting import Light, light_colour
+from rooms.lighting import Light, light_color
 from rooms.materials import Style, conductor, glass
 from rooms.primitives import Item, ball, body, box, moved, rod
 from rooms.room import put
@@ -37,12 +37,12 @@ def outdoors(style: Style) -> Room:
 
 
 def add_sky(room: Room, style: Style) -> None:
-    """A sky of one colour, or with clouds; mostly a sun, far away and without size, as scene files have it."""
+    """A sky of one color, or with clouds; mostly a sun, far away and without size, as scene files have it."""
     # sky
     rng = style.rng
     if style.chance(0.5):
-        colour = rng.uniform([0.3, 0.5, 0.6], [1.0, 1.0, 1.2]) * rng.uniform(0.3, 1.2) * style.brightness
-        room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": colour.tolist()}})
+        color = rng.uniform([0.3, 0.5, 0.6], [1.0, 1.0, 1.2]) * rng.uniform(0.3, 1.2) * style.brightness
+        room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": color.tolist()}})
     else:
         room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(rng, None)})
 
@@ -51,9 +51,9 @@ def add_sky(room: Room, style: Style) -> None:
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.4)
         flat, down = np.cos(elevation), np.sin(elevation)
         direction = [float(flat * np.sin(azimuth)), float(-down), float(flat * np.cos(azimuth))]
-        colour = rng.uniform([0.9, 0.75, 0.5], [1.0, 1.0, 1.0]) * 10 ** rng.uniform(-0.2, 1) * style.brightness
+        color = rng.uniform([0.9, 0.75, 0.5], [1.0, 1.0, 1.0]) * 10 ** rng.uniform(-0.2, 1) * style.brightness
         sun = {"type": "directional", "direction": direction}
-        room.lights.append(sun | {"irradiance": {"type": "rgb", "value": colour.tolist()}})
+        room.lights.append(sun | {"irradiance": {"type": "rgb", "value": color.tolist()}})
 
 
 def bare_box(style: Style) -> Room:
@@ -68,7 +68,7 @@ def bare_box(style: Style) -> Room:
     room.shapes.append(box((-w, height, -d), (w, height + t, d), pale))
     is_open = style.chance(0.5)
     for length, foot, turn in wall_frames(room.size)[: 3 if is_open else 4]:
-        bsdf = pale if style.chance(0.5) else style.matt(style.colour())
+        bsdf = pale if style.chance(0.5) else style.matt(style.color())
         room.shapes.extend(moved([box((-length / 2, 0, -t), (length / 2, height, 0), bsdf)], foot, turn))
 
     # outside there is little light, but some: pictures that are half black have no sensible exposure
@@ -78,8 +78,8 @@ def bare_box(style: Style) -> Room:
 
     # a lamp that reflects as the ceiling does
     a, b = rng.uniform(0.2, 0.7, 2) * (width, depth)
-    (x, z), colour = rng.uniform(-0.4, 0.4, 2) * (width - a, depth - b), light_colour(style)
-    light = Light(colour, style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20)
+    (x, z), color = rng.uniform(-0.4, 0.4, 2) * (width - a, depth - b), light_color(style)
+    light = Light(color, style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20)
     low, high = (x - a / 2, height - 0.004, z - b / 2), (x + a / 2, height - 0.002, z + b / 2)
     room.shapes.append(box(low, high, pale, emitter=light.emitter(a * b)))
 
@@ -90,7 +90,7 @@ def bare_box(style: Style) -> Room:
 
 
 def place(room: Room, style: Style, item: Item) -> None:
-    """Puts an item anywhere on the free floor, turned anyhow, if it fits."""
+    """Puts an item at a random free place and angle, if there is one."""
     reach = float(np.hypot(*item.size))
     spot = room.claim_anywhere(style, (reach, reach), 0.1)
     if spot:
@@ -100,15 +100,15 @@ def place(room: Room, style: Style, item: Item) -> None:
 def block(style: Style) -> Item:
     """A block, from a crate to a pillar."""
     w, h, d = style.rng.uniform([0.2, 0.2, 0.2], [1.0, 2.0, 1.0])
-    bsdf = style.matt(style.colour()) if style.chance(0.5) else style.solid()
+    bsdf = style.matt(style.color()) if style.chance(0.5) else style.solid()
     return Item([box((-w / 2, 0, -d / 2), (w / 2, h, d / 2), bsdf)], (w, d))
 
 
 def sphere(style: Style) -> Item:
     """A sphere of glass, metal, plastic or anything matt."""
     radius = style.rng.uniform(0.15, 0.6)
-    kinds = [glass, lambda: conductor(style.rng), lambda: style.coated(style.colour())]
-    kinds += [lambda: style.matt(style.colour()), lambda: style.matt(style.texture(repeat=2))]
+    kinds = [glass, lambda: conductor(style.rng), lambda: style.coated(style.color())]
+    kinds += [lambda: style.matt(style.color()), lambda: style.matt(style.texture(repeat=2))]
     return Item([ball((0, radius, 0), radius, style.pick(kinds, [1, 1, 1.5, 1.5, 1])())], (2 * radius, 2 * radius))
 
 

@@ -17,7 +17,7 @@ Shape = dict
 class Item:
     """A thing that stands on the floor (y = 0) around the origin and faces +z.
 
-    size: the floor it takes, (width in x, depth in z), in metres. top: the height of its top, None where nothing can
+    size: the floor it takes, (width in x, depth in z), in meters. top: the height of its top, None where nothing can
     be put on it.
     """
 
@@ -42,10 +42,10 @@ def box(low, high, bsdf: dict, **more) -> Shape:
     return {"type": "cube", "to_world": matrix, "bsdf": bsdf, **more}
 
 
-def ball(centre, radius: float, bsdf: dict, **more) -> Shape:
-    """A sphere around `centre` (3,); more: further entries of the shape."""
+def ball(center, radius: float, bsdf: dict, **more) -> Shape:
+    """A sphere around `center` (3,); more: further entries of the shape."""
     matrix = np.diag([radius, radius, radius, 1.0])
-    matrix[:3, 3] = centre
+    matrix[:3, 3] = center
     return {"type": "sphere", "to_world": matrix, "bsdf": bsdf, **more}
 
 

@@ -1,4 +1,4 @@
-"""What a model is for in a room: a table of roles, and how a model's names tell its role.
+"""What a model is for in a room: a table of roles, and how a role is found from a model's names.
 
 To add a role, add a line to ROLES; to teach it more kinds of things, add words to its line.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Role:
-    """A kind of thing. words: that tell it, a few joined by spaces count as one; low, high: metres that it is high."""
+    """A kind of thing. words: found in its names, also several with spaces; low, high: its heights, in meters."""
 
     words: tuple[str, ...]
     low: float
@@ -21,7 +21,7 @@ def role(low: float, high: float, words: str) -> Role:
     return Role(tuple(word.strip() for word in words.split(",")), low, high)
 
 
-LAMP_HEIGHT = 0.9  # metres; higher lamps stand on the floor
+LAMP_HEIGHT = 0.9  # meters; higher lamps stand on the floor
 
 # Heights are those of whole models; a model without a size in a catalogue is scaled into them.
 ROLES = {
@@ -130,12 +130,12 @@ def single(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
-# Words as words_of gives them, with the role that they tell.
+# Words as words_of gives them, with their role.
 PHRASES = [(words_of(word), name) for name, role in ROLES.items() for word in role.words]
 
 
 def role_of(*names: str) -> str:
-    """The role that names tell: the first of them with a word of ROLES decides; "other" if there is none.
+    """The role of the first name that contains a word of ROLES; "other" if none does.
 
     English puts what a thing is last ("piano bench"), before any "with" or "and": the match that ends last counts, and
     among those the longest.

@@ -111,7 +111,7 @@ def add_chairs(room: Room, style: Style, item: Item, spot: tuple[float, float], 
 def put_against_wall(room: Room, style: Style, item: Item, foot: np.ndarray, turn: float, along: float) -> None:
     """Puts an item with its back to a wall (foot and turn: see wall_frames), if the floor there is free.
 
-    along: metres from the middle of the wall.
+    along: meters from the middle of the wall.
     """
     out = item.size[1] / 2 + 0.03
     x, z = foot[0] + np.cos(turn) * along + np.sin(turn) * out, foot[2] - np.sin(turn) * along + np.cos(turn) * out

@@ -5,7 +5,7 @@ import numpy as np
 from rooms import meshes
 from rooms.floor import wall_frames
 from rooms.lamps import sheet
-from rooms.lighting import emitter, light_colour
+from rooms.lighting import emitter, light_color
 from rooms.materials import BLACK
 from rooms.placing import Prop, Stage, add, bounds, item_prop, placed_box, stand_anywhere
 from rooms.plain import add_sky, partition
@@ -115,7 +115,7 @@ def studio(stage: Stage, folder: str | None) -> None:
     # backdrop or box
     style, rng = stage.style, stage.style.rng
     width, height, depth = stage.room.size
-    pale = style.matt(style.pale()) if style.chance(0.75) else style.matt(style.colour())
+    pale = style.matt(style.pale()) if style.chance(0.75) else style.matt(style.color())
     is_box = style.chance(0.4)
     if is_box:
         box_of(stage, pale)
@@ -132,7 +132,7 @@ def studio(stage: Stage, folder: str | None) -> None:
     power = style.brightness * 10 ** rng.uniform(0.0, 0.9)
     for index in range(int(rng.integers(1, 2 if is_box else 4))):
         a, b = rng.uniform(0.25, 0.7, 2) * (width, depth)
-        lamp = body(sheet(a, b), BLACK, emitter=emitter(light_colour(style), power / (1 + index)))
+        lamp = body(sheet(a, b), BLACK, emitter=emitter(light_color(style), power / (1 + index)))
         if is_box or index == 0:
             matrix = np.array([[1, 0, 0, 0], [0, 0, -1, height - 0.01], [0, 1, 0, 0], [0, 0, 0, 1.0]])
             stage.room.shapes.append(lamp | {"to_world": matrix})
@@ -154,5 +154,5 @@ def box_of(stage: Stage, pale: dict) -> None:
     stage.room.shapes.append(box((-width / 2, -0.1, -depth / 2), (width / 2, 0, depth / 2), floor))
     stage.room.shapes.append(box((-width / 2, height, -depth / 2), (width / 2, height + 0.1, depth / 2), pale))
     for length, foot, turn in wall_frames(stage.room.size)[: int(style.rng.integers(3, 5))]:
-        bsdf = pale if style.chance(0.6) else style.matt(style.colour())
+        bsdf = pale if style.chance(0.6) else style.matt(style.color())
         stage.room.shapes.extend(moved([box((-length / 2, 0, -0.1), (length / 2, height, 0), bsdf)], foot, turn))

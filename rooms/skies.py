@@ -1,4 +1,4 @@
-"""The world outside procedural scenes: HDR environment maps from a folder, or skies that are made up."""
+"""The world outside procedural scenes: HDR environment maps from a folder, or procedural skies."""
 
 import sys
 from functools import lru_cache
@@ -59,7 +59,7 @@ def mean_luminance(image: np.ndarray) -> float:
 
 
 def add_map(room: Room, style: Style, folder: str, level: float) -> bool:
-    """Adds an environment map of a folder, turned anyhow, to a room; returns whether one could be read.
+    """Adds an environment map of a folder, at a random angle, to a room; returns whether one could be read.
 
     level: its mean luminance. Raises InputError for a folder without maps.
     """

@@ -52,7 +52,7 @@ OPEN = {"table": 4, "sofa": 1.5, "seat": 2, "person": 2.5, "plant": 1.5, "animal
 OUTSIDE = {"vehicle": 3, "person": 3, "outdoor": 3, "animal": 1.5, "plant": 2, "seat": 1, "table": 0.7, "other": 0.7}
 STUDIO = {"seat": 2, "sofa": 1, "table": 1, "plant": 1, "person": 1.5, "vehicle": 1, "animal": 1, "storage": 1}
 TOPS = {"small": 6, "lamp-table": 0.6, "plant": 0.6}
-LARGEST = {"vehicle": 7.0, "outdoor": 7.0}  # metres; of other roles ROOMY
+LARGEST = {"vehicle": 7.0, "outdoor": 7.0}  # meters; of other roles ROOMY
 ROOMY = 3.2
 
 
@@ -140,7 +140,7 @@ def own_block(style: Style) -> Prop:
 
 
 def own_ornament(style: Style, size: float) -> Prop:
-    """A small thing of the grammar's own, about `size` metres tall."""
+    """A small thing of the grammar's own, about `size` meters tall."""
     shapes = ornament(style, size)
     low, high = bounds(shapes)
     width, depth = 2 * np.maximum(-low, high)[[0, 2]]
@@ -150,7 +150,7 @@ def own_ornament(style: Style, size: float) -> Prop:
 def small_things(stage: Stage, count: int, scale: float = 1.0, largest: float = 0.6) -> list[Prop]:
     """Things for the tops of others, as many or fewer, and `scale` times as large as they are.
 
-    largest: the most that models among them may measure, in metres, before that.
+    largest: the most that models among them may measure, in meters, before that.
     """
     style, props = stage.style, []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""What procedural scenes are furnished with besides what the grammar makes up: models, skies, things that move."""
+"""What procedural scenes are furnished with besides the grammar's own things: models, skies, motion."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Stock:
     """Folders, and how often things move; see render.py's options of these names.
 
-    assets: folder of artists' models; environments: folder of HDR environment maps, None: skies are made up;
+    assets: folder of artists' models; environments: folder of HDR environment maps, None: procedural skies;
     licenses: of the models, as the catalogue writes them, empty: any; moving: share of scenes in which something moves
     by itself, in [0, 1].
     """

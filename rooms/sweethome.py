@@ -53,8 +53,8 @@ def unpack(library: Path, folder: Path) -> list[dict[str, str]]:
     for key, model in properties.items():
         if number := re.fullmatch(r"model#(\d+)", key):
             row = {column: properties.get(f"{name}#{number[1]}", "") for column, name in KEYS.items()}
-            licence = properties.get(f"license#{number[1]}") or properties.get("license", "")
-            rows.append(row | {"obj": f"{library.stem}/{model.lstrip('/')}", "licence": licence})
+            license = properties.get(f"license#{number[1]}") or properties.get("license", "")
+            rows.append(row | {"obj": f"{library.stem}/{model.lstrip('/')}", "licence": license})
     return rows
 
 

@@ -1,6 +1,6 @@
 """Images for procedural rooms: stripes, checks, noise, wood, marble, tiles, fabric, pictures and skies.
 
-A pattern takes a random generator and a palette (N, 3) of linear colours in [0, 1], and returns an image
+A pattern takes a random generator and a palette (N, 3) of linear colors in [0, 1], and returns an image
 (SIZE, SIZE, 3) of linear reflectance in [0, 1], float32. All but `picture` repeat without a seam. Arrays are indexed
 (v, u). To add a pattern, enter it in PATTERNS.
 """
@@ -13,7 +13,7 @@ SIZE = 256  # pixels, both ways
 
 
 def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Texel centres (v, u) in [0, 1), each (SIZE, SIZE)."""
+    """Texel centers (v, u) in [0, 1), each (SIZE, SIZE)."""
     axis = (np.arange(SIZE) + 0.5) / SIZE
     return np.meshgrid(axis, axis, indexing="ij")
 
@@ -42,18 +42,18 @@ def fractal_noise(rng: np.random.Generator, cells: int = 4, octaves: int = 5, st
 
 
 def blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """An image (SIZE, SIZE, 3) from colour a (3,) where weight (SIZE, SIZE) is 0 to colour b (3,) where it is 1."""
+    """An image (SIZE, SIZE, 3) from color a (3,) where weight (SIZE, SIZE) is 0 to color b (3,) where it is 1."""
     return (a + (b - a) * weight[..., None]).astype(np.float32)
 
 
 def two(rng: np.random.Generator, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two different colours of the palette."""
+    """Two different colors of the palette."""
     a, b = rng.choice(len(palette), 2, replace=False)
     return palette[a], palette[b]
 
 
 def stripes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Stripes of random colours and widths, along u or v."""
+    """Stripes of random colors and widths, along u or v."""
     edges = np.sort(rng.choice(np.arange(1, 32), rng.integers(2, 9), replace=False))
     v, u = grid()
     index = np.searchsorted(edges, (u if rng.random() < 0.5 else v) * 32) % len(edges)
@@ -61,7 +61,7 @@ def stripes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 def checks(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """A slightly worn chequerboard."""
+    """A slightly worn checkerboard."""
     count = 2 * int(rng.integers(1, 7))
     v, u = grid()
     even = (np.floor(v * count) + np.floor(u * count)) % 2
@@ -69,7 +69,7 @@ def checks(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 def clouds(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Soft noise between two colours: plaster, concrete, stained cloth."""
+    """Soft noise between two colors: plaster, concrete, stained cloth."""
     return blend(*two(rng, palette), fractal_noise(rng, int(rng.integers(2, 12))))
 
 
@@ -83,7 +83,7 @@ def wood(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
     grain = 0.5 + 0.5 * np.sin(2 * np.pi * (u * boards * rng.integers(1, 4) + 2.5 * warp))
     grain = 0.55 * grain + 0.45 * fractal_noise(rng, 32, 3, stretch=16)
 
-    # colour
+    # color
     brown = np.array([0.42, 0.22, 0.10]) * rng.uniform(0.3, 1.6) + 0.1 * palette[0]
     image = blend(0.45 * brown, brown, grain) * rng.uniform(0.6, 1.15, boards)[board][..., None]
     image[np.abs(u * boards - np.round(u * boards)) < 0.012 * boards / 2] *= 0.35
@@ -105,7 +105,7 @@ def tiles(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
     row = np.floor(v * rows).astype(int)
     across = (u * columns + (row % 2) * rng.choice([0.0, 0.5])) % columns
 
-    # colour and joints
+    # color and joints
     shade = rng.uniform(0.6, 1.1, (rows, columns))[row, np.floor(across).astype(int)]
     base, joint = two(rng, palette)
     image = np.clip(base * shade[..., None], 0, 1) * (0.8 + 0.2 * fractal_noise(rng, 16)[..., None])
@@ -128,12 +128,12 @@ def fabric(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 def speckles(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Terrazzo: many small spots of other colours."""
+    """Terrazzo: many small spots of other colors."""
     v, u = grid()
     image = np.broadcast_to(palette[0], (SIZE, SIZE, 3)).copy()
     for _ in range(int(rng.integers(30, 160))):
-        centre, radius = rng.random(2), rng.uniform(0.01, 0.05)
-        dv, du = (np.abs(position - c) for position, c in zip((v, u), centre, strict=True))
+        center, radius = rng.random(2), rng.uniform(0.01, 0.05)
+        dv, du = (np.abs(position - c) for position, c in zip((v, u), center, strict=True))
         near = np.minimum(dv, 1 - dv) ** 2 * rng.uniform(0.5, 2) + np.minimum(du, 1 - du) ** 2 < radius**2
         image[near] = palette[rng.integers(1, len(palette))]
     return image.astype(np.float32)
@@ -151,8 +151,8 @@ def picture(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
     # ellipses and bars
     for _ in range(int(rng.integers(2, 10))):
-        centre, size = rng.random(2), rng.uniform(0.04, 0.3, 2)
-        inside = np.stack([(v - centre[0]) / size[0], (u - centre[1]) / size[1]])
+        center, size = rng.random(2), rng.uniform(0.04, 0.3, 2)
+        inside = np.stack([(v - center[0]) / size[0], (u - center[1]) / size[1]])
         shape = (inside**2).sum(0) < 1 if rng.random() < 0.5 else np.abs(inside).max(0) < 1
         image[shape] = palette[rng.integers(0, len(palette))] * rng.uniform(0.5, 1)
 
@@ -169,7 +169,7 @@ PATTERNS: tuple[Callable, ...] = (stripes, checks, clouds, wood, marble, tiles, 
 def sky(rng: np.random.Generator, sun: tuple[float, float] | None) -> np.ndarray:
     """An environment map, (SIZE // 2, SIZE, 3) linear radiance, y up: a gradient, clouds, ground, perhaps a sun.
 
-    sun: (azimuth, elevation) in radians, azimuth from -z towards +x; column 0 is azimuth 0, as in Mitsuba's `envmap`.
+    sun: (azimuth, elevation) in radians, azimuth from -z toward +x; column 0 is azimuth 0, as in Mitsuba's `envmap`.
     """
     # sky and ground
     v = ((np.arange(SIZE // 2) + 0.5) / (SIZE // 2))[:, None, None]

@@ -9,17 +9,17 @@ from rooms.loading import load_thing
 from rooms.models import Model
 from rooms.primitives import Shape
 
-CELL = 0.04  # metres, of a height map
+CELL = 0.04  # meters, of a height map
 SAMPLES = 30_000  # points on a model's faces
-FLAT = 0.012  # metres between the highest and lowest point of a flat place
-LOWEST = 0.2  # metres above the floor, of a place to put things
+FLAT = 0.012  # meters between the highest and lowest point of a flat place
+LOWEST = 0.2  # meters above the floor, of a place to put things
 
 
 @dataclass(frozen=True)
 class Top:
     """The height of a thing above its foot: heights (rows in z, columns in x), NaN where it has no upper side.
 
-    The middle of the map is the middle of the thing; cell: metres.
+    The middle of the map is the middle of the thing; cell: meters.
     """
 
     heights: np.ndarray
@@ -47,7 +47,7 @@ class Top:
 
 
 def flat_top(height: float, size: tuple[float, float]) -> Top:
-    """A flat rectangle, (width, depth) in metres, at this height."""
+    """A flat rectangle, (width, depth) in meters, at this height."""
     width, depth = (max(1, int(s / CELL)) for s in size)
     return Top(np.full((depth, width), float(height)), CELL)
 

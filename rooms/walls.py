@@ -1,6 +1,6 @@
 """Walls of procedural rooms: coverings, windows, doorways, and what hangs there.
 
-A wall is made in the xy plane, facing +z, with the middle of its foot at the origin. Lengths are in metres.
+A wall is made in the xy plane, facing +z, with the middle of its foot at the origin. Lengths are in meters.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 
 from rooms import meshes, textures
 from rooms.furniture import framed, ornament
-from rooms.lighting import emitter, light_colour
+from rooms.lighting import emitter, light_color
 from rooms.materials import BLACK, Style
 from rooms.primitives import Shape, ball, body, box, moved, rod
 
@@ -24,9 +24,9 @@ def surface(style: Style) -> Callable[[float, float], dict]:
         bsdf = style.matt(style.pale()) if kind == "plain" else style.coated(style.pale())
         return lambda width, height: bsdf
     pattern = textures.wood if kind == "timber" else style.pick(list(textures.PATTERNS))
-    image, metres = style.texture(pattern), style.rng.uniform(0.4, 2.0)
+    image, meters = style.texture(pattern), style.rng.uniform(0.4, 2.0)
     finish = style.coated if style.chance(0.5) else style.matt
-    return lambda width, height: finish(image | {"repeat": (width / metres, height / metres)})
+    return lambda width, height: finish(image | {"repeat": (width / meters, height / meters)})
 
 
 def wall(style: Style, length: float, height: float, covering: Callable, window: bool) -> list[Shape]:
@@ -85,7 +85,7 @@ def glazing(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Sh
         bars.append(rod((x0 - 0.2, y1 + 0.1, 0.1), (x1 + 0.2, y1 + 0.1, 0.1), 0.012, style.metal))
     elif kind == "blinds":
         bottom, tilt = y0 + (y1 - y0) * rng.uniform(0, 0.6), rng.uniform(0.0, 0.02)
-        slat = style.matt(style.colour())
+        slat = style.matt(style.color())
         bars += [box((x0, y, -0.06), (x1, y + 0.003 + tilt, -0.02), slat) for y in np.arange(bottom, y1, 0.045)]
     return bars
 
@@ -93,7 +93,7 @@ def glazing(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Sh
 def corridor(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Shape]:
     """A doorway: its frame, and a passage behind it, mostly with a lamp of its own."""
     # passage
-    bsdf, end = style.matt(style.colour()), -0.2 - style.rng.uniform(1.0, 3.0)
+    bsdf, end = style.matt(style.color()), -0.2 - style.rng.uniform(1.0, 3.0)
     a, b, h = x0 - 0.6, x1 + 0.6, y1 + 0.3
     parts = [((a, -0.1, end), (b, 0, -0.2)), ((a, h, end), (b, h + 0.1, -0.2)), ((a, 0, end - 0.1), (b, h, end))]
     parts += [((a - 0.1, 0, end), (a, h, -0.2)), ((b, 0, end), (b + 0.1, h, -0.2))]
@@ -105,7 +105,7 @@ def corridor(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[S
 
     # lamp
     if style.chance(0.6):
-        light = emitter(light_colour(style), style.rng.uniform(1, 15) * style.brightness)
+        light = emitter(light_color(style), style.rng.uniform(1, 15) * style.brightness)
         result.append(ball(((x0 + x1) / 2, h - 0.15, end / 2), 0.09, BLACK, emitter=light))
     return result
 

@@ -58,12 +58,12 @@ HAIR = ((0, 0.0, 1.685), (0.093, 0.105, 0.117))
 EYES, NOSE = ((0.034, -0.115, 1.675), 0.014), ((0, -0.128, 1.64), 0.017)
 
 PERIOD = 26  # frames of two steps
-STRIDE = 0.054  # metres a frame, at which feet on the floor stay where they are
+STRIDE = 0.054  # meters a frame, at which feet on the floor stay where they are
 WAVE = 13  # frames in which the raised hand goes to and fro
 
 
 def figure(clothes: dict[str, bpy.types.Material], location: stage.Place, heading: float, frames: int):
-    """The figure, walking from `location` towards `heading` (angle around z; 0 walks to -y). Returns its armature.
+    """The figure, walking from `location` toward `heading` (angle around z; 0 walks to -y). Returns its armature.
 
     clothes: a material for each of shirt, trousers, skin, shoes, hair, eyes.
     """

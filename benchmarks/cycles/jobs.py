@@ -45,5 +45,5 @@ def jobs_of(out: Path, shot: str, spp: list[int], reference_spp: int, frames: in
 
 
 def missing(jobs: list[Job]) -> list[Job]:
-    """The jobs whose files do not exist; a file appears whole or not at all."""
+    """The jobs whose files do not exist; files are written atomically."""
     return [job for job in jobs if not job.path.is_file()]

@@ -1,6 +1,6 @@
 """Materials of shader nodes: one Principled BSDF each, with procedural textures and bumps where asked for.
 
-Colors are linear RGB, 0 to 1. Scales are features per metre, in the coordinates of the object, unless `generated`.
+Colors are linear RGB, 0 to 1. Scales are features per meter, in the coordinates of the object, unless `generated`.
 """
 
 import bpy
@@ -46,7 +46,7 @@ def textured(
 ) -> bpy.types.Material:
     """A material whose color runs along `stops` (position, color) with the value of a procedural texture.
 
-    texture: a node type without `ShaderNodeTex`, such as "Noise". bump: height of its relief, in metres.
+    texture: a node type without `ShaderNodeTex`, such as "Noise". bump: height of its relief, in meters.
     generated: in the coordinates of the undeformed object, which stay on a surface that deforms.
     settings: of the texture's node: inputs by their names, properties by theirs.
     """
@@ -73,7 +73,7 @@ def textured(
 def tiled(
     name: str, colors: tuple[Color, Color], joint: Color, size: tuple[float, float], bump: float = 0.001, **inputs
 ) -> bpy.types.Material:
-    """Planks, tiles or bricks of `size` metres in two colors, with joints; seen along z."""
+    """Planks, tiles or bricks of `size` meters in two colors, with joints; seen along z."""
     made = principled(name, **inputs)
     width, height = size
     settings = {"Color1": (*colors[0], 1), "Color2": (*colors[1], 1), "Mortar": (*joint, 1), "Scale": 1.0}
@@ -111,7 +111,7 @@ def _texture(made: bpy.types.Material, kind: str, scale, generated: bool, settin
 
 
 def _relief(made: bpy.types.Material, height: bpy.types.NodeSocket, distance: float) -> None:
-    """A bump of `distance` metres where `height` is 1."""
+    """A bump of `distance` meters where `height` is 1."""
     nodes, links = made.node_tree.nodes, made.node_tree.links
     bump = nodes.new("ShaderNodeBump")
     bump.inputs["Distance"].default_value = distance

@@ -46,7 +46,7 @@ def settle(scene: bpy.types.Scene, size: tuple[int, int], threads: int) -> None:
 
 
 def render(scene: bpy.types.Scene, job: Job) -> None:
-    """Renders one frame; the file appears whole or not at all."""
+    """Renders one frame, as an atomic write."""
     job.path.parent.mkdir(parents=True, exist_ok=True)
     scene.cycles.samples, scene.cycles.seed = job.spp, job.seed
     scene.frame_set(job.frame)

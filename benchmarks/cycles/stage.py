@@ -52,7 +52,7 @@ def box(
     rotation: Place = (0, 0, 0),
     soft: bool = False,
 ) -> bpy.types.Object:
-    """A box around `location` with edges rounded by `bevel` metres. soft: swollen like a cushion."""
+    """A box around `location` with edges rounded by `bevel` meters. soft: swollen like a cushion."""
     x, y, z = (extent / 2 for extent in size)
     points = [(i * x, j * y, k * z) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
     faces = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

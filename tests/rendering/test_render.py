@@ -145,7 +145,7 @@ def test_a_scene_without_an_integrator_gets_a_path_tracer(scene, tmp_path):
 
 
 def bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A picture (C, H, W) at pixel positions x, y; pixel centres are at halves."""
+    """A picture (C, H, W) at pixel positions x, y; pixel centers are at halves."""
     x, y = np.clip(x - 0.5, 0, image.shape[2] - 1.001), np.clip(y - 0.5, 0, image.shape[1] - 1.001)
     x0, y0 = x.astype(int), y.astype(int)
     u, v = x - x0, y - y0

@@ -19,8 +19,8 @@ def test_a_sky_of_ours_is_where_mitsuba_looks_for_it():
     mi.set_variant("scalar_rgb")
     scene = {"type": "scene", "integrator": {"type": "path"}, "sky": {"type": "envmap", "image": sky}}
     made = load_dictionary(scene)
-    towards = (np.sin(1.0) * np.cos(0.5), np.sin(0.5), -np.cos(1.0) * np.cos(0.5))
-    sensor = make_sensor(Camera((0, 0, 0), towards, fov=30.0), (21, 21), made, 0)
+    toward = (np.sin(1.0) * np.cos(0.5), np.sin(0.5), -np.cos(1.0) * np.cos(0.5))
+    sensor = make_sensor(Camera((0, 0, 0), toward, fov=30.0), (21, 21), made, 0)
     seen = np.array(mi.render(made, sensor=sensor, spp=16)).sum(-1)
     row, column = np.unravel_index(seen.argmax(), seen.shape)
     assert abs(row - 10) <= 2 and abs(column - 10) <= 2 and seen.max() > 100
@@ -39,7 +39,7 @@ def test_a_scene_with_many_lamps_has_the_same_noise_each_time_it_is_loaded():
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
 
 
-# Prints a digest of a picture of five mesh lamps of different colours over a floor.
+# Prints a digest of a picture of five mesh lamps of different colors over a floor.
 MESH_LAMPS = """
 import hashlib, drjit, mitsuba as mi, numpy as np
 mi.set_variant("scalar_rgb")

@@ -67,18 +67,18 @@ def test_another_process_renders_the_same_pixels(made, models, tmp_path):
 
 def test_the_census_counts_what_the_files_hold_and_names_creators(made, models):
     train = made[0] / "train"
-    told = run_script("-m", "rendering.census", train).stdout
+    output = run_script("-m", "rendering.census", train).stdout
     records = [json.loads(path.read_text()) for path in train.glob("*/sequence.json")]
     used = {name for record in records for name in record["content"] if name.endswith(".obj")}
-    assert "scenes: 2, of 4 frames in all" in told and f"models: {len(used)} in the scenes" in told
-    assert "moves by itself: 2 (100%)" in told
+    assert "scenes: 2, of 4 frames in all" in output and f"models: {len(used)} in the scenes" in output
+    assert "moves by itself: 2 (100%)" in output
     names = run_script("-m", "rendering.census", train, "--credits", models).stdout
-    assert "## licence unknown" in names and "creator unknown: " in names
+    assert "## license unknown" in names and "creator unknown: " in names
     empty = run_script("-m", "rendering.census", models, check=False)
     assert empty.returncode == 1 and "no finished scene" in empty.stderr and "Traceback" not in empty.stderr
 
 
-def test_a_finished_dataset_stays_as_it_is_and_a_licence_that_no_model_has_is_named(made, models):
+def test_a_finished_dataset_stays_as_it_is_and_a_license_that_no_model_has_is_named(made, models):
     before = pixels(made[0])
     run_script(*command(models, made[0]))
     done = run_script(*command(models, made[0], "--licenses", "CC0-1.0"), check=False)

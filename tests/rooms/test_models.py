@@ -28,7 +28,7 @@ f 1/1 4/4 3/3 2/2\nf 5/1 6/2 7/3 8/4\nf 1/1 2/2 6/3 5/4\nf 4/1 8/2 7/3 3/4\nf 1/
 @pytest.fixture(autouse=True)
 def fresh():
     """No test sees the files of another."""
-    for cached in (find_models, load_thing, loading.tell, pictures.files_below):
+    for cached in (find_models, load_thing, loading.report_once, pictures.files_below):
         cached.cache_clear()
 
 
@@ -39,9 +39,9 @@ def write_cube(folder, name="cube", mtl="Kd 0.5 0.5 0.5\n", text=CUBE):
     return Model(str(folder), f"{name}.obj", name, "other", size=(1.0, 1.0, 1.0))
 
 
-def write_picture(path, colour=(255, 128, 0), mode="RGB", size=(4, 4)):
+def write_picture(path, color=(255, 128, 0), mode="RGB", size=(4, 4)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
+    Image.new(mode, size, color).save(path)
 
 
 def write_catalogue(folder, *rows):
@@ -67,7 +67,7 @@ def test_without_a_catalogue_every_model_file_counts_and_names_say_what_it_is(tm
         ("Chairs/model_12.obj", "seat"),
         ("coffeeTable2.obj", "table"),
     ]
-    assert models[0].size is None and models[0].licence == ""
+    assert models[0].size is None and models[0].license == ""
 
 
 def test_a_catalogue_says_what_it_is_how_large_and_whose(tmp_path, capsys):
@@ -79,14 +79,14 @@ def test_a_catalogue_says_what_it_is_how_large_and_whose(tmp_path, capsys):
     write_catalogue(tmp_path, row, missing, missing | {"obj": "a.obj", "height_cm": "?", "model_rotation": "1 2"})
     a, b = find_models(str(tmp_path))
     assert a == Model(str(tmp_path), "a.obj", "a", "other")
-    assert (b.role, b.creator, b.licence, b.size, b.elevation) == (
+    assert (b.role, b.creator, b.license, b.size, b.elevation) == (
         "lamp-floor", "Somebody", "CC0-1.0", (0.4, 1.5, 0.3), 0.05
     )  # fmt: skip
     assert b.rotation == (0, 0, 1, 0, 1, 0, -1, 0, 0)
     assert "missing.obj" in capsys.readouterr().err
 
 
-def test_licences_choose_and_those_that_exist_are_named(tmp_path):
+def test_licenses_choose_and_those_that_exist_are_named(tmp_path):
     for name in "abc":
         write_cube(tmp_path, name)
     write_catalogue(tmp_path, *({"obj": f"{n}.obj", "licence": t} for n, t in zip("abc", ("X", "Y", ""), strict=True)))
@@ -284,7 +284,7 @@ def test_textures_stand_upright(tmp_path):
 
 
 @pytest.mark.parametrize("reference", ["missing.png", "broken.png", "../../outside.png", ""])
-def test_a_texture_that_cannot_be_used_leaves_the_colour(tmp_path, reference):
+def test_a_texture_that_cannot_be_used_leaves_the_color(tmp_path, reference):
     write_picture(tmp_path / "outside.png")
     folder = tmp_path / "models"
     model = write_cube(folder, mtl=f"Kd 0.5 0.5 0.5\nmap_Kd {reference}\n")
@@ -331,7 +331,7 @@ def test_names_and_numbers_tell_the_material(tmp_path, name, mtl, kind):
     assert (bsdf["bsdf"] if bsdf["type"] == "twosided" else bsdf)["type"] == kind
 
 
-def test_plain_colours_that_reflect_alike_become_one_shape(tmp_path):
+def test_plain_colors_that_reflect_alike_become_one_shape(tmp_path):
     lines = CUBE.replace("usemtl skin of cube\n", "").splitlines(keepends=True)
     faces = [line for line in lines if line.startswith("f ")]
     text = "".join(line for line in lines if line not in faces)
@@ -383,7 +383,7 @@ def test_gltf_reads_no_file_outside_the_folder(tmp_path, capsys):
     assert load_thing(model) is None and "secret.bin" in capsys.readouterr().err
 
 
-def test_ply_has_the_mean_colour_of_its_vertices(tmp_path):
+def test_ply_has_the_mean_color_of_its_vertices(tmp_path):
     header = "ply\nformat ascii 1.0\nelement vertex 3\n" + "".join(f"property float {c}\n" for c in "xyz")
     header += "".join(f"property uchar {c}\n" for c in ("red", "green", "blue"))
     header += "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
