@@ -226,7 +226,7 @@ def draw(stage: Stage, actor: Actor, low: np.ndarray, high: np.ndarray) -> Movem
     fallback = Turn(Body(low, high, actor.turn, 0).middle, (0.0, 1.0, 0.0), float(style.rng.uniform(0.2, 3)))
     for attempt in range(PATHS):
         body = Body(low, high, actor.turn, reach * 0.75**attempt)
-        movement = style.pick(list(motions), list(motions.values()))(style, body)
+        movement = style.pick(motions)(style, body)
         inside, clear = keeps_clear(stage, movement, low, high)
         if inside and clear:
             return movement

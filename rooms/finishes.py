@@ -8,26 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rooms.materials import twosided
+from rooms.materials import rgb, twosided
 
 DARKEST, BRIGHTEST = 0.01, 0.9  # reflectance; nothing real is beyond, and paths in brighter rooms hardly end
 OPAQUE, INVISIBLE = 0.97, 0.02  # opacities from which on, and up to which, a surface counts as such
 ALPHAS = (0.05, 0.12, 0.25, 0.5)  # roughness in steps, so that surfaces that reflect alike are few shapes
-PAINTED = (
-    "white",
-    "black",
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "grey",
-    "gray",
-    "dark",
-    "paint",
-    "blanc",
-    "noir",
-    "negro",
-)
+PAINTED = "white black red blue green yellow grey gray dark paint blanc noir negro"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +78,7 @@ def named(name: str) -> tuple[Finish, tuple[float, float, float] | None] | None:
 def finish_of(look: Look) -> tuple[Finish, tuple[float, float, float]]:
     """How a surface reflects, and its color (3,): by its name, else by its numbers."""
     # by name, else by numbers
-    bright, painted = max(look.color), any(word in look.name.lower() for word in PAINTED)
+    bright, painted = max(look.color), any(word in look.name.lower() for word in PAINTED.split())
     black_metal = bright < 0.02 and look.highlight > 0.4 and not painted and look.image is None
     by_numbers = Finish("coated", look.alpha) if look.highlight > 0.02 else Finish("matt"), None
     if look.metal or black_metal:
@@ -126,7 +112,7 @@ def visible(look: Look) -> bool:
 
 def plain(color) -> dict:
     """A color (3,), linear, as a scene dictionary, within what surfaces reflect."""
-    return {"type": "rgb", "value": [float(c) for c in np.clip(color, DARKEST, BRIGHTEST)]}
+    return rgb(np.clip(color, DARKEST, BRIGHTEST))
 
 
 def printed(image: np.ndarray, **more) -> dict:

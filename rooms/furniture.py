@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from rooms import meshes, textures
-from rooms.materials import Style, glass, mirror
+from rooms.materials import Style, glass, mirror, rgb
 from rooms.primitives import Item, Shape, ball, body, box, disc, moved, rod
 
 
@@ -141,7 +141,7 @@ def cabinet(style: Style) -> Item:
 def plant(style: Style) -> Item:
     """A plant in a pot."""
     rng, height = style.rng, style.rng.uniform(0.2, 0.5)
-    green = {"type": "rgb", "value": [float(c) for c in rng.uniform([0.02, 0.12, 0.01], [0.2, 0.4, 0.1])]}
+    green = rgb(rng.uniform([0.02, 0.12, 0.01], [0.2, 0.4, 0.1]))
     foliage = meshes.leaves(rng, int(rng.integers(15, 60)), rng.uniform(0.4, 1.0))
     pot = body(meshes.vase(rng, height, 0.18, 0.015), style.ornament())
     stem = rod((0, 0.05, 0), (0, height, 0), 0.02, style.timber)
@@ -213,5 +213,5 @@ def framed(style: Style, width: float, height: float) -> list[Shape]:
     return [*frame, box((-w, -h, 0), (w, h, 0.015), face)]
 
 
-STANDING = (table, chair, sofa, shelf, cabinet, plant, sculpture, stairs)
-STANDING_WEIGHTS = (3, 2, 2, 3, 3, 1.5, 1.2, 0.6)
+# What stands on the floor, and how often.
+STANDING = {table: 3, chair: 2, sofa: 2, shelf: 3, cabinet: 3, plant: 1.5, sculpture: 1.2, stairs: 0.6}

@@ -1,32 +1,33 @@
-"""Light in furnished scenes: the kinds in LIGHTS, besides daylight. Change what they look like here.
+"""Light in furnished scenes: the kinds in LIGHTS, besides daylight. To add one, write a function and enter it there.
 
 Each function adds one kind of light to a stage, of the color and power of a Light (see rooms/lighting.py), and returns
 whether it could. Lamps are shapes; spot lamps and projectors, which have no size, are entries of room.lights.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from rooms import meshes, textures
 from rooms.curves import catmull_rom
 from rooms.lighting import LAMPS, Light, emitter, light_color, standing
-from rooms.materials import BLACK
+from rooms.materials import BLACK, rgb
 from rooms.placing import Prop, Stage, add, bounds, crowd, hang, model_prop, stand_anywhere
 from rooms.primitives import Shape, ball, body, box, disc, rod
 
 
-def add_light(stage: Stage, kind: str) -> bool:
+def add_light(stage: Stage, make: Callable) -> bool:
     """Adds one kind of LIGHTS to a room; returns whether there was room for it."""
     rng, (width, _, depth) = stage.style.rng, stage.room.size
     power = stage.style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20
-    return LIGHTS[kind][0](stage, Light(light_color(stage.style), power))
+    return make(stage, Light(light_color(stage.style), power))
 
 
 def add_lights(stage: Stage, least: int, most: int) -> None:
     """Adds from `least` to `most` kinds of LIGHTS, as far as there is room; one of SURE where there has to be light."""
-    kinds, weights = list(LIGHTS), [weight for _, weight in LIGHTS.values()]
     count, sure = int(stage.style.rng.integers(least, most + 1)), least == 0
     for _ in range(4 * count):
-        kind = stage.style.pick(kinds, weights)
+        kind = stage.style.pick(LIGHTS)
         if count and add_light(stage, kind):
             count -= 1
             sure |= kind in SURE
@@ -66,8 +67,7 @@ def aimed(origin, target) -> np.ndarray:
 
 def classic(stage: Stage, light: Light) -> bool:
     """A lamp of the rooms without models: a panel, a row of spots, a pendant, a tube, or a cove."""
-    kinds = {name: weight for name, (_, weight) in LAMPS.items() if name != "standing"}
-    make, _ = LAMPS[stage.style.pick(list(kinds), list(kinds.values()))]
+    make = stage.style.pick({lamp: weight for lamp, weight in LAMPS.items() if lamp is not standing})
     at = stage.style.rng.uniform(-0.35, 0.35, 2) * (stage.room.size[0], stage.room.size[2])
     size = (stage.room.size[0], clear_height(stage), stage.room.size[2])
     stage.room.shapes.extend(make(stage.style, light, size, tuple(at)))
@@ -113,10 +113,8 @@ def shades(stage: Stage, light: Light) -> bool:
     count, (low, high, tall) = int(rng.integers(1, 4)), rng.uniform([0.08, 0.04, 0.1], [0.35, 0.2, 0.4])
     pattern = stage.style.pick([*textures.PATTERNS, textures.picture])
     image = pattern(rng, stage.style.palette) + 0.02
-    glow, outside = (
-        textured(image, light.power / count / (np.pi * (low + high) * tall)),
-        meshes.lampshade(tall, low, high),
-    )
+    glow = textured(image, light.power / count / (np.pi * (low + high) * tall))
+    outside = meshes.lampshade(tall, low, high)
     inside = meshes.Mesh(outside.vertices * np.float32([0.98, 1, 0.98]), outside.faces[:, ::-1], outside.uv)
     mesh = meshes.join([outside, inside])  # lamps shine on the side of their normal only
     y = min(height - tall - 0.1, rng.uniform(1.6, 2.4))
@@ -171,7 +169,7 @@ def strings(stage: Stage, light: Light) -> bool:
 def candle(stage: Stage, light: Light) -> Prop:
     """A candle with a flame."""
     rng, height, radius = stage.style.rng, stage.style.rng.uniform(0.05, 0.25), stage.style.rng.uniform(0.01, 0.035)
-    wax = stage.style.coated({"type": "rgb", "value": rng.uniform([0.6, 0.5, 0.4], [0.9, 0.9, 0.85]).tolist()})
+    wax = stage.style.coated(rgb(rng.uniform([0.6, 0.5, 0.4], [0.9, 0.9, 0.85])))
     flame = meshes.blob(rng, (0.006, 0.018, 0.006), 0.0)
     glow = emitter(np.array([1.0, 0.5, 0.15]), light.power / (4 * np.pi * 0.01**2))
     shapes = [disc(0, height, radius, wax), body(flame, BLACK, (0, height + 0.022, 0), emitter=glow)]
@@ -259,31 +257,15 @@ def spots(stage: Stage, light: Light) -> bool:
         target = stage.room.sights[rng.integers(len(stage.room.sights))] + rng.normal(0, 0.3, 3) * [1, 0, 1]
         cutoff = float(rng.uniform(12, 45))
         value = light.color / np.mean(light.color) * light.power / count * rng.uniform(0.5, 2)
-        lamp = {
-            "type": "spot",
-            "to_world": aimed(origin, target),
-            "intensity": {"type": "rgb", "value": value.tolist()},
-        }
+        lamp = {"type": "spot", "to_world": aimed(origin, target), "intensity": rgb(value)}
         angles = {"cutoff_angle": cutoff, "beam_width": float(cutoff * rng.uniform(0.5, 0.95))}
         stage.room.lights.append(lamp | angles)
     return True
 
 
 # Every kind of light in furnished rooms, and how often they have it.
-LIGHTS = {
-    "classic": (classic, 4),
-    "floor lamps": (floor_lamps, 2),
-    "table lamps": (table_lamps, 2),
-    "ceiling lamps": (ceiling_lamps, 3),
-    "shades": (shades, 1.2),
-    "strings": (strings, 1.2),
-    "candles": (candles, 1),
-    "screen": (screen, 1.5),
-    "neon": (neon, 1),
-    "soft": (soft, 1.2),
-    "lattice": (lattice_light, 1),
-    "spots": (spots, 1.5),
-}
+LIGHTS = {classic: 4, floor_lamps: 2, table_lamps: 2, ceiling_lamps: 3, shades: 1.2, strings: 1.2, candles: 1}
+LIGHTS |= {screen: 1.5, neon: 1, soft: 1.2, lattice_light: 1, spots: 1.5}
 
 # Those that nothing can hide: models of lamps may have closed shades, and what floats may float inside something.
-SURE = ["classic", "shades", "soft", "lattice"]
+SURE = (classic, shades, soft, lattice_light)

@@ -1,4 +1,4 @@
-"""Light in procedural rooms: daylight, and the lamps in LAMPS. Change what a lamp looks like here.
+"""Lamps of procedural rooms: those in LAMPS. To add one, write a function here and enter it there.
 
 Each lamp function draws one group of lamps, with the parameters
 
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rooms import textures
 from rooms.floor import Room
-from rooms.materials import BLACK, Style
+from rooms.materials import BLACK, Style, rgb
 from rooms.meshes import lampshade
 from rooms.primitives import Shape, ball, body, box, disc, moved, rod
 
@@ -38,7 +37,7 @@ class Light:
 def emitter(color: np.ndarray, radiance: float) -> dict:
     """An area light of this color (3,), scaled to this mean radiance."""
     value = np.asarray(color) / np.mean(color) * radiance
-    return {"type": "area", "radiance": {"type": "rgb", "value": [float(c) for c in value]}}
+    return {"type": "area", "radiance": rgb(value)}
 
 
 def light_color(style: Style) -> np.ndarray:
@@ -49,34 +48,22 @@ def light_color(style: Style) -> np.ndarray:
     return warm + (cold - warm) * style.rng.beta(1.5, 1.0)
 
 
-def add_daylight(room: Room, style: Style, turn: float) -> None:
-    """A sky, mostly with a sun that shines through the wall with this turn (see wall_frames), and ground outside."""
-    sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
-    sun = sun if style.chance(0.7) else None
-    room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(style.rng, sun)})
-    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(style.color())))
-
-
 def add_lamps(room: Room, style: Style, daylight: bool) -> None:
     """One to three groups of lamps, each of one kind; with daylight, mostly none."""
     rng, (width, _, depth) = style.rng, room.size
     groups = int(rng.integers(1, 3)) * int(style.chance(0.3)) if daylight else int(rng.integers(1, 4))
     for _ in range(groups):
         # kind, color, power
-        kind = style.pick(list(LAMPS), [weight for _, weight in LAMPS.values()])
+        make = style.pick(LAMPS)
         color = light_color(style)
         light = Light(color, style.brightness * 10 ** rng.uniform(-0.3, 0.9) * width * depth / 20)
 
         # where it hangs or stands
         at = rng.uniform(-0.35, 0.35, 2) * (width, depth)
-        if kind == "standing":
+        if make is standing:
             floor = room.claim_anywhere(style, (0.35, 0.35), 0.1)
-            if floor is None:
-                kind = "pendant"  # it needs no floor, so that no room stays dark
-            else:
-                at = floor
+            make, at = (standing, floor) if floor else (pendant, at)  # so that no room stays dark
 
-        make, _ = LAMPS[kind]
         room.shapes.extend(make(style, light, room.size, at))
 
 
@@ -100,7 +87,7 @@ def shaded_bulb(style: Style, light: Light, height: float, radius: float) -> lis
     # shade
     rng, color = style.rng, light.color
     shade = lampshade(rng.uniform(0.15, 0.3), rng.uniform(0.14, 0.26), rng.uniform(0.06, 0.14))
-    tint = {"type": "rgb", "value": [float(c) for c in rng.uniform(0.4, 0.9) * np.asarray(color) / max(color)]}
+    tint = rgb(rng.uniform(0.4, 0.9) * np.asarray(color) / max(color))
     paper = {"type": "principledthin", "base_color": tint, "roughness": 0.8, "diff_trans": float(rng.uniform(0.3, 1.2))}
     material = paper if style.chance(0.3) else style.matt(tint)
 
@@ -151,11 +138,4 @@ def cove(style: Style, light: Light, size: tuple, _at: tuple[float, float]) -> l
 
 
 # Every kind of lamp, and how often rooms have it.
-LAMPS = {
-    "panel": (panel, 1.5),
-    "spots": (spots, 2),
-    "standing": (standing, 2),
-    "pendant": (pendant, 2.5),
-    "tube": (tube, 0.7),
-    "cove": (cove, 2),
-}
+LAMPS = {panel: 1.5, spots: 2, standing: 2, pendant: 2.5, tube: 0.7, cove: 2}

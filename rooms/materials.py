@@ -12,7 +12,14 @@ import numpy as np
 from rooms import textures
 
 METALS = ("Au", "Cu", "Al", "Cr", "Ag", "W")
-BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": [0.0, 0.0, 0.0]}}  # of lamps, which reflect nothing
+
+
+def rgb(color) -> dict:
+    """A plain color, (3,) linear, as a scene dictionary."""
+    return {"type": "rgb", "value": [float(c) for c in color]}
+
+
+BLACK = {"type": "diffuse", "reflectance": rgb((0, 0, 0))}  # of lamps, which reflect nothing
 
 
 def make_palette(rng: np.random.Generator) -> np.ndarray:
@@ -43,8 +50,13 @@ class Style:
         self.paint = self.coated(self.color())
         self.cloth = self.matt(self.texture(self.pick([textures.fabric, textures.clouds, textures.stripes]), 2))
 
-    def pick(self, choices: list, weights: list[float] | None = None):
-        """One of `choices`; weights: how likely each is, in any scale; None: all the same."""
+    def pick(self, choices, weights: list[float] | None = None):
+        """One of `choices`, a sequence or a table of choices and weights.
+
+        weights: how likely each one of a sequence is, in any scale; None: all the same.
+        """
+        if isinstance(choices, dict):
+            choices, weights = list(choices), list(choices.values())
         p = None if weights is None else np.array(weights) / sum(weights)
         return choices[self.rng.choice(len(choices), p=p)]
 
@@ -57,20 +69,24 @@ class Style:
         value = self.palette[self.rng.integers(len(self.palette))]
         if self.chance(0.2):
             value = colorsys.hsv_to_rgb(self.rng.random(), self.rng.uniform(0.3, 1), self.rng.uniform(0.1, 0.9))
-        return {"type": "rgb", "value": [float(c) for c in value]}
+        return rgb(value)
 
     def pale(self) -> dict:
         """A color for walls: mostly off-white, sometimes from the palette."""
         if self.chance(0.2):
             return self.color()
         hue, saturation = self.rng.random(), self.rng.beta(1, 8)
-        return {"type": "rgb", "value": list(colorsys.hsv_to_rgb(hue, saturation, self.rng.uniform(0.55, 0.93)))}
+        return rgb(colorsys.hsv_to_rgb(hue, saturation, self.rng.uniform(0.55, 0.93)))
 
-    def texture(self, pattern=None, repeat: float = 1.0, repeat_v: float | None = None) -> dict:
-        """An image; pattern: of textures.py, None for any; repeat, repeat_v: times across a surface, along u and v."""
-        pattern = pattern or self.pick(list(textures.PATTERNS))
+    def texture(self, pattern=None, repeat: float = 1.0) -> dict:
+        """An image; pattern: of textures.py, None for any; repeat: times across a surface, both ways."""
+        pattern = pattern or self.pick(textures.PATTERNS)
         image = pattern(self.rng, self.palette[self.rng.permutation(len(self.palette))])
-        return {"type": "bitmap", "image": image, "repeat": (repeat, repeat if repeat_v is None else repeat_v)}
+        return {"type": "bitmap", "image": image, "repeat": (repeat, repeat)}
+
+    def rug(self) -> dict:
+        """A material for a rug."""
+        return self.matt(self.texture(self.pick(textures.RUGS)))
 
     def matt(self, reflectance: dict) -> dict:
         """A matt (Lambertian) material, the same on both sides."""

@@ -38,8 +38,13 @@ class Flicker:
 
     def factor(self, time: float) -> float:
         """The factor at `time`, from 1 - depth to 1."""
-        wave = 0.5 + 0.5 * np.sin(2 * np.pi * time / self.period + self.phase)
+        wave = 0.5 + 0.5 * sine(time, self.period, self.phase)
         return float(1 - self.depth * (np.round(wave) if self.steps else wave))
+
+
+def sine(time: float, period: float, phase: float) -> float:
+    """A sine wave over time, in [-1, 1]; period: frames; phase: radians."""
+    return np.sin(2 * np.pi * time / period + phase)
 
 
 def passed(time: float, pause: float) -> float:
@@ -97,7 +102,6 @@ class Walk:
     pause: float = 0.0
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         distance = folded(self.speed * passed(time, self.pause), -self.behind, self.ahead)
         lift = self.bob * abs(np.sin(np.pi * distance / self.stride))
         return vertices + distance * np.array(self.direction) + [0, lift, 0], normals
@@ -117,7 +121,6 @@ class Turn:
     lift: float = 0.0
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         matrix = rotation(self.axis, self.rate * passed(time, self.pause))
         vertices, normals = turned(vertices, normals, matrix, self.pivot)
         return vertices + np.array([0, self.lift, 0]), normals
@@ -138,8 +141,7 @@ class Swing:
     middle: float = 0.0
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
-        angle = self.middle + self.degrees * np.sin(2 * np.pi * time / self.period + self.phase)
+        angle = self.middle + self.degrees * sine(time, self.period, self.phase)
         return turned(vertices, normals, rotation(self.axis, angle), self.pivot)
 
 
@@ -152,8 +154,7 @@ class Slide:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
-        return vertices + np.sin(2 * np.pi * time / self.period + self.phase) * np.array(self.reach), normals
+        return vertices + sine(time, self.period, self.phase) * np.array(self.reach), normals
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,6 @@ class Tumble:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         part = (time / self.period + self.phase) % 1
         vertices, normals = turned(vertices, normals, rotation(self.axis, 360 * self.turns * part), self.pivot)
         return vertices + np.array([0, 4 * self.height * part * (1 - part), 0]), normals
@@ -188,8 +188,7 @@ class Sway:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
-        push = np.sin(2 * np.pi * time / self.period + self.phase) * np.array(self.reach)
+        push = sine(time, self.period, self.phase) * np.array(self.reach)
         up = np.maximum(vertices[:, 1:2] - self.foot, 0) / self.height  # (N, 1)
         slope = 2 * up / self.height * [0.0, 1.0, 0.0]
         return vertices + up**2 * push, sheared(normals, push, slope)
@@ -206,9 +205,8 @@ class Twist:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         # how far each vertex turns
-        rate = np.radians(self.degrees) * np.sin(2 * np.pi * time / self.period + self.phase) / self.height
+        rate = np.radians(self.degrees) * sine(time, self.period, self.phase) / self.height
         x, y, z = (vertices - self.pivot).T
         cos, sin = np.cos(rate * y), np.sin(rate * y)
 
@@ -234,7 +232,6 @@ class Wave:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         angle = vertices @ np.array(self.along) - 2 * np.pi * time / self.period + self.phase  # (N,)
         weight = np.clip((vertices[:, 1] - self.foot) / self.height, 0, 1)
         growing = np.where((weight > 0) & (weight < 1), np.sin(angle) / self.height, 0)
@@ -253,8 +250,7 @@ class Breathe:
     phase: float
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
-        scale = 1 + np.sin(2 * np.pi * time / self.period + self.phase) * np.array(self.amount)
+        scale = 1 + sine(time, self.period, self.phase) * np.array(self.amount)
         return (vertices - self.pivot) * scale + self.pivot, unit(normals / scale)
 
 
@@ -265,7 +261,6 @@ class Together:
     parts: tuple[Movement, ...]
 
     def at(self, vertices: np.ndarray, normals: np.ndarray, time: float) -> Moved:
-        """See Movement."""
         for part in self.parts:
             vertices, normals = part.at(vertices, normals, time)
         return vertices, normals

@@ -6,14 +6,15 @@ that depth, normals and albedo do not separate from the ceiling. The floor is y 
 
 import numpy as np
 
-from rooms import meshes, textures
-from rooms.floor import Room, wall_frames
-from rooms.furniture import STANDING, STANDING_WEIGHTS
+from rooms import meshes
+from rooms.floor import Room
+from rooms.furniture import STANDING
 from rooms.lighting import Light, light_color
-from rooms.materials import Style, conductor, glass
-from rooms.primitives import Item, ball, body, box, moved, rod
+from rooms.materials import Style, conductor, glass, rgb
+from rooms.primitives import Item, ball, body, box, rod
 from rooms.room import put
-from rooms.walls import surface
+from rooms.skies import add_sky
+from rooms.walls import bare_walls, floor_and_ceiling, surface
 
 
 def make_plain(rng: np.random.Generator) -> Room:
@@ -30,30 +31,10 @@ def outdoors(style: Style) -> Room:
     ground = box((-reach, -0.2, -reach), (reach, 0, reach), surface(style)(2 * reach, 2 * reach))
     room.shapes.append(ground)
     add_sky(room, style)
-    makers = (block, sphere, partition, tree, lambda style: style.pick(STANDING, STANDING_WEIGHTS)(style))
+    makers = {block: 3, sphere: 3, partition: 1.5, tree: 1.5, lambda style: style.pick(STANDING)(style): 3}
     for _ in range(int(rng.integers(6, 18))):
-        place(room, style, style.pick(makers, [3, 3, 1.5, 1.5, 3])(style))
+        place(room, style, style.pick(makers)(style))
     return room
-
-
-def add_sky(room: Room, style: Style) -> None:
-    """A sky of one color, or with clouds; mostly a sun, far away and without size, as scene files have it."""
-    # sky
-    rng = style.rng
-    if style.chance(0.5):
-        color = rng.uniform([0.3, 0.5, 0.6], [1.0, 1.0, 1.2]) * rng.uniform(0.3, 1.2) * style.brightness
-        room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": color.tolist()}})
-    else:
-        room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(rng, None)})
-
-    # sun
-    if style.chance(0.75):
-        azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.4)
-        flat, down = np.cos(elevation), np.sin(elevation)
-        direction = [float(flat * np.sin(azimuth)), float(-down), float(flat * np.cos(azimuth))]
-        color = rng.uniform([0.9, 0.75, 0.5], [1.0, 1.0, 1.0]) * 10 ** rng.uniform(-0.2, 1) * style.brightness
-        sun = {"type": "directional", "direction": direction}
-        room.lights.append(sun | {"irradiance": {"type": "rgb", "value": color.tolist()}})
 
 
 def bare_box(style: Style) -> Room:
@@ -63,18 +44,14 @@ def bare_box(style: Style) -> Room:
     room = Room((rng.uniform(3, 7), rng.uniform(2.3, 4), rng.uniform(3, 7)))
     width, height, depth = room.size
     pale = style.matt(style.pale())
-    w, d, t = width / 2, depth / 2, 0.1
-    room.shapes.append(box((-w, -t, -d), (w, 0, d), pale if style.chance(0.6) else surface(style)(width, depth)))
-    room.shapes.append(box((-w, height, -d), (w, height + t, d), pale))
+    floor = pale if style.chance(0.6) else surface(style)(width, depth)
     is_open = style.chance(0.5)
-    for length, foot, turn in wall_frames(room.size)[: 3 if is_open else 4]:
-        bsdf = pale if style.chance(0.5) else style.matt(style.color())
-        room.shapes.extend(moved([box((-length / 2, 0, -t), (length / 2, height, 0), bsdf)], foot, turn))
+    walls = [pale if style.chance(0.5) else style.matt(style.color()) for _ in range(3 if is_open else 4)]
+    room.shapes.extend([*floor_and_ceiling(room.size, floor, pale, margin=0), *bare_walls(room.size, walls)])
 
     # outside there is little light, but some: pictures that are half black have no sensible exposure
     if is_open:
-        dim = [0.05 * style.brightness] * 3
-        room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": dim}})
+        room.lights.append({"type": "constant", "radiance": rgb([0.05 * style.brightness] * 3)})
 
     # a lamp that reflects as the ceiling does
     a, b = rng.uniform(0.2, 0.7, 2) * (width, depth)
@@ -122,7 +99,7 @@ def partition(style: Style) -> Item:
 def tree(style: Style) -> Item:
     """A trunk with a crown of long leaves."""
     rng, height = style.rng, style.rng.uniform(0.8, 2.2)
-    green = {"type": "rgb", "value": rng.uniform([0.03, 0.12, 0.01], [0.25, 0.4, 0.1]).tolist()}
+    green = rgb(rng.uniform([0.03, 0.12, 0.01], [0.25, 0.4, 0.1]))
     foliage = meshes.leaves(rng, int(rng.integers(60, 200)), rng.uniform(0.8, 1.6))
     trunk = rod((0, 0, 0), (0, height, 0), rng.uniform(0.03, 0.1), style.timber)
     return Item([trunk, body(foliage, style.matt(green), (0, height, 0))], (1.0, 1.0))

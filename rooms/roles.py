@@ -1,6 +1,6 @@
 """What a model is for in a room: a table of roles, and how a role is found from a model's names.
 
-To add a role, add a line to ROLES; to teach it more kinds of things, add words to its line.
+To add a role, add two lines to TABLE; to add kinds of things to a role, add words to its lines.
 """
 
 import re
@@ -16,107 +16,94 @@ class Role:
     high: float
 
 
-def role(low: float, high: float, words: str) -> Role:
-    """A role; words: with commas between them."""
-    return Role(tuple(word.strip() for word in words.split(",")), low, high)
+# For each role: its lowest and highest height, in meters, and the words for it. Models without a size in a catalogue are
+# scaled to such a height.
+TABLE = """
+seat 0.3 1.3
+    chair, armchair, stool, seat, bench, puff, pouf, ottoman, rocking chair, wheelchair, high chair
+sofa 0.55 1.1
+    sofa, couch, settee, loveseat, divan, futon, daybed, day bed, sofa seat
+table 0.3 1.2
+    table, desk, workbench, counter, island, chessboard table, football table, pool table, table tennis
+bed 0.3 2.0
+    bed, crib, cot, mattress, bunk bed
+storage 0.3 2.5
+    cabinet, shelf, shelves, wardrobe, bookcase, bookshelf, dresser, cupboard, chest, drawers, sideboard, buffet,
+    nightstand, locker, rack, tv stand, vanity, safe, bedside table, dressing table, changing table, commode, library,
+    tv cabinet, television cabinet, unit, clothes rack, fireplace
+appliance 0.4 2.2
+    oven, stove, fridge, refrigerator, freezer, chest freezer, washing machine, dryer machine, clothes horse,
+    dishwasher, cooker, washbasin, bath, bathtub, toilet, toilets unit, bidet, urinal, shower, shower stall, lavatory,
+    sink cabinet, boiler, water heater, water cooler, radiator, furnace, piano, treadmill, bike indoor, indoor bike,
+    fitness, fitness tower, abdominal bench, basin, flipper, speaker, copier, table fan, rigged fan, heater, chimney
+plant 0.15 2.4
+    plant, cactus, orchid, flower, tulip, bonsai, bonsai tree, ficus, yucca, spathiphyllum, lily, succulent, fern,
+    houseplant, bamboo, christmas tree, flower box, rose
+person 0.7 2.0
+    male, female, man, woman, boy, girl, person, human, people, character, mannequin, child, baby
+animal 0.15 1.0
+    animal, dog, cat, bulldog, rabbit, chicken, bird, horse, deer, pet
+vehicle 0.5 3.0
+    vehicle, car, truck, bus, van, suv, bike, bicycle, motorbike, motorcycle, scooter, tricycle, fork lift, stroller,
+    smart car, ford focus, seat leon, peugeot, renault, yamaha, rowboat, boat, mower, wheelbarrow, chevrolet,
+    shipping container
+lamp-floor 1.0 2.1
+    floor lamp, standing lamp, floor light, lampadaire
+lamp-table 0.15 0.9
+    lamp, light, table lamp, desk lamp, lantern, bedside lamp
+lamp-ceiling 0.1 1.2
+    pendant, chandelier, ceiling lamp, ceiling light, hanging light, pendant lamp, chandelier lamp, hanging lamp,
+    ceiling fan, suspension
+wall 0.05 1.2
+    picture, painting, poster, frame, clock, cuckoo clock, mirror, white board, whiteboard, calendar, wall light,
+    wall lamp, wall, upper cabinet, upper corner cabinet, small upper cabinet, upper shelves cabinet, hood,
+    range hood, switch, socket, plug, intercom, thermometer, smoke detector, emergency sign, cctv, dart game,
+    air conditioning, towel rack, extinguisher, wall hanger, shower head, surveillance camera, electric water heater,
+    gaz water heater, flat tv, wall flat tv, entry bell, entry speech unit, speech unit, air conditioning unit,
+    air conditioning internal unit, number lock, toilet paper dispenser, tv set
+window 0.4 2.5
+    window
+door 1.8 2.6
+    door, elevator
+outdoor 0.3 8.0
+    tree, palm, pine, acacia, cypress, poplar, maple, beech, hedge, bush, swing, seesaw, hut, tent, camping tent,
+    fountain, rock, fence, railing, umbrella, mailbox, letters box, deck chair, beach chair, pool lounge, relax chair,
+    hammock, street lamp, street light, outdoor lamp, stone lantern, snowman, goal, football goal, barnum, sandpit,
+    trampoline, jacuzzi, dog house, basketball net, plant box, wood bank, bank, children game, garden, exterior,
+    outdoor, doll garden, peach blossom, coconut tree, external unit, air conditioning external unit
+rug 0.005 0.06
+    rug, carpet, doormat, tatami, mat
+stairs 1.5 6.0
+    stairs, staircase, spiral staircase, escalator, stair
+ground 0.001 3.0
+    parking slot, crossing, rails, arrow, swimming pool, pool, diving board
+small 0.02 0.6
+    cup, glass, bottle, bowl, plate, book, vase, jar, pot, box, toy, phone, laptop, computer, printer, camera, radio,
+    clock, watch, keys, pan, knife, knife stand, fork, spoon, tool, towel, comb, soap, brush, sponge, basket, dustbin,
+    teapot, bread, cake, fruits, apples, hat, cap, shoe, shoes, sneakers, slippers, glove, bag, handbag, suitcase,
+    backpack, ball, basketball, gift, figurine, statue, pottery, candle, car model, toaster, microwave, blender,
+    mixer, tray, kettle, small oven, hot dog, roasted chicken, tennis bat, remote control, boot, moccasin, game,
+    guitar, skirt, dress, jacket, suit, trouser, briefcase, headphone, helmet, pencil, pen, ruler, scissor, marker,
+    screen, tablet, joystick, aquarium, chessboard, racket, barrel, crate, doll, teddy bear, puzzle, xylophone,
+    hammer, drill, saw, screwdriver, step ladder, scale, stereo, station, tv, television, extinguisher, rocking horse,
+    monitor, coffee machine, coffee brewer, coffee press, dvd player, kitchen, decoration, ornament
+other 0.02 3.0
+    other
+"""
 
 
-LAMP_HEIGHT = 0.9  # meters; higher lamps stand on the floor
+def read_roles(table: str) -> dict[str, Role]:
+    """The roles of a table, by name: a line `name low high`, then indented lines of words with commas between them."""
+    roles = {}
+    for block in re.split(r"\n(?=\S)", table.strip()):
+        header, words = block.split("\n", 1)
+        name, low, high = header.split()
+        roles[name] = Role(tuple(word.strip() for word in words.split(",")), float(low), float(high))
+    return roles
 
-# Heights are those of whole models; a model without a size in a catalogue is scaled into them.
-ROLES = {
-    "seat": role(
-        0.3, 1.3, "chair, armchair, stool, seat, bench, puff, pouf, ottoman, rocking chair, wheelchair, high chair"
-    ),
-    "sofa": role(0.55, 1.1, "sofa, couch, settee, loveseat, divan, futon, daybed, day bed, sofa seat"),
-    "table": role(
-        0.3, 1.2, "table, desk, workbench, counter, island, chessboard table, football table, pool table, table tennis"
-    ),
-    "bed": role(0.3, 2.0, "bed, crib, cot, mattress, bunk bed"),
-    "storage": role(
-        0.3,
-        2.5,
-        "cabinet, shelf, shelves, wardrobe, bookcase, bookshelf, dresser, cupboard, chest, drawers, "
-        "sideboard, buffet, nightstand, locker, rack, tv stand, vanity, safe, bedside table, dressing table, "
-        "changing table, commode, library, tv cabinet, television cabinet, unit, clothes rack, fireplace",
-    ),
-    "appliance": role(
-        0.4,
-        2.2,
-        "oven, stove, fridge, refrigerator, freezer, chest freezer, washing machine, dryer machine, clothes "
-        "horse, dishwasher, cooker, washbasin, bath, bathtub, toilet, toilets unit, bidet, urinal, shower, "
-        "shower stall, lavatory, sink cabinet, boiler, water heater, water cooler, radiator, furnace, piano, "
-        "treadmill, bike indoor, indoor bike, fitness, fitness tower, abdominal bench, basin, flipper, "
-        "speaker, copier, table fan, rigged fan, heater, chimney",
-    ),
-    "plant": role(
-        0.15,
-        2.4,
-        "plant, cactus, orchid, flower, tulip, bonsai, bonsai tree, ficus, yucca, spathiphyllum, lily, "
-        "succulent, fern, houseplant, bamboo, christmas tree, flower box, rose",
-    ),
-    "person": role(
-        0.7, 2.0, "male, female, man, woman, boy, girl, person, human, people, character, mannequin, child, baby"
-    ),
-    "animal": role(0.15, 1.0, "animal, dog, cat, bulldog, rabbit, chicken, bird, horse, deer, pet"),
-    "vehicle": role(
-        0.5,
-        3.0,
-        "vehicle, car, truck, bus, van, suv, bike, bicycle, motorbike, motorcycle, scooter, tricycle, fork "
-        "lift, stroller, smart car, ford focus, seat leon, peugeot, renault, yamaha, rowboat, boat, mower, "
-        "wheelbarrow, chevrolet, shipping container",
-    ),
-    "lamp-floor": role(1.0, 2.1, "floor lamp, standing lamp, floor light, lampadaire"),
-    "lamp-table": role(0.15, LAMP_HEIGHT, "lamp, light, table lamp, desk lamp, lantern, bedside lamp"),
-    "lamp-ceiling": role(
-        0.1,
-        1.2,
-        "pendant, chandelier, ceiling lamp, ceiling light, hanging light, pendant lamp, chandelier lamp, "
-        "hanging lamp, ceiling fan, suspension",
-    ),
-    "wall": role(
-        0.05,
-        1.2,
-        "picture, painting, poster, frame, clock, cuckoo clock, mirror, white board, whiteboard, calendar, "
-        "wall light, wall lamp, wall, upper cabinet, upper corner cabinet, small upper cabinet, upper shelves "
-        "cabinet, hood, range hood, switch, socket, plug, intercom, thermometer, smoke detector, emergency "
-        "sign, cctv, dart game, air conditioning, towel rack, extinguisher, wall hanger, shower head, "
-        "surveillance camera, electric water heater, gaz water heater, flat tv, wall flat tv, entry bell, "
-        "entry speech unit, speech unit, air conditioning unit, air conditioning internal unit, number lock, "
-        "toilet paper dispenser, tv set",
-    ),
-    "window": role(0.4, 2.5, "window"),
-    "door": role(1.8, 2.6, "door, elevator"),
-    "outdoor": role(
-        0.3,
-        8.0,
-        "tree, palm, pine, acacia, cypress, poplar, maple, beech, hedge, bush, swing, seesaw, hut, tent, "
-        "camping tent, fountain, rock, fence, railing, umbrella, mailbox, letters box, deck chair, beach "
-        "chair, pool lounge, relax chair, hammock, street lamp, street light, outdoor lamp, stone lantern, "
-        "snowman, goal, football goal, barnum, sandpit, trampoline, jacuzzi, dog house, basketball net, plant "
-        "box, wood bank, bank, children game, garden, exterior, outdoor, doll garden, peach blossom, coconut "
-        "tree, external unit, air conditioning external unit",
-    ),
-    "rug": role(0.005, 0.06, "rug, carpet, doormat, tatami, mat"),
-    "stairs": role(1.5, 6.0, "stairs, staircase, spiral staircase, escalator, stair"),
-    "ground": role(0.001, 3.0, "parking slot, crossing, rails, arrow, swimming pool, pool, diving board"),
-    "small": role(
-        0.02,
-        0.6,
-        "cup, glass, bottle, bowl, plate, book, vase, jar, pot, box, toy, phone, laptop, computer, printer, "
-        "camera, radio, clock, watch, keys, pan, knife, knife stand, fork, spoon, tool, towel, comb, soap, "
-        "brush, sponge, basket, dustbin, teapot, bread, cake, fruits, apples, hat, cap, shoe, shoes, "
-        "sneakers, slippers, glove, bag, handbag, suitcase, backpack, ball, basketball, gift, figurine, "
-        "statue, pottery, candle, car model, toaster, microwave, blender, mixer, tray, kettle, small oven, "
-        "hot dog, roasted chicken, tennis bat, remote control, boot, moccasin, game, guitar, skirt, dress, "
-        "jacket, suit, trouser, briefcase, headphone, helmet, pencil, pen, ruler, scissor, marker, screen, "
-        "tablet, joystick, aquarium, chessboard, racket, barrel, crate, doll, teddy bear, puzzle, xylophone, "
-        "hammer, drill, saw, screwdriver, step ladder, scale, stereo, station, tv, television, extinguisher, "
-        "rocking horse, monitor, coffee machine, coffee brewer, coffee press, dvd player, kitchen, "
-        "decoration, ornament",
-    ),
-    "other": role(0.02, 3.0, "other"),
-}
+
+ROLES = read_roles(TABLE)
+LAMP_HEIGHT = ROLES["lamp-table"].high  # higher lamps stand on the floor
 
 
 def words_of(text: str) -> list[str]:

@@ -11,13 +11,13 @@ middle is the origin.
 
 import numpy as np
 
-from rooms import textures
 from rooms.floor import Room, wall_frames
-from rooms.furniture import STANDING, STANDING_WEIGHTS, chair, ornament
-from rooms.lighting import add_daylight, add_lamps
-from rooms.materials import Style
+from rooms.furniture import STANDING, chair, ornament
+from rooms.lighting import add_lamps
+from rooms.materials import Style, rgb
 from rooms.primitives import Item, box, moved
-from rooms.walls import surface, wall
+from rooms.skies import add_daylight
+from rooms.walls import floor_and_ceiling, surface, wall
 
 MAX_DEPTH = 9  # path length, unless --max_depth says otherwise
 THING = "thing-"  # and its number among shapes and lights: the names in a scene dictionary
@@ -50,16 +50,15 @@ def add_shell(room: Room, style: Style, daylight: bool) -> None:
     """Floor, ceiling and walls with what hangs on them; with daylight, windows in one or two walls."""
     # floor and ceiling
     width, height, depth = room.size
-    w, d, t = width / 2 + 0.2, depth / 2 + 0.2, 0.2
     floor, walls = surface(style), surface(style)
-    ceiling = style.matt({"type": "rgb", "value": [float(style.rng.uniform(0.3, 0.9))] * 3})
-    room.shapes.append(box((-w, -t, -d), (w, 0, d), floor(width, depth)))
-    room.shapes.append(box((-w, height, -d), (w, height + t, d), ceiling))
+    ceiling = style.matt(rgb([style.rng.uniform(0.3, 0.9)] * 3))
+    room.shapes.extend(floor_and_ceiling(room.size, floor(width, depth), ceiling))
 
     # beams
     if style.chance(0.2):
         for x in np.arange(-width / 2 + 0.5, width / 2, style.rng.uniform(0.5, 1.2)):
-            room.shapes.append(box((x - 0.06, height - 0.16, -d), (x + 0.06, height, d), style.timber))
+            low, high = (x - 0.06, height - 0.16, -depth / 2 - 0.2), (x + 0.06, height, depth / 2 + 0.2)
+            room.shapes.append(box(low, high, style.timber))
 
     # walls
     sunny = set(style.rng.choice(4, int(style.rng.integers(1, 3)), replace=False)) if daylight else set()
@@ -68,7 +67,7 @@ def add_shell(room: Room, style: Style, daylight: bool) -> None:
         parts = wall(style, length, height, covering, window=index in sunny)
         room.shapes.extend(moved(parts, foot, turn))
     if daylight:
-        add_daylight(room, style, wall_frames(room.size)[min(sunny)][2])
+        add_daylight(room, style, wall_frames(room.size)[min(sunny)][2], style.color)
 
 
 def add_furniture(room: Room, style: Style) -> None:
@@ -77,19 +76,18 @@ def add_furniture(room: Room, style: Style) -> None:
     rng, (width, _, depth) = style.rng, room.size
     if style.chance(0.4):
         w, d = rng.uniform(0.2, 0.4) * width, rng.uniform(0.2, 0.4) * depth
-        rug = style.texture(style.pick([textures.fabric, textures.stripes, textures.checks, textures.speckles]))
-        room.shapes.append(box((-w, 0, -d), (w, 0.012, d), style.matt(rug)))
+        room.shapes.append(box((-w, 0, -d), (w, 0.012, d), style.rug()))
 
     # along the walls
     for length, foot, turn in wall_frames(room.size):
         for _ in range(int(rng.integers(0, 1 + int(length / 1.3)))):
-            item = style.pick(STANDING, STANDING_WEIGHTS)(style)
+            item = style.pick(STANDING)(style)
             along = rng.uniform(-1, 1) * max(0.0, length / 2 - item.size[0] / 2)
             put_against_wall(room, style, item, foot, turn, along)
 
     # in the open
     for _ in range(int(rng.integers(1, 2 + int(width * depth / 9)))):
-        item, turn = style.pick(STANDING, STANDING_WEIGHTS)(style), rng.uniform(0, 2 * np.pi)
+        item, turn = style.pick(STANDING)(style), rng.uniform(0, 2 * np.pi)
         reach = float(np.hypot(*item.size))
         spot = room.claim_anywhere(style, (reach, reach), 0.3)
         if spot:

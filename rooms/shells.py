@@ -6,12 +6,12 @@ from rooms import meshes
 from rooms.floor import wall_frames
 from rooms.lamps import sheet
 from rooms.lighting import emitter, light_color
-from rooms.materials import BLACK
+from rooms.materials import BLACK, rgb
 from rooms.placing import Prop, Stage, add, bounds, item_prop, placed_box, stand_anywhere
-from rooms.plain import add_sky, partition
+from rooms.plain import partition
 from rooms.primitives import body, box, disc, moved
-from rooms.skies import add_daylight, add_map
-from rooms.walls import surface, wall
+from rooms.skies import add_map, add_sky, add_view
+from rooms.walls import bare_walls, floor_and_ceiling, surface, wall
 
 
 def interior(stage: Stage, daylight: bool, folder: str | None) -> None:
@@ -22,11 +22,9 @@ def interior(stage: Stage, daylight: bool, folder: str | None) -> None:
     # floor and ceiling
     room, style, rng = stage.room, stage.style, stage.style.rng
     width, height, depth = room.size
-    w, d, t = width / 2 + 0.2, depth / 2 + 0.2, 0.2
     covering = surface(style)
     ceiling = style.matt(style.pale()) if style.chance(0.8) else surface(style)(width, depth)
-    room.shapes.append(box((-w, -t, -d), (w, 0, d), surface(style)(width, depth)))
-    room.shapes.append(box((-w, height, -d), (w, height + t, d), ceiling))
+    room.shapes.extend(floor_and_ceiling(room.size, surface(style)(width, depth), ceiling))
 
     # walls; what hangs on them keeps furniture off
     sunny = set(rng.choice(4, int(rng.integers(1, 4)), replace=False)) if daylight else set()
@@ -43,7 +41,7 @@ def interior(stage: Stage, daylight: bool, folder: str | None) -> None:
 
     # outside
     if daylight:
-        add_daylight(room, style, wall_frames(room.size)[min(sunny)][2], folder)
+        add_view(room, style, wall_frames(room.size)[min(sunny)][2], folder)
     structure(stage)
 
 
@@ -52,7 +50,7 @@ def structure(stage: Stage) -> None:
     # under the ceiling
     room, style, rng = stage.room, stage.style, stage.style.rng
     width, height, depth = room.size
-    kind = style.pick(["flat", "beams", "coffers", "border"], [4, 1, 0.7, 1])
+    kind = style.pick({"flat": 4, "beams": 1, "coffers": 0.7, "border": 1})
     bsdf, low, w, d = style.solid(), height - rng.uniform(0.08, 0.25), width / 2, depth / 2
     shapes = []
     if kind in ("beams", "coffers"):
@@ -143,16 +141,13 @@ def studio(stage: Stage, folder: str | None) -> None:
 
     # around it
     if is_box or not (folder and style.chance(0.4) and add_map(stage.room, style, folder, 0.3 * style.brightness)):
-        dim = [float(0.1 * style.brightness)] * 3
-        stage.room.lights.append({"type": "constant", "radiance": {"type": "rgb", "value": dim}})
+        stage.room.lights.append({"type": "constant", "radiance": rgb([0.1 * style.brightness] * 3)})
 
 
 def box_of(stage: Stage, pale: dict) -> None:
     """A bare box of plain walls, open at one side or closed."""
-    style, (width, height, depth) = stage.style, stage.room.size
-    floor = pale if style.chance(0.5) else surface(style)(width, depth)
-    stage.room.shapes.append(box((-width / 2, -0.1, -depth / 2), (width / 2, 0, depth / 2), floor))
-    stage.room.shapes.append(box((-width / 2, height, -depth / 2), (width / 2, height + 0.1, depth / 2), pale))
-    for length, foot, turn in wall_frames(stage.room.size)[: int(style.rng.integers(3, 5))]:
-        bsdf = pale if style.chance(0.6) else style.matt(style.color())
-        stage.room.shapes.extend(moved([box((-length / 2, 0, -0.1), (length / 2, height, 0), bsdf)], foot, turn))
+    style, size = stage.style, stage.room.size
+    floor = pale if style.chance(0.5) else surface(style)(size[0], size[2])
+    count = int(style.rng.integers(3, 5))
+    walls = [pale if style.chance(0.6) else style.matt(style.color()) for _ in range(count)]
+    stage.room.shapes.extend([*floor_and_ceiling(size, floor, pale, margin=0), *bare_walls(size, walls)])

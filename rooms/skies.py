@@ -1,6 +1,7 @@
 """The world outside procedural scenes: HDR environment maps from a folder, or procedural skies."""
 
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import OpenEXR
 from files import InputError
 from rooms import textures
 from rooms.floor import Room
-from rooms.materials import Style
+from rooms.materials import Style, rgb
 from rooms.primitives import box
 
 MAP_SIZE = (256, 512)  # the largest height and width of an environment map in a scene
@@ -74,16 +75,42 @@ def add_map(room: Room, style: Style, folder: str, level: float) -> bool:
     return False
 
 
-def add_daylight(room: Room, style: Style, turn: float, folder: str | None) -> None:
-    """What is seen through windows: an environment map, or a sky, mostly with a sun, over a ground.
+def add_sky(room: Room, style: Style) -> None:
+    """A sky of one color, or with clouds; mostly a sun, far away and without size, as scene files have it."""
+    # sky
+    rng = style.rng
+    if style.chance(0.5):
+        color = rng.uniform([0.3, 0.5, 0.6], [1.0, 1.0, 1.2]) * rng.uniform(0.3, 1.2) * style.brightness
+        room.lights.append({"type": "constant", "radiance": rgb(color)})
+    else:
+        room.lights.append({"type": "envmap", "image": style.brightness * textures.sky(rng, None)})
 
-    turn: see rooms.floor.wall_frames, of the wall through which the sun shines. Raises InputError as add_map.
+    # sun
+    if style.chance(0.75):
+        azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.4)
+        flat, down = np.cos(elevation), np.sin(elevation)
+        direction = [float(flat * np.sin(azimuth)), float(-down), float(flat * np.cos(azimuth))]
+        color = rng.uniform([0.9, 0.75, 0.5], [1.0, 1.0, 1.0]) * 10 ** rng.uniform(-0.2, 1) * style.brightness
+        sun = {"type": "directional", "direction": direction}
+        room.lights.append(sun | {"irradiance": rgb(color)})
+
+
+def add_view(room: Room, style: Style, turn: float, folder: str | None) -> None:
+    """What is seen through windows: an environment map of a folder, or procedural daylight.
+
+    turn: see add_daylight. Raises InputError as add_map.
     """
     level = style.brightness * 10 ** style.rng.uniform(-0.3, 0.5)
-    if folder and style.chance(0.5) and add_map(room, style, folder, level):
-        return
+    if not (folder and style.chance(0.5) and add_map(room, style, folder, level)):
+        add_daylight(room, style, turn, lambda: rgb(style.rng.uniform([0.05, 0.08, 0.03], [0.4, 0.4, 0.35])))
+
+
+def add_daylight(room: Room, style: Style, turn: float, ground: Callable[[], dict]) -> None:
+    """A sky, mostly with a sun, over a ground.
+
+    turn: see rooms.floor.wall_frames, of the wall through which the sun shines. ground: draws its color.
+    """
     sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
     sky = textures.sky(style.rng, sun if style.chance(0.7) else None)
     room.lights.append({"type": "envmap", "image": style.brightness * sky})
-    ground = {"type": "rgb", "value": style.rng.uniform([0.05, 0.08, 0.03], [0.4, 0.4, 0.35]).tolist()}
-    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(ground)))
+    room.shapes.append(box((-60, -3.2, -60), (60, -3, 60), style.matt(ground())))

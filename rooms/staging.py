@@ -10,10 +10,9 @@ actors.py. A third of all things are the grammar's own (furniture.py). The floor
 
 import numpy as np
 
-from rooms import textures
 from rooms.actors import MOST_MOVING, animate
 from rooms.floor import Room, wall_frames
-from rooms.furniture import STANDING, STANDING_WEIGHTS, ornament
+from rooms.furniture import STANDING, ornament
 from rooms.lamps import add_lights
 from rooms.materials import Style
 from rooms.models import find_models
@@ -37,17 +36,9 @@ from rooms.shells import interior, open_ground, studio
 from rooms.stock import Stock
 
 OWN = 0.33  # share of the grammar's own things
-ALONG = {
-    "storage": 5,
-    "appliance": 3,
-    "sofa": 2.5,
-    "bed": 1,
-    "plant": 1.5,
-    "seat": 1,
-    "other": 0.5,
-    "stairs": 0.2,
-    "door": 0.5,
-}
+# How often models of each role are taken: along walls, in the open, outdoors, in studios, on top of other things.
+ALONG = {"storage": 5, "appliance": 3, "sofa": 2.5, "bed": 1, "plant": 1.5, "seat": 1, "other": 0.5, "stairs": 0.2}
+ALONG |= {"door": 0.5}
 OPEN = {"table": 4, "sofa": 1.5, "seat": 2, "person": 2.5, "plant": 1.5, "animal": 0.7, "other": 0.5, "vehicle": 0.2}
 OUTSIDE = {"vehicle": 3, "person": 3, "outdoor": 3, "animal": 1.5, "plant": 2, "seat": 1, "table": 0.7, "other": 0.7}
 STUDIO = {"seat": 2, "sofa": 1, "table": 1, "plant": 1, "person": 1.5, "vehicle": 1, "animal": 1, "storage": 1}
@@ -109,7 +100,7 @@ def make_stage(style: Style, size: np.ndarray, stock: Stock, split: str) -> Stag
 
 def any_model(stage: Stage, roles: dict[str, float]) -> Prop | None:
     """A model of one of these roles; the values say how often each is taken. None where the split has none."""
-    role = stage.style.pick(list(roles), list(roles.values()))
+    role = stage.style.pick(roles)
     prop = model_prop(stage, role, LARGEST.get(role, ROOMY))
     return seated(stage.style, prop) if prop and role == "person" else prop
 
@@ -126,14 +117,14 @@ def seated(style: Style, person: Prop) -> Prop:
 
 def own_item(style: Style) -> Prop:
     """A piece of the grammar's own furniture."""
-    make = style.pick(list(STANDING), list(STANDING_WEIGHTS))
+    make = style.pick(STANDING)
     roles = {"table": "table", "plant": "plant", "chair": "seat", "sofa": "sofa"}
     return item_prop(make(style), roles.get(make.__name__, "storage"))
 
 
 def own_block(style: Style) -> Prop:
     """A block, a sphere or a tree, or a piece of the grammar's own furniture."""
-    make = style.pick([block, sphere, tree, None], [2, 2, 1, 2])
+    make = style.pick({block: 2, sphere: 2, tree: 1, None: 2})
     if make is None:
         return own_item(style)
     return item_prop(make(style), {"tree": "plant", "sphere": "small"}.get(make.__name__, "other"))
@@ -154,7 +145,7 @@ def small_things(stage: Stage, count: int, scale: float = 1.0, largest: float = 
     """
     style, props = stage.style, []
     for _ in range(count):
-        role = style.pick(list(TOPS), list(TOPS.values()))
+        role = style.pick(TOPS)
         if style.chance(OWN):
             props.append(own_ornament(style, scale * style.rng.uniform(0.06, 0.3)))
         elif prop := model_prop(stage, role, largest, scale):
@@ -219,9 +210,8 @@ def add_rugs(stage: Stage) -> None:
             stage.actors.pop()
         else:
             (w, d), (x, z) = rng.uniform(0.15, 0.35, 2) * (width, depth), rng.uniform(-0.1, 0.1, 2) * (width, depth)
-            cloth = style.texture(style.pick([textures.fabric, textures.stripes, textures.checks, textures.speckles]))
-            top = 0.008 + 0.002 * level
-            stage.room.shapes.append(box((x - w, 0, z - d), (x + w, top, z + d), style.matt(cloth)))
+            low, high = (x - w, 0, z - d), (x + w, 0.008 + 0.002 * level, z + d)
+            stage.room.shapes.append(box(low, high, style.rug()))
 
 
 def fill_close_up(stage: Stage) -> None:
@@ -237,6 +227,6 @@ def set_in_motion(stage: Stage, share: float) -> None:
     style, rng = stage.style, stage.style.rng
     if not style.chance(share):
         return
-    kind = style.pick(["things", "both", "lights"], [7, 2, 1])
+    kind = style.pick({"things": 7, "both": 2, "lights": 1})
     things = 0 if kind == "lights" else int(rng.integers(1, MOST_MOVING + 1))
     animate(stage, things, 0 if kind == "things" else int(rng.integers(1, 4)))

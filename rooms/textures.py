@@ -164,6 +164,7 @@ def picture(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 PATTERNS: tuple[Callable, ...] = (stripes, checks, clouds, wood, marble, tiles, fabric, speckles)
+RUGS = (fabric, stripes, checks, speckles)
 
 
 def sky(rng: np.random.Generator, sun: tuple[float, float] | None) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from rooms import meshes, textures
+from rooms.floor import wall_frames
 from rooms.furniture import framed, ornament
 from rooms.lighting import emitter, light_color
 from rooms.materials import BLACK, Style
@@ -19,14 +20,29 @@ Opening = tuple[float, float, float, float]  # x0, x1, y0, y1 on a wall
 
 def surface(style: Style) -> Callable[[float, float], dict]:
     """A covering for floors and walls: a function from the width and height of a part to its material."""
-    kind = style.pick(["plain", "paint", "pattern", "timber"], [4, 1, 3, 1])
+    kind = style.pick({"plain": 4, "paint": 1, "pattern": 3, "timber": 1})
     if kind in ("plain", "paint"):
         bsdf = style.matt(style.pale()) if kind == "plain" else style.coated(style.pale())
         return lambda width, height: bsdf
-    pattern = textures.wood if kind == "timber" else style.pick(list(textures.PATTERNS))
+    pattern = textures.wood if kind == "timber" else style.pick(textures.PATTERNS)
     image, meters = style.texture(pattern), style.rng.uniform(0.4, 2.0)
     finish = style.coated if style.chance(0.5) else style.matt
     return lambda width, height: finish(image | {"repeat": (width / meters, height / meters)})
+
+
+def floor_and_ceiling(size: tuple, floor: dict, ceiling: dict, margin: float = 0.2) -> list[Shape]:
+    """Two slabs for a (W, H, D) room, and their materials; margin: how thick they are, and how far beyond the walls."""
+    (width, height, depth), thick = size, margin or 0.1
+    w, d = width / 2 + margin, depth / 2 + margin
+    return [box((-w, -thick, -d), (w, 0, d), floor), box((-w, height, -d), (w, height + thick, d), ceiling)]
+
+
+def bare_walls(size: tuple, materials: list[dict]) -> list[Shape]:
+    """Plain walls of a (W, H, D) room, the first of wall_frames, as many as there are materials."""
+    walls = []
+    for (length, foot, turn), bsdf in zip(wall_frames(size), materials, strict=False):
+        walls += moved([box((-length / 2, 0, -0.1), (length / 2, size[1], 0), bsdf)], foot, turn)
+    return walls
 
 
 def wall(style: Style, length: float, height: float, covering: Callable, window: bool) -> list[Shape]:
@@ -77,7 +93,7 @@ def glazing(style: Style, x0: float, x1: float, y0: float, y1: float) -> list[Sh
     bars.append(box((x0 - 0.03, y0 - 0.03, -0.02), (x1 + 0.03, y0, 0.08), frame))
 
     # curtains or blinds
-    kind = style.pick(["bare", "curtains", "blinds"], [1.5, 1.2, 1.5])
+    kind = style.pick({"bare": 1.5, "curtains": 1.2, "blinds": 1.5})
     if kind == "curtains":
         span, drop = (x1 - x0) * rng.uniform(0.15, 0.5), y1 - y0 + 0.2
         for x in (x0 - 0.1, x1 + 0.1 - span):
@@ -125,7 +141,7 @@ def hangings(style: Style, half: float, height: float, openings: list[Opening]) 
     while x < half - 0.5:
         # what, if it fits
         wide, tall = rng.uniform(0.2, 1.1), rng.uniform(0.2, 0.9)
-        kind = style.pick(["nothing", "frame", "board", "radiator", "pipes"], [2, 3, 1, 0.6, 0.3])
+        kind = style.pick({"nothing": 2, "frame": 3, "board": 1, "radiator": 0.6, "pipes": 0.3})
         if x + wide > half - 0.1 or not is_free(x, x + wide):
             kind = "nothing"
 

@@ -102,7 +102,7 @@ def test_every_kind_of_light_can_be_added_to_a_room(folder, kind):
         if add_light(stage, kind):
             break
     after = len(stage.room.lights), sum("emitter" in shape for shape in stage.room.shapes)
-    assert sum(after) > sum(before) and LIGHTS[kind][1] > 0
+    assert sum(after) > sum(before) and LIGHTS[kind] > 0
 
 
 def test_things_on_a_table_stand_on_its_top(folder):
