@@ -22,7 +22,8 @@ from rooms.room import scene_dictionary
 from rooms.stock import Stock
 
 ROOT = Path(__file__).resolve().parent.parent
-PLANNERS = ("rooms/*.py", "rendering/planning.py", "rendering/cameras.py")  # what rooms and camera paths depend on
+# What rooms and camera paths depend on.
+PLANNERS = ("rooms/*.py", *(f"rendering/{name}.py" for name in ("planning", "paths", "shots", "cameras")))
 
 
 def digest(*parts: bytes) -> str:

@@ -16,8 +16,8 @@ class Role:
     high: float
 
 
-# For each role: its lowest and highest height, in meters, and the words for it. Models without a size in a catalogue are
-# scaled to such a height.
+# For each role: its lowest and highest height, in meters, and the words for it.
+# A model whose size is in no catalogue is scaled to such a height.
 TABLE = """
 seat 0.3 1.3
     chair, armchair, stool, seat, bench, puff, pouf, ottoman, rocking chair, wheelchair, high chair

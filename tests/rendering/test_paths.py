@@ -11,19 +11,8 @@ import pytest
 
 from rendering import paths
 from rendering.cameras import Camera, detail, keeps_clear
-from rendering.paths import (
-    CLEARANCES,
-    MOVES,
-    PACES,
-    PATH_FRAMES,
-    Shot,
-    focal_length,
-    picture_speed,
-    plan_path,
-    plan_shot,
-    point_speeds,
-    with_lens,
-)
+from rendering.paths import CLEARANCES, focal_length, picture_speed, plan_path, plan_shot, point_speeds, with_lens
+from rendering.shots import MOVES, PACES, PATH_FRAMES, Shot
 from rooms.floor import Room
 
 SIZE = (128, 160)
