@@ -12,25 +12,26 @@ import numpy as np
 SIZE = 256  # pixels, both ways
 
 
+AXIS = (np.arange(SIZE) + 0.5) / SIZE  # texel centers along u or v, (SIZE,) in [0, 1)
+
+
 def grid() -> tuple[np.ndarray, np.ndarray]:
     """Texel centers (v, u) in [0, 1), each (SIZE, SIZE)."""
-    axis = (np.arange(SIZE) + 0.5) / SIZE
-    return np.meshgrid(axis, axis, indexing="ij")
+    return np.meshgrid(AXIS, AXIS, indexing="ij")
 
 
 def smooth_noise(rng: np.random.Generator, cells_v: int, cells_u: int) -> np.ndarray:
     """Periodic value noise (SIZE, SIZE) in [0, 1] with this many cells along v and u, smoothly interpolated."""
-    values = rng.random((cells_v, cells_u))
-    v, u = grid()
-    parts = []
-    for position, cells in ((v, cells_v), (u, cells_u)):
-        whole = np.floor(position * cells).astype(int)
-        t = position * cells - whole
-        parts.append((whole % cells, (whole + 1) % cells, t * t * (3 - 2 * t)))
-    (v0, v1, tv), (u0, u1, tu) = parts
-    top = values[v0, u0] * (1 - tu) + values[v0, u1] * tu
-    bottom = values[v1, u0] * (1 - tu) + values[v1, u1] * tu
-    return top * (1 - tv) + bottom * tv
+
+    def interpolated(values: np.ndarray, cells: int) -> np.ndarray:
+        """Rows (cells, N) of values at AXIS: (SIZE, N)."""
+        cell = np.floor(AXIS * cells).astype(int)
+        t = (AXIS * cells - cell)[:, None]
+        t = t * t * (3 - 2 * t)
+        return values[cell % cells] * (1 - t) + values[(cell + 1) % cells] * t
+
+    along_u = interpolated(rng.random((cells_v, cells_u)).T, cells_u).T  # (cells_v, SIZE)
+    return interpolated(along_u, cells_v)
 
 
 def fractal_noise(rng: np.random.Generator, cells: int = 4, octaves: int = 5, stretch: int = 1) -> np.ndarray:
@@ -129,12 +130,11 @@ def fabric(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 def speckles(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
     """Terrazzo: many small spots of other colors."""
-    v, u = grid()
     image = np.broadcast_to(palette[0], (SIZE, SIZE, 3)).copy()
     for _ in range(int(rng.integers(30, 160))):
         center, radius = rng.random(2), rng.uniform(0.01, 0.05)
-        dv, du = (np.abs(position - c) for position, c in zip((v, u), center, strict=True))
-        near = np.minimum(dv, 1 - dv) ** 2 * rng.uniform(0.5, 2) + np.minimum(du, 1 - du) ** 2 < radius**2
+        dv, du = (np.minimum(d, 1 - d) ** 2 for d in np.abs(AXIS - center[:, None]))  # (SIZE,) each
+        near = dv[:, None] * rng.uniform(0.5, 2) + du < radius**2
         image[near] = palette[rng.integers(1, len(palette))]
     return image.astype(np.float32)
 
