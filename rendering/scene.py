@@ -70,16 +70,20 @@ def load_scene(source: Source, variant: str, max_depth: int | None) -> tuple:
     load it.
     """
     mi.set_variant(variant)
-    return _load(source, variant, max_depth)
+    scene, animation = _load(source, variant)
+    integrator = scene.integrator() or mi.load_dict({"type": "path"})
+    if max_depth is not None:
+        kind = "volpath" if str(integrator).startswith("Vol") else "path"
+        integrator = mi.load_dict({"type": kind, "max_depth": max_depth})
+    return scene, integrator, animation
 
 
 @lru_cache(maxsize=2)
-def _load(source: Source, _variant: str, max_depth: int | None) -> tuple:
-    """load_scene, in the variant that is set."""
+def _load(source: Source, _variant: str) -> tuple:
+    """The scene and its Animation, in the variant that is set."""
+    # scene
     mi.set_log_level(mi.LogLevel.Error)
     drjit.set_thread_count(LOADING_THREADS)
-
-    # scene
     room = {}
     try:
         if isinstance(source, FileSource):
@@ -93,18 +97,12 @@ def _load(source: Source, _variant: str, max_depth: int | None) -> tuple:
         raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error
     drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
 
-    # integrator
-    integrator = scene.integrator() or mi.load_dict({"type": "path"})
-    if max_depth is not None:
-        kind = "volpath" if str(integrator).startswith("Vol") else "path"
-        integrator = mi.load_dict({"type": kind, "max_depth": max_depth})
-
     # what moves or changes
     shapes = {name: value for name, value in room.items() if isinstance(value, dict)}
     movements = {name: shape["moves"] for name, shape in shapes.items() if "moves" in shape}
     emitters = shapes | {f"{name}.emitter": shape["emitter"] for name, shape in shapes.items() if "emitter" in shape}
     flickers = {name: emitter["flicker"] for name, emitter in emitters.items() if "flicker" in emitter}
-    return scene, integrator, Animation(scene, movements, flickers)
+    return scene, Animation(scene, movements, flickers)
 
 
 def scene_size(scene) -> float:
