@@ -104,7 +104,7 @@ def network(checkpoint: Path, without: tuple[str, ...] = (), direction: str = "f
 
     def run(frames: list[Buffers]) -> Iterator[torch.Tensor]:
         planes = [frame.without(*without)[:channels] for frame in frames]
-        backward = backward_frames(planes, inputs) if direction == "both" else None
+        backward = backward_frames(reversed(planes), inputs) if direction == "both" else None
         return (image for _, image in reconstruct(denoiser, planes, backward))
 
     return run

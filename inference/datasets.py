@@ -7,9 +7,9 @@ import argparse
 import json
 import math
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -25,16 +25,15 @@ from frames.sequences import Frame, find_test_sequences
 from frames.sequences import Sequence as FrameSequence
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
 from inference.leftovers import find_leftovers
+from inference.loading import LoadedFrame, reconstruct_loading, warn_of_repetition
 from inference.output import VIDEO, Images, SceneFrames, SceneOutput, SceneScores, all_metrics
-from inference.reconstruct import backward_frames, reconstruct
-from inference.reconstruction_options import arguments, has_backward_pass
+from inference.reconstruct import backward_frames
+from inference.reconstruction_options import has_backward_pass
 from inference.report import check_report, write_report
-from inference.threads import BackgroundCalls, prefetch
+from inference.threads import BackgroundCalls
 from model import Denoiser
-from networks.repetition import COMPARED, REMEDY, noise_repeats
+from networks.repetition import COMPARED
 from scoring.video import open_video
-
-LoadedFrame = tuple[Frame, torch.Tensor, torch.Tensor | None]  # files, noisy (C, H, W), target (3, H, W)
 
 
 def scene_exposure(sequences: list[FrameSequence], progress: tqdm) -> float | None:
@@ -47,11 +46,21 @@ def scene_exposure(sequences: list[FrameSequence], progress: tqdm) -> float | No
     return exposure_for(math.exp(sum(logs) / len(logs))) if logs else None
 
 
-def read_frames(sequence: FrameSequence, inputs: tuple[str, ...], with_targets: bool) -> Iterator[LoadedFrame]:
-    """Loads each frame: its first noisy rendering and, if it has one and `with_targets`, its target.
+def load_frames(
+    sequence: FrameSequence, inputs: tuple[str, ...], with_targets: bool, backward: bool = False
+) -> Iterator[LoadedFrame]:
+    """Loads each frame's first noisy rendering and, if it has one and `with_targets`, its target.
 
-    inputs: the quantities that the network reads. What load_noisy changes in the values is reported on stderr.
+    What loading changes in the values is reported on stderr. backward: the last frame first, with motion to the frame
+    after it, without targets and reports.
+
+    inputs: the quantities that the network reads.
     """
+    if backward:
+        reverse = sequence.frames[::-1]
+        planes = backward_frames((load_planes(frame, inputs) for frame in reverse), inputs)
+        yield from (LoadedFrame(frame, own) for frame, own in zip(reverse, planes, strict=True))
+        return
     for frame in sequence.frames:
         noisy, repairs = load_noisy(frame.noisy[0], inputs)  # (C, H, W)
         report_repairs(frame.noisy[0], repairs)
@@ -60,40 +69,12 @@ def read_frames(sequence: FrameSequence, inputs: tuple[str, ...], with_targets: 
             radiance, repairs = load_target(frame.target)
             report_repairs(frame.target, repairs)
             target = torch.from_numpy(radiance)
-        yield frame, torch.from_numpy(noisy), target
+        yield LoadedFrame(frame, torch.from_numpy(noisy), target)
 
 
-class NoisyFrames(Sequence):
-    """The first noisy renderings of a sequence, (C, H, W) each, loaded when asked for. Reports no repairs."""
-
-    def __init__(self, frames: list[Frame], inputs: tuple[str, ...]):
-        self.frames, self.inputs = frames, inputs
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(load_noisy(self.frames[index].noisy[0], self.inputs)[0])
-
-
-def warn_of_repetition(frames: Iterable[torch.Tensor], label: str) -> None:
-    """Says on stderr if the noise of successive (12, H, W) frames is alike. label: what they are, for the message."""
-    if noise_repeats(list(frames)):
-        tqdm.write(f"{label}: {REMEDY}", file=sys.stderr)
-
-
-def counted(items: Iterable, progress: tqdm) -> Iterator:
-    """Yields the same items, and moves the progress bar by one after each."""
-    for item in items:
-        yield item
-        progress.update()
-
-
-def record_passing(items: Iterator, passed: deque) -> Iterator:
-    """Yields the same items and appends each to `passed`. (itertools.tee would keep dozens of frames alive.)"""
-    for item in items:
-        passed.append(item)
-        yield item
+def load_planes(frame: Frame, inputs: tuple[str, ...]) -> torch.Tensor:
+    """The first noisy rendering of a frame, (C, H, W). Reports no repairs."""
+    return torch.from_numpy(load_noisy(frame.noisy[0], inputs)[0])
 
 
 def reconstruct_scene(
@@ -106,7 +87,7 @@ def reconstruct_scene(
     Frames pass through four threads in order, and each object is used by one thread only:
 
         reading    the generator of loaded frames
-        this one   the network and its hidden state, `passed`, the progress bar
+        this one   the network and its hidden state, the progress bar
         writing    `output`, with the exposure, the video and the frame of the strip
         scoring    `scores`
 
@@ -138,18 +119,12 @@ def reconstruct_scene(
             writing.call(scoring.call, scores.start_sequence)
 
             # reading thread -> network
-            passed: deque[LoadedFrame] = deque()
-            frames = record_passing(prefetch(read_frames(sequence, denoiser.inputs, with_targets)), passed)
-            noisy_frames, backward = (noisy for _, noisy, _ in frames), None
-            if has_backward_pass(options, len(sequence.frames)):
-                reverse = backward_frames(NoisyFrames(sequence.frames, denoiser.inputs), denoiser.inputs)
-                backward = counted(prefetch(reverse), progress)
-            for noisy, image in reconstruct(denoiser, noisy_frames, backward, engine=engine, **arguments(options)):
-                frame, _, target = passed.popleft()
-
+            load = partial(load_frames, sequence, denoiser.inputs, with_targets)
+            count = len(sequence.frames)
+            for loaded, image in reconstruct_loading(denoiser, load, count, options, engine, progress):
                 # network -> writing thread -> scoring thread; the copy frees the auxiliary channels
+                frame, noisy, target, _ = loaded
                 writing.call(write_then_score, frame, (noisy[:3].clone(), image, target))
-                progress.update()
 
     # the other threads have ended
     output.finish()
@@ -176,7 +151,8 @@ def run(denoiser: Denoiser, options: argparse.Namespace) -> dict:
         print(note, file=sys.stderr)
 
     for sequence in sequences:
-        warn_of_repetition(NoisyFrames(sequence.frames[:COMPARED], MOTION_INPUTS), sequence.label)
+        some = sequence.frames[:COMPARED]
+        warn_of_repetition((load_planes(frame, MOTION_INPUTS) for frame in some), sequence.label)
 
     # scene by scene; steps: each direction of a frame, and its target, since the exposure needs that before
     scores, exposures = {}, {}

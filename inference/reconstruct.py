@@ -6,7 +6,7 @@ Shapes: C input channels, H rows, W columns; L colors, mostly 1.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -63,10 +63,14 @@ def reconstruct(
             yield frame, resolve_silhouettes(frame, image, denoiser.inputs) if silhouettes else image
 
 
-def backward_frames(frames: Sequence[torch.Tensor], inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
-    """The (C, H, W) frames of a sequence for `reconstruct`'s backward pass. inputs: their quantities."""
+def backward_frames(reverse: Iterable[torch.Tensor], inputs: tuple[str, ...]) -> Iterator[torch.Tensor]:
+    """The frames of a sequence for `reconstruct`'s backward pass, with motion to the frame after each.
+
+    reverse: (C, H, W) each, the last one first, such as `reversed(frames)`.
+    inputs: their quantities.
+    """
     after = None
-    for frame in reversed(frames):
+    for frame in reverse:
         yield with_motion_ahead(frame, after, inputs)
         after = frame
 

@@ -18,6 +18,7 @@ from frames.normalization import depth_scale, known
 from frames.repairs import repair, report_repairs
 from frames.shots import Shot
 from inference.conventions import MISSING, Convention, Pair, inverted_motion
+from inference.loading import LoadedFrame
 from inference.normals import fit_turn, normal_pairs
 
 SURFACE = ("depth", "normal", "albedo")
@@ -40,16 +41,6 @@ class Meaning(NamedTuple):
         channels, convention = self.motion
         leads = "previous" if convention.leads == "next" else "next"
         return self._replace(motion=(channels, replace(convention, leads=leads)))
-
-
-class LoadedFrame(NamedTuple):
-    """A frame for the network, (C, H, W): the quantities that it reads, then further colors.
-
-    empty: (H, W) booleans: nothing is seen there, neither a surface nor a part of one.
-    """
-
-    planes: torch.Tensor
-    empty: np.ndarray
 
 
 def stacked(header: Header, pixels: dict[str, np.ndarray | None], channels: Channels) -> np.ndarray:
@@ -96,7 +87,7 @@ def load_pair(files: tuple[Path, Path], layout: Layout) -> list[Pair]:
     return [Pair(tuple(surfaces), pair) for pair in zip(*vectors, strict=True)]
 
 
-def read_frames(
+def load_frames(
     shot: Shot, layout: Layout, inputs: tuple[str, ...], meaning: Meaning, backward: bool = False
 ) -> Iterator[LoadedFrame]:
     """Loads each frame of a shot. inputs: the quantities that the network reads. backward: the last frame first.
@@ -142,4 +133,4 @@ def read_frames(
             stack[channel_count(inputs) :] *= known
         alpha = pixels.get(layout.alpha) if layout.alpha else None
         empty = (planes["depth"][0] == 0) & (alpha == 0) if alpha is not None else np.zeros(known.shape, bool)
-        yield LoadedFrame(torch.from_numpy(stack), empty)
+        yield LoadedFrame(path, torch.from_numpy(stack), empty=empty)

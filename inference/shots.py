@@ -5,7 +5,6 @@ Shapes: C input channels, H rows, W columns; L colors, the beauty and further on
 
 import argparse
 import sys
-from collections import deque
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -20,13 +19,12 @@ from frames.frame_options import choice_of
 from frames.layers import Choice, Layout, find_layout
 from frames.plausible import believed
 from frames.shots import Shot, find_shots
-from inference.datasets import counted, record_passing, warn_of_repetition
 from inference.engines import choose_device, choose_dtype, fast_engine, prepare
+from inference.loading import LoadedFrame, reconstruct_loading, warn_of_repetition
 from inference.meaning import find_meaning
-from inference.reconstruct import reconstruct
-from inference.reconstruction_options import arguments, has_backward_pass
-from inference.shot_frames import LoadedFrame, read_frames
-from inference.threads import BackgroundCalls, prefetch
+from inference.reconstruction_options import has_backward_pass
+from inference.shot_frames import load_frames
+from inference.threads import BackgroundCalls
 from model import Denoiser
 from networks.repetition import COMPARED
 
@@ -60,9 +58,7 @@ def check_header(header: Header, first: Header, layout: Layout) -> None:
         )
 
 
-def write_frame(
-    source: Path, folder: Path, layout: Layout, frame: LoadedFrame, image: torch.Tensor, verify: bool = False
-) -> None:
+def write_frame(folder: Path, layout: Layout, frame: LoadedFrame, image: torch.Tensor, verify: bool = False) -> None:
     """Writes a copy of the frame with the denoised colors, (3 L, H, W), under its name into `folder`.
 
     Where the frame is empty, colors stay as they are: what a filter spreads there would shine without alpha.
@@ -73,9 +69,10 @@ def write_frame(
     kept = colors.where(torch.from_numpy(frame.empty), image).numpy()
     channels = chain.from_iterable(color.result for color in layout.colors)
     planes = dict(zip(channels, kept, strict=True))
-    replace_channels(source, folder / source.name, planes)
+    destination = folder / frame.source.name
+    replace_channels(frame.source, destination, planes)
     if verify:
-        check_written(folder / source.name, planes)
+        check_written(destination, planes)
 
 
 def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
@@ -101,7 +98,7 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
         meanings[name], lines = find_meaning(list(runs), layouts[name], options.motion, options.normals)
         print(*(f"  {line}" for line in lines), sep="\n", flush=True)
         first = next(shot for shot in shots if shot.name == name)
-        frames = islice(read_frames(first, layouts[name], MOTION_INPUTS, meanings[name], backward=True), COMPARED)
+        frames = islice(load_frames(first, layouts[name], MOTION_INPUTS, meanings[name], backward=True), COMPARED)
         warn_of_repetition([frame.planes for frame in frames], first.label)
     if options.dry_run:
         return 0
@@ -115,15 +112,8 @@ def denoise_shots(denoiser: Denoiser, options: argparse.Namespace) -> int:
     twice = sum(len(shot.files) for shot in shots if has_backward_pass(options, len(shot.files)))
     with tqdm(total=total + twice, desc="frames", delay=1) as progress, BackgroundCalls() as writing:
         for shot in shots:
-            layout, passed = layouts[shot.name], deque()
-            read = partial(read_frames, shot, layout, denoiser.inputs, meanings[shot.name])
-            planes = (frame.planes for frame in record_passing(prefetch(read()), passed))
-            backward = None
-            if has_backward_pass(options, len(shot.files)):
-                backward = counted(prefetch(frame.planes for frame in read(backward=True)), progress)
-            images = reconstruct(denoiser, planes, backward, engine=engine, **arguments(options))
-            for path, (_, image) in zip(shot.files, images, strict=True):
-                first = path == shot.files[0]
-                writing.call(write_frame, path, options.output_dir, layout, passed.popleft(), image, first)
-                progress.update()
+            layout = layouts[shot.name]
+            load = partial(load_frames, shot, layout, denoiser.inputs, meanings[shot.name])
+            for frame, image in reconstruct_loading(denoiser, load, len(shot.files), options, engine, progress):
+                writing.call(write_frame, options.output_dir, layout, frame, image, frame.source == shot.files[0])
     return total

@@ -20,7 +20,7 @@ from frames.exr import load_noisy
 from frames.layers import DEFAULT
 from inference.meaning import find_meaning
 from inference.reconstruction_options import build_parser, refuse_dataset_options, refuse_frame_options
-from inference.shot_frames import read_frames
+from inference.shot_frames import load_frames
 from inference.shots import check_headers, denoise_shots, find_shots
 from model import denoise
 from networks.filtering import FilteringDenoiser
@@ -223,7 +223,7 @@ def test_camera_space_normals_of_blender_are_told_and_turned(tmp_path):
         (shot,), _ = find_shots(folder)
         layout = check_headers([shot], MOTION_INPUTS, DEFAULT)["blender_"]
         meaning, lines = find_meaning([shot], layout, "auto", "auto")
-        found.append([frame.planes[4:7].flatten(1).T for frame in read_frames(shot, layout, MOTION_INPUTS, meaning)])
+        found.append([frame.planes[4:7].flatten(1).T for frame in load_frames(shot, layout, MOTION_INPUTS, meaning)])
         assert meaning.camera_normals == (name == "camera")
     assert "camera space (the camera turns them by 2.5 degrees a frame)" in lines[-1]
     assert find_meaning([shot], layout, "auto", "world")[1][-1].endswith("world space, as --normals says")
