@@ -1,21 +1,25 @@
-"""The training losses of Chaitanya et al. 2017, section 4.3: pure functions of encoded radiance.
+"""The training losses, LOSSES: that of Chaitanya et al. 2017, section 4.3, and one of tone-mapped pictures.
 
-Shapes: B sequences, T frames, 3 color channels, H rows, W columns. Every loss compares two (B, T, 3, H, W) tensors by
-their difference alone, so a pixel where the target equals the prediction has no error and no gradient; `mask_target`
-uses this for pixels whose target is not finite.
+Shapes: B sequences, T frames, 3 color channels, H rows, W columns. Every term compares (B, T, 3, H, W) tensors by their
+difference alone, so a pixel where the target equals the prediction has no error and no gradient; `mask_target` uses
+this for pixels whose target is not finite.
 
-To add a loss term: write it here as a function of prediction and target, and add it to total_loss.
+To add a term: write a function of what the other terms of its loss take, and add a line to LOSSES. It is then trained,
+logged to TensorBoard under its name, and charted. To add a loss, add it there and to presets.LOSS_NAMES.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
-SPATIAL_WEIGHT, GRADIENT_WEIGHT, TEMPORAL_WEIGHT = 0.8, 0.1, 0.1  # equation 4
+from frames.radiance import encode_radiance, window_exposure
+
 FRAME_SIGMA = 2.0  # frames; this Gaussian is the paper's table 0.011 0.044 0.135 0.325 0.607 0.882 1
 LOG_SIZE, LOG_SIGMA = 15, 1.5  # pixels; the "high frequency error norm" of Ravishankar and Bresler 2011
 
-PICTURE_WEIGHTS = {"spatial": 1.0, "temporal": 0.15, "square": 8.0, "relative": 0.02, "brightness": 0.2}
-RELATIVE_FLOOR, RELATIVE_LIMIT = 0.05, 20.0  # of picture_loss: smallest denominator; largest relative error
+RELATIVE_FLOOR, RELATIVE_LIMIT = 0.05, 20.0  # of relative_error: smallest denominator; largest error
 BRIGHTNESS_SIZE, BRIGHTNESS_LIMIT = 16, 1.0  # pixels; relative error beyond which it counts linearly
 
 
@@ -75,18 +79,6 @@ def temporal_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return weighted_mean(change, frame_weights(prediction.shape[1], prediction.device)[1:])
 
 
-def total_loss(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The losses of two (B, T, 3, H, W) encoded sequences, as scalars: `spatial`, `gradient`, `temporal`, and `loss`.
-
-    `loss` is their sum with weights 0.8, 0.1, 0.1 (equation 4). Every entry is logged under its name.
-    """
-    spatial = spatial_l1(prediction, target)
-    gradient = gradient_l1(prediction, target)
-    temporal = temporal_l1(prediction, target)
-    loss = SPATIAL_WEIGHT * spatial + GRADIENT_WEIGHT * gradient + TEMPORAL_WEIGHT * temporal
-    return {"loss": loss, "spatial": spatial, "gradient": gradient, "temporal": temporal}
-
-
 def mask_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """`target` with the prediction's value wherever a channel is not finite: no error and no gradient there.
 
@@ -102,14 +94,56 @@ def tone_curve(radiance: torch.Tensor) -> torch.Tensor:
     return (radiance / (1 + radiance**3) ** (1 / 3) + 1e-3) ** (1 / 2.2)  # the offset keeps the gradient finite at 0
 
 
-def brightness_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+class Pictures(NamedTuple):
+    """Two sequences as the picture loss compares them, (B, T, 3, H, W) each.
+
+    prediction, target: linear radiance at the exposure of a picture.
+    difference: of the two under tone_curve.
+    """
+
+    prediction: torch.Tensor
+    target: torch.Tensor
+    difference: torch.Tensor
+
+
+def as_pictures(prediction: torch.Tensor, target: torch.Tensor, exposure: torch.Tensor) -> Pictures:
+    """Two (B, T, 3, H, W) sequences of linear radiance, at these (B,) exposures."""
+    exposure = exposure[:, None, None, None, None]
+    prediction, target = prediction * exposure, target * exposure
+    return Pictures(prediction, target, tone_curve(prediction) - tone_curve(target))
+
+
+def absolute_error(pictures: Pictures) -> torch.Tensor:
+    """The mean absolute difference under tone_curve."""
+    return pictures.difference.abs().mean()
+
+
+def change_error(pictures: Pictures) -> torch.Tensor:
+    """The mean absolute difference of the frame-to-frame changes under tone_curve; 0 for a single frame."""
+    difference = pictures.difference
+    return difference.diff(dim=1).abs().mean() if difference.shape[1] > 1 else difference.sum() * 0
+
+
+def square_error(pictures: Pictures) -> torch.Tensor:
+    """The mean squared difference under tone_curve."""
+    return pictures.difference.square().mean()
+
+
+def relative_error(pictures: Pictures) -> torch.Tensor:
+    """The mean relative difference in linear light, clamped; it counts what is too bright for a picture."""
+    error = (pictures.prediction - pictures.target).abs() / (pictures.target + RELATIVE_FLOOR)
+    return error.clamp(max=RELATIVE_LIMIT).mean()
+
+
+def brightness_error(pictures: Pictures) -> torch.Tensor:
     """Squared relative difference of the mean radiance of squares of pixels, and of whole frames; a scalar >= 0.
 
-    Takes two (B, T, 3, H, W) tensors of exposed linear radiance. Absolute differences of pictures favor the median of
+    Absolute differences of pictures favor the median of
     what a pixel might be, and under noise with rare bright samples the median is too dark; this term keeps the
     brightness. It is relative to the prediction, held constant (Lehtinen et al. 2018, section 3.3): relative to the
     target, errors would count more where the target is dark, and the best prediction would again be too dark.
     """
+    prediction, target, _ = pictures
     total = 0.0
     for size in (BRIGHTNESS_SIZE, max(prediction.shape[-2:])):
         ours, wanted = (F.avg_pool2d(x.flatten(0, 2)[:, None], size, ceil_mode=True) for x in (prediction, target))
@@ -118,20 +152,62 @@ def brightness_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Te
     return total
 
 
-def picture_loss(prediction: torch.Tensor, target: torch.Tensor, exposure: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The losses of two (B, T, 3, H, W) sequences of linear radiance, compared as pictures.
+class Term(NamedTuple):
+    """A term of a loss: its weight, and its function, which gives a scalar >= 0."""
 
-    exposure: (B,) factors that bring each sequence to the exposure of a picture. Gives the mean absolute (`spatial`)
-    and squared (`square`) difference under tone_curve, that of the frame-to-frame changes (`temporal`), the relative
-    difference in linear light (`relative`), which counts what is too bright for a picture, brightness_error
-    (`brightness`), and `loss`, their weighted sum.
+    weight: float
+    function: Callable[..., torch.Tensor]
+
+
+class Loss(NamedTuple):
+    """A weighted sum of terms.
+
+    encoded: whether it compares encoded radiance, which a network may predict below 0, or linear radiance.
+    arguments: what its terms take, from the prediction and the masked target, (B, T, 3, H, W) each, encoded or linear,
+        and the (B,) exposures of the target's pictures.
+    terms: by the name under which they are logged.
     """
-    exposure = exposure[:, None, None, None, None]
-    prediction, target = prediction * exposure, target * exposure
-    difference = tone_curve(prediction) - tone_curve(target)  # (B, T, 3, H, W)
-    spatial, square = difference.abs().mean(), difference.square().mean()
-    temporal = difference.diff(dim=1).abs().mean() if difference.shape[1] > 1 else difference.sum() * 0
-    relative = ((prediction - target).abs() / (target + RELATIVE_FLOOR)).clamp(max=RELATIVE_LIMIT).mean()
-    brightness = brightness_error(prediction, target)
-    terms = {"spatial": spatial, "temporal": temporal, "square": square, "relative": relative, "brightness": brightness}
-    return {"loss": sum(PICTURE_WEIGHTS[name] * term for name, term in terms.items()), **terms}
+
+    encoded: bool
+    arguments: Callable[..., tuple]
+    terms: dict[str, Term]
+
+    def __call__(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`loss`, the weighted sum, and each term, of two (B, T, 3, H, W) sequences.
+
+        prediction: encoded radiance if `encoded`, else linear.
+        target: linear radiance; pixels that are not finite do not count.
+        """
+        exposure = window_exposure(target)
+        target = mask_target(prediction, encode_radiance(target) if self.encoded else target)
+        return self.of(*self.arguments(prediction, target, exposure))
+
+    def of(self, *arguments) -> dict[str, torch.Tensor]:
+        """The same of what the terms take."""
+        values = {name: term.function(*arguments) for name, term in self.terms.items()}
+        return {"loss": sum(self.terms[name].weight * value for name, value in values.items()), **values}
+
+
+LOSSES = {
+    "paper": Loss(  # equation 4
+        encoded=True,
+        arguments=lambda prediction, target, _: (prediction, target),
+        terms={
+            "spatial": Term(0.8, spatial_l1),
+            "gradient": Term(0.1, gradient_l1),
+            "temporal": Term(0.1, temporal_l1),
+        },
+    ),
+    "picture": Loss(
+        encoded=False,
+        arguments=lambda prediction, target, exposure: (as_pictures(prediction, target, exposure),),
+        terms={
+            "spatial": Term(1.0, absolute_error),
+            "temporal": Term(0.15, change_error),
+            "square": Term(8.0, square_error),
+            "relative": Term(0.02, relative_error),
+            "brightness": Term(0.2, brightness_error),
+        },
+    ),
+}
+TERM_NAMES = ["loss", *dict.fromkeys(name for loss in LOSSES.values() for name in loss.terms)]

@@ -18,7 +18,7 @@ from frames.channels import MOTION_INPUTS, channel_count
 from frames.exr import load_noisy, load_target, read_exr, write_exr
 from frames.radiance import encode_radiance, exposure_of, window_exposure
 from frames.sequences import find_test_sequences
-from losses import picture_loss, total_loss
+from losses import LOSSES, as_pictures
 from model import denoise
 from scoring.metrics import SequenceScore
 from training.module import DenoisingModule
@@ -54,8 +54,9 @@ def numbers(reconstruction: torch.Tensor) -> dict[str, dict[str, float]]:
     score = SequenceScore(exposure_of(targets))
     for image, target in zip(reconstruction, targets, strict=True):
         score.update(image, target)
-    paper = total_loss(encode_radiance(reconstruction)[None], encode_radiance(targets)[None])
-    picture = picture_loss(reconstruction[None], targets[None], window_exposure(targets[None]))
+    paper = LOSSES["paper"].of(encode_radiance(reconstruction)[None], encode_radiance(targets)[None])
+    pictures = as_pictures(reconstruction[None], targets[None], window_exposure(targets[None]))
+    picture = LOSSES["picture"].of(pictures)
     found = {"metrics of the last frame": score.frames[-1], "paper loss": paper, "picture loss": picture}
     return {kind: {name: float(value) for name, value in values.items()} for kind, values in found.items()}
 
@@ -67,7 +68,7 @@ def gradients(name: str, loss: str) -> dict[str, float]:
     module.denoiser.load_state_dict(denoiser.state_dict())
     noisy, targets = read(denoiser.inputs)
     module.eval()  # two looks at the first frame, whatever the number of the step
-    found = module.losses(module(noisy[None]), targets[None])["loss"]
+    found = module.compare(module(noisy[None]), targets[None])["loss"]
     found.backward()
     norm = torch.nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
     return {"loss": found.item(), "gradient": norm.item()}

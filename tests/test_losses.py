@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import losses
+from training.presets import LOSS_NAMES
 
 
 def random_pair(length=7, size=16):
@@ -99,8 +100,11 @@ def test_gradient_l1_equals_a_plain_convolution():
     assert losses.gradient_l1(prediction, target).item() == pytest.approx(slow.item(), rel=1e-4)
 
 
+paper = losses.LOSSES["paper"].of
+
+
 def test_total_is_the_papers_mix():
-    parts = losses.total_loss(*random_pair())
+    parts = paper(*random_pair())
     mix = 0.8 * parts["spatial"] + 0.1 * parts["gradient"] + 0.1 * parts["temporal"]
     assert parts["loss"].item() == pytest.approx(mix.item())
 
@@ -109,14 +113,14 @@ def test_total_is_the_papers_mix():
 def test_every_frame_gets_gradient_the_first_included(length):
     prediction, target = random_pair(length)
     prediction.requires_grad_()
-    losses.total_loss(prediction, target)["loss"].backward()
+    paper(prediction, target)["loss"].backward()
     assert (prediction.grad.abs().sum((0, 2, 3, 4)) > 0).all()
 
 
 def test_single_frames_have_no_temporal_loss_but_a_gradient():
     prediction, target = random_pair(length=1)
     prediction.requires_grad_()
-    parts = losses.total_loss(prediction, target)
+    parts = paper(prediction, target)
     parts["loss"].backward()
     assert parts["temporal"] == 0 and prediction.grad.abs().sum() > 0
 
@@ -127,14 +131,18 @@ def test_pixels_without_a_finite_target_neither_count_nor_get_gradient(bad):
     prediction.requires_grad_()
     target[:, :, 1, 5, 6] = bad
     masked = losses.mask_target(prediction, target)
-    loss = losses.total_loss(prediction, masked)["loss"]
+    loss = paper(prediction, masked)["loss"]
     loss.backward()
     assert torch.isfinite(loss)
     changed = prediction.detach().clone()
     changed[..., 5, 6] += 10
-    again = losses.total_loss(changed, losses.mask_target(changed, target))["loss"]
+    again = paper(changed, losses.mask_target(changed, target))["loss"]
     assert again.item() == pytest.approx(loss.item(), rel=1e-5)
     assert prediction.grad[..., 5, 6].abs().max() < 1e-9
+
+
+def picture(prediction, target, exposure):
+    return losses.LOSSES["picture"].of(losses.as_pictures(prediction, target, exposure))
 
 
 def pictures(length=4):
@@ -147,18 +155,18 @@ def test_picture_loss_of_equal_sequences_is_zero_and_has_finite_gradients():
     prediction[:, :, :, 0] = 0
     target = prediction.clone()
     prediction.requires_grad_()
-    parts = losses.picture_loss(prediction, target, torch.ones(2))
+    parts = picture(prediction, target, torch.ones(2))
     assert all(value == 0 for value in parts.values())
-    losses.picture_loss(prediction, target + 1, torch.ones(2))["loss"].backward()
+    picture(prediction, target + 1, torch.ones(2))["loss"].backward()
     assert torch.isfinite(prediction.grad).all()
 
 
 def test_picture_loss_is_its_sum_and_does_not_depend_on_the_unit_of_radiance():
     prediction, target = pictures()
-    parts = losses.picture_loss(prediction, target, torch.tensor([0.5, 0.2]))
-    total = sum(weight * parts[name] for name, weight in losses.PICTURE_WEIGHTS.items())
+    parts = picture(prediction, target, torch.tensor([0.5, 0.2]))
+    total = sum(weight * parts[name] for name, (weight, _) in losses.LOSSES["picture"].terms.items())
     assert parts["loss"].item() == pytest.approx(total.item())
-    again = losses.picture_loss(7 * prediction, 7 * target, torch.tensor([0.5, 0.2]) / 7)
+    again = picture(7 * prediction, 7 * target, torch.tensor([0.5, 0.2]) / 7)
     assert again["loss"].item() == pytest.approx(parts["loss"].item(), rel=1e-4)
 
 
@@ -166,16 +174,16 @@ def test_picture_loss_limits_what_one_firefly_weighs():
     _, target = pictures(1)
     prediction = target.clone()
     prediction[0, 0, :, 3, 3] = 1e30
-    parts = losses.picture_loss(prediction, target, torch.ones(2))
+    parts = picture(prediction, target, torch.ones(2))
     assert parts["relative"].item() == pytest.approx(losses.RELATIVE_LIMIT / 128) and torch.isfinite(parts["loss"])
 
 
 def test_brightness_is_of_means_and_blind_to_what_averages_out():
     _, target = pictures()
     swapped = target.flip(-1)
-    parts = losses.picture_loss(swapped, target, torch.ones(2))
+    parts = picture(swapped, target, torch.ones(2))
     assert parts["brightness"] < 1e-9 < parts["spatial"]
-    brighter = losses.picture_loss(1.1 * target, target, torch.ones(2))["brightness"]
+    brighter = picture(1.1 * target, target, torch.ones(2))["brightness"]
     assert brighter.item() == pytest.approx(2 * 0.5 * (0.1 / 1.1) ** 2, rel=0.1)  # two sizes, Huber's half
 
 
@@ -184,7 +192,7 @@ def test_the_best_brightness_is_the_mean_of_what_may_be():
     target = torch.ones(2, 1, 3, 16, 16)
     target[1] = 3
     guess = torch.full((1, 1, 3, 16, 16), 2.0, requires_grad=True)
-    losses.brightness_error(guess.expand_as(target), target).backward()
+    losses.brightness_error(losses.Pictures(guess.expand_as(target), target, None)).backward()
     assert guess.grad.abs().max() < 1e-9
 
 
@@ -192,3 +200,14 @@ def test_the_tone_curve_rises_from_black_to_white():
     curve = losses.tone_curve(torch.linspace(0, 8, 200))
     assert (curve.diff() > 0).all() and curve[0] < 0.05 and 0.99 < curve[-1] < 1.01
     assert losses.tone_curve(torch.tensor(0.18)).item() == pytest.approx(0.18 ** (1 / 2.2), rel=0.02)
+
+
+def test_the_command_line_knows_every_loss_and_a_new_term_is_trained_and_charted(monkeypatch):
+    """presets.py, which imports no PyTorch, has the names again."""
+    assert tuple(losses.LOSSES) == LOSS_NAMES
+    assert set(losses.TERM_NAMES) == {"loss", *(name for loss in losses.LOSSES.values() for name in loss.terms)}
+    more = losses.LOSSES["paper"].terms | {"constant": losses.Term(2.0, lambda *_: torch.tensor(3.0))}
+    changed = losses.LOSSES["paper"]._replace(terms=more)
+    prediction, target = random_pair()
+    before, after = paper(prediction, target), changed.of(prediction, target)
+    assert after["constant"] == 3 and after["loss"].item() == pytest.approx(before["loss"].item() + 6)

@@ -171,7 +171,7 @@ def test_the_loss_of_a_black_output_still_has_a_gradient():
     """Losses see the encoded output, which may be negative; decoded, it would be 0 without a gradient."""
     module = DenoisingModule({"network": "paper", "channels": SMALL, "demodulate": False}, 1e-3)
     torch.nn.init.constant_(module.denoiser.output.bias, -100.0)
-    loss = module.losses(module(random_frames(1, 2, 16, 16)), torch.ones(1, 2, 3, 16, 16))["loss"]
+    loss = module.compare(module(random_frames(1, 2, 16, 16)), torch.ones(1, 2, 3, 16, 16))["loss"]
     loss.backward()
     assert module.denoiser.output.bias.grad.abs().sum() > 0
 

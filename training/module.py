@@ -13,12 +13,13 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch.utils.checkpoint import checkpoint
 
 from frames.channels import QUANTITIES, channels_of
-from frames.radiance import decode_radiance, encode_radiance, exposure_of, window_exposure
-from losses import mask_target, picture_loss, total_loss
+from frames.radiance import decode_radiance, encode_radiance, exposure_of
+from losses import LOSSES
 from model import Estimate, State, combined, make_denoiser
 from networks.warping import invert_motion
 from scoring.metrics import SequenceScore, mean_scores
 from training.graphs import GraphedLosses
+from training.schedules import cosine_schedule, paper_schedule
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,6 @@ class Speed:
 
 
 PLAIN = Speed()
-RAMP_SHARE = 0.03  # of all steps, in cosine_schedule
-
-
-def paper_schedule(epoch: float, ramp_epochs: float) -> float:
-    """The factor on the learning rate at a (fractional) epoch: a geometric ramp from 1/10 to 1, then 1/sqrt(epoch).
-
-    The ramp ends at `ramp_epochs` (Chaitanya et al. 2017, section 4.4). With 0 there is no ramp, and the rate falls
-    after the first epoch.
-    """
-    if epoch < ramp_epochs:
-        return 10 ** (epoch / ramp_epochs - 1)
-    return math.sqrt(max(ramp_epochs, 1) / max(epoch, ramp_epochs, 1))
-
-
-def cosine_schedule(progress: float) -> float:
-    """The factor on the learning rate at a share, 0 to 1, of all steps: a ramp over the first 3 percent, then half a
-    cosine to 0 (Loshchilov and Hutter 2017, equation 5)."""
-    if progress < RAMP_SHARE:
-        return 0.1 + 0.9 * progress / RAMP_SHARE
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - RAMP_SHARE) / (1 - RAMP_SHARE))))
 
 
 class DenoisingModule(pl.LightningModule):
@@ -65,7 +46,7 @@ class DenoisingModule(pl.LightningModule):
 
     denoiser: the options of model.make_denoiser. learning_rate: the peak of Adam's. ramp_epochs: see paper_schedule.
     options: what the checkpoint keeps of the run's options, for a run that resumes from it. speed: see Speed.
-    loss: "paper" or "picture" (losses.py). schedule: "paper" or "cosine", over max_epochs of the trainer. rates: where
+    loss: a name in losses.LOSSES. schedule: "paper" or "cosine", over max_epochs of the trainer. rates: where
     there is a detail stage, learning-rate multipliers by the beginning of weights' names; 0 freezes them.
     """
 
@@ -82,7 +63,7 @@ class DenoisingModule(pl.LightningModule):
     ):
         super().__init__()
         self.save_hyperparameters(ignore="speed")
-        self.speed, self.loss, self.schedule = speed, loss, schedule
+        self.speed, self.loss, self.schedule = speed, LOSSES[loss], schedule
         self.loss_is_finite, self.skipped = None, None  # of the last step, boolean tensors; training/callbacks.py reads
         self.denoiser = make_denoiser(denoiser)
         self.rates = rates if rates and self.denoiser.has_detail else {}
@@ -114,7 +95,7 @@ class DenoisingModule(pl.LightningModule):
 
         # the whole window at once, or frame by frame, to save memory: validation has whole frames
         windows, frames = noisy.transpose(0, 1), []  # (T, B, C, H, W)
-        step = partial(self.denoiser.forward_window, encoded=self.loss == "paper")
+        step = partial(self.denoiser.forward_window, encoded=self.loss.encoded)
         at_once = self.training and not self.speed.recompute
         for window in [windows] if at_once else windows.split(1):
             if self.training and self.speed.recompute:
@@ -136,7 +117,7 @@ class DenoisingModule(pl.LightningModule):
             image, state = self.denoiser.finish(frame, combined(ahead, behind), state)
             images.append(image)
         images = torch.stack(images, 1)
-        return encode_radiance(images.clamp(min=1e-6)) if self.loss == "paper" else images
+        return encode_radiance(images.clamp(min=1e-6)) if self.loss.encoded else images
 
     @torch.no_grad()
     def backward_estimates(self, noisy: torch.Tensor) -> list[Estimate]:
@@ -193,20 +174,18 @@ class DenoisingModule(pl.LightningModule):
         empty = start[:, -1:].amax((1, 2, 3), keepdim=True) == 0  # (B, 1, 1, 1)
         return frame, [new.where(empty, old.to(new.dtype)) for new, old in zip(looked, state, strict=True)]
 
-    def losses(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The losses (see losses.py) of a predicted window against its target in linear radiance.
+    def compare(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The loss and its terms (losses.py) of a predicted window against its target in linear radiance.
 
         Both are (B, T, 3, H, W); pixels whose target is not finite do not count. Always in float32: the convolution in
         the gradient loss must not be autocast.
         """
         with torch.autocast(prediction.device.type, enabled=False):
-            if self.loss == "paper":
-                return total_loss(prediction, mask_target(prediction, encode_radiance(target)))
-            return picture_loss(prediction, mask_target(prediction, target), window_exposure(target))
+            return self.loss(prediction, target)
 
     def window_losses(self, noisy: torch.Tensor, target: torch.Tensor, start: torch.Tensor | None = None) -> dict:
         """The losses of a window's reconstruction. noisy, start: see forward."""
-        return self.losses(self(noisy, start), target)
+        return self.compare(self(noisy, start), target)
 
     def batch_losses(self, batch: dict) -> dict[str, torch.Tensor]:
         """window_losses of a training batch, from a CUDA graph if there is one."""
@@ -233,17 +212,17 @@ class DenoisingModule(pl.LightningModule):
 
         A loss that is not finite gets a gradient that is not: then all processes skip the step, not only this one.
         """
-        losses = self.batch_losses(batch)
-        self._log("train", losses, len(batch["noisy"]))
-        self.loss_is_finite = torch.isfinite(losses["loss"].detach())
-        return losses["loss"] * torch.where(self.loss_is_finite, 1.0, math.nan)
+        terms = self.batch_losses(batch)
+        self._log("train", terms, len(batch["noisy"]))
+        self.loss_is_finite = torch.isfinite(terms["loss"].detach())
+        return terms["loss"] * torch.where(self.loss_is_finite, 1.0, math.nan)
 
     def validation_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """Logs losses, PSNR and SSIM of one window; returns its reconstruction, (1, T, 3, H, W) linear radiance."""
         with torch.compiler.set_stance("force_eager"):  # scenes differ in size, and each size would be compiled
             prediction = self(batch["noisy"])
-        self._log("val", self.losses(prediction, batch["target"]), 1)
-        reconstruction = decode_radiance(prediction) if self.loss == "paper" else prediction
+        self._log("val", self.compare(prediction, batch["target"]), 1)
+        reconstruction = decode_radiance(prediction) if self.loss.encoded else prediction
         self._log("val", self.scores(reconstruction[0], batch["target"][0]), 1)
         return reconstruction
 

@@ -11,6 +11,7 @@ from frames.augmentation import AUGMENTATIONS, DIRECT_AUGMENTATIONS
 RADII = (1, 2)
 FINEST_RADII = (0, 1)
 DETAILS = ("none", "small", "base")
+LOSS_NAMES = ("paper", "picture")  # those of losses.LOSSES, which imports PyTorch
 PRESETS = {
     "default": {"kind": "filtering", "channels": (32, 48, 64, 96, 128), "radius": 2},
     "fast": {"kind": "filtering", "channels": (16, 32, 48, 64, 96), "radius": 1, "finest_radius": 0},

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from files import atomic_file
 from frames.radiance import exposure_of, tone_map
-from losses import PICTURE_WEIGHTS
+from losses import TERM_NAMES
 from networks.filtering import FilteringDenoiser
 from networks.history import MAX_WEIGHT
 from networks.inspection import inspect
@@ -26,7 +26,6 @@ from training.record import FILE, hyperparameters, with_escapes
 LARGEST_ERROR = 0.25  # white in an error map: mean absolute difference of a pixel's sRGB values
 WIDEST_KERNEL = 32.0  # pixels, white in a map of kernels
 CROP, ENLARGED = 64, 4  # pixels to each side of a crop, and how many times as large it is shown
-LOSS_TERMS = ["loss", *dict.fromkeys(("spatial", "gradient", "temporal", *PICTURE_WEIGHTS))]
 FINAL = "psnr", "ssim", "loss"  # validation metrics beside the hyperparameters
 
 
@@ -105,7 +104,7 @@ class RunRecord(pl.Callback):
         command = with_escapes(shlex.join(self.record["command"]))
         writer.add_text("run/command", f"    {command}\n\n{versions}; {rest}", step)
         writer.add_text("run/network", f"    {module.denoiser.options}", step)
-        terms = {term: ["Multiline", [f"train/{term}", f"val/{term}"]] for term in LOSS_TERMS}
+        terms = {term: ["Multiline", [f"train/{term}", f"val/{term}"]] for term in TERM_NAMES}
         writer.add_custom_scalars({"losses, training and validation": terms})
 
     def on_validation_end(self, trainer, module) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from files import InputError
 from frames.augmentation import AUGMENTATIONS
 from machine import SWITCH, natural, positive
-from training.presets import DETAILS, FINEST_RADII, KINDS, PARTS, PRESETS, RADII
+from training.presets import DETAILS, FINEST_RADII, KINDS, LOSS_NAMES, PARTS, PRESETS, RADII
 from version import add_version
 
 # What becomes of an option when a run resumes from a checkpoint:
@@ -92,7 +92,7 @@ OPTIONS = {  # (title, description) of a group: its options
         ),
         option("--max_time", "stop after this time, including that before a resume", metavar="DD:HH:MM:SS"),
         option("--batch_size", "windows per step and device", SAVED, type=positive, default=4),
-        option("--loss", LOSS, SAVED, choices=("paper", "picture")),
+        option("--loss", LOSS, SAVED, choices=LOSS_NAMES),
         option("--learning_rate", "of Adam, at its peak; the paper's is 1e-3", SAVED, type=float, default=5e-4),
         option("--filter_rate", FILTER_RATE, SAVED, type=float, default=1.0),
         option("--detail_rate", DETAIL_RATE, SAVED, type=float, default=1.0),

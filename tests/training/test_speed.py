@@ -22,7 +22,7 @@ def step_of(speed, channels=(8, 12)):
     module = DenoisingModule({"network": "paper", "channels": channels, "demodulate": False}, 1e-3, speed=speed).train()
     generator = torch.Generator().manual_seed(1)
     noisy, target = torch.rand(2, 3, 7, 24, 24, generator=generator), torch.rand(2, 3, 3, 24, 24, generator=generator)
-    loss = module.losses(module(noisy), target)["loss"]
+    loss = module.compare(module(noisy), target)["loss"]
     loss.backward()
     return loss.item(), {name: p.grad for name, p in module.named_parameters()}
 

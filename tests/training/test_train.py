@@ -15,7 +15,8 @@ from checkpoints import load_denoiser
 from files import InputError
 from train import main
 from training.fit import train
-from training.module import RAMP_SHARE, DenoisingModule, cosine_schedule, paper_schedule
+from training.module import DenoisingModule
+from training.schedules import RAMP_SHARE, cosine_schedule, paper_schedule
 from training.training_options import parse_options
 
 
@@ -185,7 +186,7 @@ def test_losses_and_scores_are_in_float32_whatever_the_networks_precision():
     module = DenoisingModule({"network": "paper", "channels": [8], "demodulate": False}, 1e-3)
 
     def measure():
-        return {**module.losses(encoded, target), **module.scores(encoded[0], target[0])}
+        return {**module.compare(encoded, target), **module.scores(encoded[0], target[0])}
 
     exact = measure()
     with torch.autocast("cpu", torch.bfloat16):
