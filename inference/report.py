@@ -27,7 +27,7 @@ from frames.repairs import report_repairs
 from frames.sequences import Frame, Sequence
 from inference.output import SceneFrames, all_metrics
 from scoring import flip
-from scoring.metrics import SequenceScore, mean_over
+from scoring.metrics import METRICS, SequenceScore, mean_over
 
 PAGE = Path(__file__).parent / "report_page"
 FOLDER = "report"  # in the output folder
@@ -99,7 +99,9 @@ def write_report(
 
         # numbers and page
         metrics = all_metrics(all_scores) | {"frames": all_scores}
-        data = f"const metrics = {json.dumps(metrics)};\nconst scenes = {json.dumps(scenes)};\n"
+        shown = {name: metric._replace(function=None)._asdict() for name, metric in METRICS.items()}
+        parts = {"metrics": metrics, "scenes": scenes, "METRICS": shown}
+        data = "".join(f"const {name} = {json.dumps(part)};\n" for name, part in parts.items())
         (temporary / NUMBERS).write_text(data, encoding="utf-8")
         shutil.copytree(PAGE, temporary, dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,7 @@
-"""Image quality against the target: PSNR, SSIM, relative error and temporal PSNR.
+"""Image quality against the target: METRICS, by their names in metrics.json.
+
+To add a metric: write a function of Compared, and add a line to METRICS. It is then in metrics.json, test.py's table,
+the report and the benchmarks, and with `training` in TensorBoard.
 
 Conventions of noisebase (Balint et al. 2023): PSNR, SSIM and temporal PSNR compare sRGB, tone-mapped at one exposure
 per sequence; relMSE compares linear radiance. Every metric leaves out pixels whose target is not finite.
@@ -6,17 +9,18 @@ Shapes: images are (3, H, W), linear radiance unless named srgb; `valid` is (H, 
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from frames.radiance import tone_map
 
-NAMES = ("psnr", "ssim", "relmse", "tpsnr")
 RELMSE_EPSILON = 0.01
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # pixels
 SSIM_K1, SSIM_K2 = 0.01, 0.03
-SSIM_ROWS = 64  # computed at a time on a CPU
+SSIM_ROWS = 64  # computed at a time
 SMALLEST_ERROR = 1e-10  # mean squared error of identical images: 100 dB instead of infinity, which JSON lacks
 WARM_UP = 4  # frames before the hidden state has gathered samples; metrics are reported with and without them
 
@@ -50,10 +54,9 @@ def ssim_map(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     # bands of rows, each with the window's margin
     padded = [F.pad(x[None], (SSIM_WINDOW // 2,) * 4, mode="reflect")[0] for x in (image, target)]
     height = image.shape[1]
-    rows = SSIM_ROWS if image.device.type == "cpu" else height
-    return torch.cat(
-        [ssim_rows(*(x[:, y : y + rows + SSIM_WINDOW - 1] for x in padded), window) for y in range(0, height, rows)], 1
-    )  # (3, H, W)
+    ends = [y + SSIM_ROWS + SSIM_WINDOW - 1 for y in range(0, height, SSIM_ROWS)]
+    bands = [ssim_rows(*(x[:, end - SSIM_ROWS - SSIM_WINDOW + 1 : end] for x in padded), window) for end in ends]
+    return torch.cat(bands, 1)  # (3, H, W)
 
 
 def ssim_rows(x: torch.Tensor, y: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
@@ -78,6 +81,63 @@ def ssim(image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> floa
     if min(valid.shape) < SSIM_WINDOW or not valid.any():
         return None
     return mean_over(valid, ssim_map(image, target))
+
+
+class Compared(NamedTuple):
+    """A frame and its target as metrics compare them, (3, H, W) each; pixels that are not valid are 0.
+
+    valid: (H, W) booleans, at least one True.
+    change: the difference of the sRGB images' changes since the last frame; None if there is none to compare with.
+    change_valid: (H, W) booleans, at least one True; None with `change`.
+    """
+
+    image: torch.Tensor
+    target: torch.Tensor
+    image_srgb: torch.Tensor
+    target_srgb: torch.Tensor
+    valid: torch.Tensor
+    change: torch.Tensor | None = None
+    change_valid: torch.Tensor | None = None
+
+
+class Metric(NamedTuple):
+    """A metric.
+
+    title: with its unit.
+    function: gives the value for a frame, None where there is none; None for FLIP, which only the report computes,
+        since it takes long.
+    higher: whether higher is better.
+    digits: after the point.
+    logarithmic: whether to plot its logarithm.
+    training: whether training logs it of validation windows.
+    """
+
+    title: str
+    function: Callable[[Compared], float | None] | None
+    higher: bool
+    digits: int = 3
+    logarithmic: bool = False
+    training: bool = False
+
+
+def psnr_of(c: Compared) -> float:
+    """PSNR of the sRGB image."""
+    return psnr(mean_over(c.valid, (c.image_srgb - c.target_srgb).square_()))
+
+
+def temporal_psnr_of(c: Compared) -> float | None:
+    """PSNR of the change since the last frame, against the target's change."""
+    return None if c.change is None else psnr(mean_over(c.change_valid, c.change.square()))
+
+
+METRICS = {
+    "psnr": Metric("PSNR (dB)", psnr_of, higher=True, digits=2, training=True),
+    "ssim": Metric("SSIM", lambda c: ssim(c.image_srgb, c.target_srgb, c.valid), higher=True, training=True),
+    "flip": Metric("FLIP", None, higher=False),
+    "relmse": Metric("relMSE", lambda c: relmse(c.image, c.target, c.valid), higher=False, logarithmic=True),
+    "tpsnr": Metric("temporal PSNR (dB)", temporal_psnr_of, higher=True, digits=2),
+}
+NAMES = tuple(name for name, metric in METRICS.items() if metric.function)  # of those for every frame
 
 
 class SequenceScore:
@@ -117,21 +177,19 @@ class SequenceScore:
             x.where(valid, 0).float() for x in (image, target, image_srgb, target_srgb)
         )
 
-        # this frame
-        scores: dict[str, float | None] = dict.fromkeys(NAMES)
-        if valid.any():
-            scores["psnr"] = psnr(mean_over(valid, (image_srgb - target_srgb).square_()))
-            scores["ssim"] = ssim(image_srgb, target_srgb, valid)
-            scores["relmse"] = relmse(image, target, valid)
-
-        # change since the last frame, against the target's change
+        # the change since the last frame
+        change = both = None
         if self.previous is not None:
             last_image, last_target, last_valid = self.previous
             both = valid & last_valid
             if both.any():
                 change = (image_srgb - last_image).sub_(target_srgb).add_(last_target)
-                scores["tpsnr"] = psnr(mean_over(both, change.square_()))
 
+        # the metrics
+        scores: dict[str, float | None] = dict.fromkeys(NAMES)
+        if valid.any():
+            compared = Compared(image, target, image_srgb, target_srgb, valid, change, both)
+            scores = {name: METRICS[name].function(compared) for name in NAMES}
         self.frames.append(scores)
         self.previous = image_srgb, target_srgb, valid
 

@@ -17,7 +17,7 @@ from frames.radiance import decode_radiance, encode_radiance, exposure_of
 from losses import LOSSES
 from model import Estimate, State, combined, make_denoiser
 from networks.warping import invert_motion
-from scoring.metrics import SequenceScore, mean_scores
+from scoring.metrics import METRICS, SequenceScore, mean_scores
 from training.graphs import GraphedLosses
 from training.schedules import cosine_schedule, paper_schedule
 
@@ -199,13 +199,13 @@ class DenoisingModule(pl.LightningModule):
 
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """Mean PSNR and SSIM of (T, 3, H, W) linear radiance over the frames, in float32 like the losses."""
+        """Mean metrics of (T, 3, H, W) linear radiance, those that METRICS has for training; in float32 like the loss."""
         with torch.autocast(images.device.type, enabled=False):
             score = SequenceScore(exposure_of(targets))
             for image, target in zip(images, targets, strict=True):
                 score.update(image, target)
         means = mean_scores(score.frames)
-        return {name: means[name] for name in ("psnr", "ssim") if means[name] is not None}
+        return {name: value for name, value in means.items() if METRICS[name].training and value is not None}
 
     def training_step(self, batch: dict, _batch_index: int) -> torch.Tensor:
         """The loss of a training batch; logs all losses.

@@ -20,13 +20,17 @@ from losses import TERM_NAMES
 from networks.filtering import FilteringDenoiser
 from networks.history import MAX_WEIGHT
 from networks.inspection import inspect
+from scoring.metrics import METRICS
 from scoring.pictures import side_by_side, to_bytes
 from training.record import FILE, hyperparameters, with_escapes
 
 LARGEST_ERROR = 0.25  # white in an error map: mean absolute difference of a pixel's sRGB values
 WIDEST_KERNEL = 32.0  # pixels, white in a map of kernels
 CROP, ENLARGED = 64, 4  # pixels to each side of a crop, and how many times as large it is shown
-FINAL = "psnr", "ssim", "loss"  # validation metrics beside the hyperparameters
+FINAL = (
+    *(name for name, metric in METRICS.items() if metric.training),
+    "loss",
+)  # validation metrics beside the hyperparameters
 
 
 class ValidationPictures(pl.Callback):

@@ -1,13 +1,6 @@
 "use strict";
-// Numbers: those of metrics.json, as a table and over the frames.
+// Numbers: those of metrics.json, as a table and over the frames. METRICS, from data/report.js, says what they are.
 
-const METRICS = {
-  psnr: { title: "PSNR (dB)", digits: 2, higher: true },
-  ssim: { title: "SSIM", digits: 3, higher: true },
-  flip: { title: "FLIP", digits: 3, higher: false },
-  relmse: { title: "relMSE", digits: 3, higher: false, logarithmic: true },
-  tpsnr: { title: "temporal PSNR (dB)", digits: 2, higher: true },
-};
 const LINES = ["#9a9a9a", "#ffa94d", "#5bc0ff", "#a3e36b", "#ff7eb6", "#c9a4ff", "#f4e04d"]; // by method, in turn
 const PLOT_HEIGHT = 180;
 

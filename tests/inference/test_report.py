@@ -41,8 +41,8 @@ def page_data(folder):
     lines = (folder / "report" / "data" / "report.js").read_text().splitlines()
     return [
         json.loads(line.removeprefix(f"const {name} = ")[:-1])
-        for name, line in zip(("metrics", "scenes"), lines, strict=True)
-    ]
+        for name, line in zip(("metrics", "scenes", "METRICS"), lines, strict=True)
+    ][:2]
 
 
 def targets_as_results(scene, folder):
