@@ -199,7 +199,7 @@ class DenoisingModule(pl.LightningModule):
 
     @staticmethod
     def scores(images: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """Mean metrics of (T, 3, H, W) linear radiance, those that METRICS has for training; in float32 like the loss."""
+        """Mean metrics of (T, 3, H, W) linear radiance that METRICS has for training; in float32 like the loss."""
         with torch.autocast(images.device.type, enabled=False):
             score = SequenceScore(exposure_of(targets))
             for image, target in zip(images, targets, strict=True):
