@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import ROOT, run_script, write_channels
 
-from benchmarks.cycles.dataset import find_rendered, flip_motion, reference_psnr
+from benchmarks.cycles.dataset import find_rendered, flip_motion, main, reference_psnr
 from benchmarks.cycles.jobs import half_path, jobs_of, missing, noisy_path
 from frames.channels import MOTION_INPUTS
 from frames.exr import load_target, read_exr, read_pixels
@@ -56,9 +56,10 @@ def test_only_whole_shots_become_scenes(rendered):
     assert find_rendered(rendered)[0] == []
 
 
-def test_the_dataset_has_the_projects_layout_and_is_accepted(rendered, tmp_path):
-    done = run_script("-m", "benchmarks.cycles.dataset", rendered, tmp_path / "data")
-    (row,) = json.loads(done.stdout.splitlines()[-1])["rows"]
+def test_the_dataset_has_the_projects_layout_and_is_accepted(rendered, tmp_path, monkeypatch, capsys, server):
+    monkeypatch.setattr("sys.argv", ["dataset", str(rendered), str(tmp_path / "data")])
+    main()
+    (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert row["shot"] == "focus" and row["frames"] == 2 and row["reference (dB)"] > 10
     scene = tmp_path / "data" / "val" / "cycles-focus-4spp"
     assert sorted(p.name for p in scene.iterdir()) == ["frame-0000", "frame-0001"]
@@ -73,8 +74,10 @@ def test_the_dataset_has_the_projects_layout_and_is_accepted(rendered, tmp_path)
     noisy = read_exr(scene / "frame-0001" / "noisy-0.exr", MOTION_INPUTS)
     assert set(noisy) == set(MOTION_INPUTS)
     weights = ROOT / "weights" / "fast.safetensors"
-    done = run_script("test.py", weights, tmp_path / "data" / "val", "--output_dir", tmp_path / "results")
-    assert "cycles-focus-4spp" in done.stdout + done.stderr
+    arguments = (weights, tmp_path / "data" / "val", "--output_dir", tmp_path / "results")
+    test = server.start(tmp_path / "log", "test.py", *arguments)
+    assert test.wait() == 0, test.text()
+    assert "cycles-focus-4spp" in test.text()
 
 
 def test_motion_that_pointed_up_points_down_and_nothing_else_changes(tmp_path):

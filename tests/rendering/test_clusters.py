@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from render_runs import start, wait_for
-from small_scene import NAME, command, pixels
+from small_scene import NAME, command, pixels, render
 from support import run_script
 
 from files import InputError
@@ -43,10 +43,10 @@ def cluster(tmp_path):
             process.kill()
 
 
-def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, cluster):
+def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, cluster, no_child_processes):
     address, workers = cluster
     more = ("--frames", "8", "--target_spp", "64")
-    run_script(*command(scene, tmp_path / "one", *more))
+    render(scene, tmp_path / "one", *more)
     process = start(command(scene, tmp_path / "many", *more, "--scheduler", address))
     wait_for(f"train/{NAME}/.frame-*-{workers[0].pid}", tmp_path / "many", process)
     workers[0].kill()

@@ -4,18 +4,17 @@ import hashlib
 
 import numpy as np
 import pytest
+from made_rooms import made_room_and_generator
 
 pytest.importorskip("mitsuba")
 
 from rendering.cameras import as_json
 from rendering.planning import back_and_forth, shot
-from rooms.room import generator, make_room
 
 
 def test_a_longer_shot_begins_as_a_shorter_one():
     def first_shot(frames):
-        rng = generator(3, "train", 4)
-        return shot(make_room(rng), rng, frames)
+        return shot(*made_room_and_generator(3, "train", 4), frames)
 
     assert first_shot(40)[:7] == first_shot(7)
 
@@ -28,8 +27,7 @@ def test_a_path_longer_than_was_checked_goes_back_and_forth_along_it():
 def test_shots_of_a_dozen_rooms_are_finite_and_move():
     cameras_moved = 0
     for number in range(12):
-        rng = generator(0, "train", number)
-        path = shot(make_room(rng), rng, 30)
+        path = shot(*made_room_and_generator(0, "train", number), 30)
         cameras_moved += path[0] != path[-1]
         assert all(np.isfinite([*c.origin, *c.target]).all() for c in path)
     assert cameras_moved >= 10
@@ -40,8 +38,7 @@ def test_shots_of_a_dozen_rooms_are_finite_and_move():
 )
 def test_a_seed_makes_the_shots_that_it_always_made(room, digest):
     """Twenty shots, with every move among them: sequences can be extended only while no camera changes."""
-    rng = generator(*room)
-    made = make_room(rng)
+    made, rng = made_room_and_generator(*room)
     shots = [shot(made, rng, 30) for _ in range(20)]
     numbers = [[[*c["origin"], *c["target"], c["fov"]] for c in map(as_json, path)] for path in shots]
     text = str((np.round(numbers, 6) + 0.0).tolist()) + str(rng.bit_generator.state["state"])

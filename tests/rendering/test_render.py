@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 import pytest
-from small_scene import EVERYTHING, KEYS, NAME, SCENE, SMALL, command, job, mi, pixels, settings
+from small_scene import EVERYTHING, KEYS, NAME, SCENE, SMALL, command, job, mi, pixels, render, settings
 from support import REAL_DATASET, ROOT, needs_real_dataset, run_script
 
 from frames.exr import read_exr
@@ -18,7 +18,9 @@ from frames.sequences import find_sequences
 from rendering import renderer, variants
 from rendering.cameras import Camera, along, read_key_frames
 from rendering.jobs import FileSource, Job
+from rendering.render_dataset import run
 from rendering.renderer import render_frame
+from rendering.rendering_options import parse
 from rendering.scene import load_scene
 from rendering.tracing import make_sensor
 
@@ -43,20 +45,21 @@ def test_a_scene_by_the_command_line_is_a_dataset(scene, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cornell", "outdoor"])
-def test_scenes_of_the_benchmarks_render(name, tmp_path):
+def test_scenes_of_the_benchmarks_render(name, tmp_path, no_child_processes):
     scene = ROOT / f"benchmarks/scenes/{name}/scene.xml"
     small = ("--width", 24, "--height", 16, "--frames", 1, "--noisy", 1, "--target_spp", 4, "--variant", "scalar_rgb")
-    run_script("render.py", tmp_path, "--scene", scene, "--split", "test", "--workers", 1, *small)
+    arguments = (tmp_path, "--scene", scene, "--split", "test", "--workers", 1, *small)
+    run(parse([str(argument) for argument in arguments]))
     frame = tmp_path / "test" / name / "frame-0000"
     target, albedo = (read_exr(frame / f, (n,))[n] for f, n in (("target.exr", "color"), ("noisy-0.exr", "albedo")))
     assert target.mean() > 0.05 and albedo.max() > 0.5 and (albedo.max(0) == 0).any(), "light, and what has no albedo"
 
 
-def test_every_option_is_in_the_record(scene, tmp_path):
+def test_every_option_is_in_the_record(scene, tmp_path, no_child_processes):
     asked = {"width": 20, "height": 12, "spp": 2, "target_spp": 3, "aux_spp": 5, "noisy": 1, "max_depth": 3, "seed": 9}
     arguments = [a for name, value in asked.items() for a in (f"--{name}", value)]
     arguments += ["--split", "val", "--name", "garden", "--frames", 2, "--speed", 0.5, "--start", 1, "--denoise_target"]
-    run_script(*command(scene, tmp_path / "data", *arguments))
+    render(scene, tmp_path / "data", *arguments)
     record = json.loads((tmp_path / "data" / "val" / "garden" / "sequence.json").read_text())
     assert asked.items() <= record.items() and record["denoise_target"] is True and record["frames"] == 2
     assert [c["origin"][0] for c in record["cameras"]] == pytest.approx([0.1, 0.15])
@@ -195,8 +198,8 @@ def test_the_same_conventions_as_a_published_dataset(tmp_path):
     assert ours["color"].mean() == pytest.approx(theirs["color"].mean(), rel=0.1)
 
 
-def test_without_a_camera_file_the_path_is_about_the_scenes_own_camera(scene, tmp_path):
-    run_script("render.py", tmp_path / "data", "--scene", scene, "--name", "loop", *SMALL)
+def test_without_a_camera_file_the_path_is_about_the_scenes_own_camera(scene, tmp_path, no_child_processes):
+    run(parse([str(argument) for argument in (tmp_path / "data", "--scene", scene, "--name", "loop", *SMALL)]))
     record = json.loads((tmp_path / "data" / "train" / "loop" / "sequence.json").read_text())
     origins = np.array([c["origin"] for c in record["cameras"]])
     assert np.allclose(origins[0], [0, 2, 4], atol=1e-4) and 0 < np.linalg.norm(origins[1] - origins[0]) < 0.2
@@ -214,8 +217,9 @@ def test_procedural_rooms_by_the_command_line(tmp_path):
     assert target["depth"].max() > 0.5 and target["color"].mean() > 0 and np.abs(target["motion"]).max() > 0
 
 
-def test_plain_scenes_by_the_command_line(tmp_path):
-    run_script("render.py", tmp_path, "--kind", "plain", "--procedural", "2", "--seed", "3", *SMALL, "--frames", "2")
+def test_plain_scenes_are_a_dataset(tmp_path, no_child_processes):
+    arguments = (tmp_path, "--kind", "plain", "--procedural", "2", "--seed", "3", *SMALL, "--frames", "2")
+    run(parse([str(argument) for argument in arguments]))
     folders = sorted(p.name for p in (tmp_path / "train").iterdir())
     assert folders == ["plain-3-0000", "plain-3-0001"]
     for folder in folders:
@@ -252,7 +256,8 @@ print(left)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in Linux's /proc")
-def test_a_worker_denoises_in_one_thread():
+def test_a_worker_denoises_in_one_thread(monkeypatch):
     """By default, Open Image Denoise takes all cores in every worker."""
     pytest.importorskip("pyoidn")
+    monkeypatch.delenv(renderer.DENOISER_THREADS, raising=False)  # runs within this process set it for their workers
     assert int(run_script("-c", DENOISING).stdout) <= 1

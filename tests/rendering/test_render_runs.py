@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from render_runs import start, wait_for
-from small_scene import NAME, SCENE, command, job, pixels, settings
+from small_scene import NAME, SCENE, command, job, pixels, render, settings, write_scene
 from support import run_script
 
 from files import InputError
@@ -43,11 +43,25 @@ def test_seeds_are_apart_and_only_theirs(tmp_path):
     assert base.seed("target") != replace(base, settings=settings(seed=1)).seed("target")
 
 
+LONG = ("--frames", "12", "--target_spp", "384")  # a run that lasts long enough to be stopped
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The files of a long run that nobody stops."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run_script(*command(write_scene(folder / NAME), folder / "data", *LONG))
+    return pixels(folder / "data")
+
+
+def without_paths(files: dict[str, bytes]) -> dict:
+    """The files, of sequence.json all but where the scene is."""
+    return {n: (json.loads(c) | {"source": 0} if n.endswith(".json") else c) for n, c in files.items()}
+
+
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
-    more = ("--frames", "24", "--target_spp", "384")
-    run_script(*command(scene, tmp_path / "whole", *more))
-    process = start(command(scene, tmp_path / "data", *more))
+def test_stopped_and_started_again_it_continues(scene, tmp_path, uninterrupted, blow):
+    process = start(command(scene, tmp_path / "data", *LONG))
     wait_for(f"train/{NAME}/frame-0001", tmp_path / "data", process)
     os.killpg(process.pid, blow)
     said = process.communicate()[0].decode()
@@ -57,24 +71,24 @@ def test_stopped_and_started_again_it_continues(scene, tmp_path, blow):
     leftover.mkdir()
     os.utime(leftover, (0, 0))
     shutil.copy(*((tmp_path / "data" / "train" / NAME / "frame-0000" / n) for n in ("target.exr", "mark")))
-    run_script(*command(scene, tmp_path / "data", *more))
+    run_script(*command(scene, tmp_path / "data", *LONG))
     assert (tmp_path / "data" / "train" / NAME / "frame-0000" / "mark").is_file(), "rendered again though it was done"
     (tmp_path / "data" / "train" / NAME / "frame-0000" / "mark").unlink()
-    assert pixels(tmp_path / "data") == pixels(tmp_path / "whole")
+    assert without_paths(pixels(tmp_path / "data")) == without_paths(uninterrupted)
     assert not list((tmp_path / "data" / "train" / NAME).glob(".*"))
 
 
-def test_other_parameters_are_refused_and_named(scene, tmp_path):
-    run_script(*command(scene, tmp_path / "data"))
+def test_other_parameters_are_refused_and_named(scene, tmp_path, no_child_processes):
+    render(scene, tmp_path / "data")
     before = pixels(tmp_path / "data")
     refused = run_script(*command(scene, tmp_path / "data", "--seed", "5", "--spp", "2", "--speed", "0.5"), check=False)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     for said in ("seed 0 there, 5 asked for", "spp 1 there, 2 asked for", "the camera path", str(tmp_path / "data")):
         assert said in refused.stderr
-    fewer = run_script(*command(scene, tmp_path / "data", "--frames", "2"), check=False)
-    assert fewer.returncode == 1 and "frames 3 there, 2 asked for" in fewer.stderr
+    with pytest.raises(InputError, match="frames 3 there, 2 asked for"):
+        render(scene, tmp_path / "data", "--frames", "2")
     assert pixels(tmp_path / "data") == before
-    run_script(*command(scene, tmp_path / "data", "--frames", "4"))
+    render(scene, tmp_path / "data", "--frames", "4")
     after = pixels(tmp_path / "data")
     assert len(after) == len(before) + 3
     assert all(after[name] == content for name, content in before.items() if name != f"train/{NAME}/sequence.json")
@@ -94,11 +108,11 @@ def test_sources_are_recorded_as_they_always_were(tmp_path):
     assert record["source"] == ["room", 5, "test", 3]
 
 
-def test_a_deleted_file_is_made_again(scene, tmp_path):
-    run_script(*command(scene, tmp_path / "data"))
+def test_a_deleted_file_is_made_again(scene, tmp_path, no_child_processes):
+    render(scene, tmp_path / "data")
     before = pixels(tmp_path / "data")
     (tmp_path / "data" / "train" / NAME / "frame-0002" / "noisy-1.exr").unlink()
-    run_script(*command(scene, tmp_path / "data"))
+    render(scene, tmp_path / "data")
     assert pixels(tmp_path / "data") == before
 
 
@@ -217,8 +231,10 @@ def test_a_frame_that_cannot_be_written_leaves_nothing(scene, tmp_path, monkeypa
     assert len(written) == 3 and not list((tmp_path / "s").iterdir())
 
 
-def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(scene, tmp_path, monkeypatch):
-    run_script(*command(scene, tmp_path / "data"))
+def test_frames_of_a_variant_that_does_not_work_here_are_not_continued(
+    scene, tmp_path, monkeypatch, no_child_processes
+):
+    render(scene, tmp_path / "data")
     monkeypatch.setattr(variants, "choose_variant", lambda wanted: (_ for _ in ()).throw(InputError(f"no {wanted}")))
     options = parse([str(a) for a in command(scene, tmp_path / "data", "--variant", "auto")[1:]])
     with pytest.raises(InputError, match="the frames already there need scalar_rgb, but no scalar_rgb"):
@@ -239,7 +255,7 @@ def test_variants_are_probed_in_a_child(monkeypatch):
         variants.choose_variant("llvm_ad_rgb")
 
 
-def test_two_local_processes_make_the_same_files(scene, tmp_path):
-    run_script(*command(scene, tmp_path / "one"))
+def test_two_local_processes_make_the_same_files(scene, tmp_path, no_child_processes):
+    render(scene, tmp_path / "one")
     run_script(*command(scene, tmp_path / "two", "--workers", "2"))
     assert pixels(tmp_path / "two") == pixels(tmp_path / "one")

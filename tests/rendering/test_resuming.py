@@ -20,13 +20,9 @@ from rendering.render_dataset import run
 from rendering.rendering_options import parse
 from rooms import room
 
+pytestmark = pytest.mark.usefixtures("no_child_processes")
+
 ONE = ("--frames", 1, "--noisy", 1)
-
-
-@pytest.fixture(autouse=True)
-def no_child_processes(monkeypatch):
-    """The variant is not tried in a child, which takes seconds."""
-    monkeypatch.setattr("rendering.variants.probe", lambda variant: None)
 
 
 def with_parts(scene: Path) -> Path:
