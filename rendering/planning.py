@@ -86,16 +86,18 @@ def plan_room(source: RoomSource, frames: int) -> list[Camera]:
 
     Where none does, the clearance shrinks; where none ever does, the camera stands still.
     """
-    # candidates, from the generator in the state that the room leaves
+    # candidates, from the generator in the state that the room leaves, each drawn when it is first needed
     room, rng = build(source.seed, source.split, source.number, source.kind, source.stock)
-    shots = [shot(room, rng, HORIZON) for _ in range(SHOTS)]
+    shots: list[list[Camera]] = []
 
     # the first that keeps clear
     scene, *_ = load_scene(source, PLANNER, None)
     for clearance, sight in CLEARANCES:
-        for path in shots:
-            if keeps_clear(distances(scene), path, clearance, sight):
-                return back_and_forth(path, frames)
+        for number in range(SHOTS):
+            if number == len(shots):
+                shots.append(shot(room, rng, HORIZON))
+            if keeps_clear(distances(scene), shots[number], clearance, sight):
+                return back_and_forth(shots[number], frames)
     return [shots[0][0]] * frames
 
 
