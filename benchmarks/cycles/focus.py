@@ -12,39 +12,15 @@ from benchmarks.cycles.materials import glass, glowing, metal, principled, textu
 LAMPS = 110
 SIZES = (0.005, 0.009)  # radii of lamps, in parts of their distance: smaller ones would need far more samples
 GLOWS = [(1.0, 0.55, 0.2), (1.0, 0.62, 0.3), (1.0, 0.42, 0.12), (1.0, 0.12, 0.08), (0.2, 0.75, 0.65), (0.25, 0.4, 1.0)]
-PAWN = [
-    (0.016, 0),
-    (0.017, 0.004),
-    (0.014, 0.008),
-    (0.015, 0.011),
-    (0.009, 0.016),
-    (0.006, 0.032),
-    (0.011, 0.035),
-    (0.006, 0.038),
-]
-ROOK = [
-    (0.018, 0),
-    (0.019, 0.005),
-    (0.015, 0.009),
-    (0.011, 0.02),
-    (0.01, 0.045),
-    (0.014, 0.05),
-    (0.0145, 0.062),
-    (0.011, 0.062),
-    (0.01, 0.055),
-]
+# Profiles for stage.lathe: (radius, z), from bottom to top.
+PAWN = [(0.016, 0), (0.017, 0.004), (0.014, 0.008), (0.015, 0.011), (0.009, 0.016), (0.006, 0.032), (0.011, 0.035)]
+PAWN += [(0.006, 0.038)]
+ROOK = [(0.018, 0), (0.019, 0.005), (0.015, 0.009), (0.011, 0.02), (0.01, 0.045), (0.014, 0.05), (0.0145, 0.062)]
+ROOK += [(0.011, 0.062), (0.01, 0.055)]
 VIAL = [(0.014, 0), (0.016, 0.003), (0.016, 0.03), (0.007, 0.04), (0.007, 0.05), (0.009, 0.052)]
 NUT = [(0.017, 0), (0.02, 0.002), (0.02, 0.014), (0.017, 0.016), (0.01, 0.016), (0.009, 0.008)]
-TOP = [
-    (0.0005, 0),
-    (0.004, 0.007),
-    (0.02, 0.022),
-    (0.022, 0.026),
-    (0.02, 0.03),
-    (0.004, 0.034),
-    (0.003, 0.05),
-    (0.002, 0.051),
-]
+TOP = [(0.0005, 0), (0.004, 0.007), (0.02, 0.022), (0.022, 0.026), (0.02, 0.03), (0.004, 0.034), (0.003, 0.05)]
+TOP += [(0.002, 0.051)]
 
 
 def build(frames: int) -> bpy.types.Scene:
@@ -59,21 +35,16 @@ def build(frames: int) -> bpy.types.Scene:
 
 def _surroundings() -> None:
     """The table, a dark wall far behind, and the lamps that light the things."""
+    # table and wall
     stage.background((0.05, 0.08, 0.2), 0.6)
     stops = [(0.15, (0.09, 0.035, 0.015)), (0.6, (0.2, 0.085, 0.035)), (0.9, (0.13, 0.05, 0.02))]
-    wood = textured(
-        "table",
-        "Wave",
-        stops,
-        (18, 4, 18),
-        0.0004,
-        settings={"Distortion": 7.0, "Detail": 4.0},
-        Roughness=0.38,
-        Specular_IOR_Level=0.35,
-    )
+    grain, shine = {"Distortion": 7.0, "Detail": 4.0}, {"Roughness": 0.38, "Specular_IOR_Level": 0.35}
+    wood = textured("table", "Wave", stops, (18, 4, 18), 0.0004, settings=grain, **shine)
     stage.box("table", (2.4, 1.5, 0.04), (0, 0.35, -0.02), wood, 0.006)
     wall = textured("wall", "Noise", [(0.3, (0.02, 0.03, 0.07)), (0.7, (0.05, 0.05, 0.1))], 1.2, Roughness=0.9)
     stage.box("wall", (12, 0.1, 6), (0, 5.2, 1), wall, 0)
+
+    # lamps
     stage.lamp("key", "AREA", (-0.55, -0.35, 0.6), (0, 0, 0.02), 8, (1, 0.8, 0.58), size=0.5)
     stage.lamp("rim", "AREA", (0.7, 0.6, 0.4), (0.05, 0.05, 0.02), 5, (0.4, 0.6, 1), size=0.25)
 
@@ -84,9 +55,8 @@ def _things(frames: int) -> None:
     copper = metal("copper", (0.95, 0.5, 0.35), 0.3)
     veins = [(0.35, (0.78, 0.76, 0.72)), (0.5, (0.3, 0.3, 0.32)), (0.56, (0.8, 0.78, 0.74))]
     marble = textured("marble", "Noise", veins, 45, settings={"Detail": 5.0, "Distortion": 1.5}, Roughness=0.15)
-    jade = principled(
-        "jade", (0.16, 0.5, 0.28), Roughness=0.22, Subsurface_Weight=0.6, Subsurface_Scale=0.01, Coat_Weight=0.4
-    )
+    translucent = {"Subsurface_Weight": 0.6, "Subsurface_Scale": 0.01}
+    jade = principled("jade", (0.16, 0.5, 0.28), Roughness=0.22, Coat_Weight=0.4, **translucent)
     ebony = principled("ebony", (0.02, 0.017, 0.015), Roughness=0.22, Coat_Weight=0.5)
     ivory = textured("ivory", "Wave", [(0.0, (0.75, 0.62, 0.42)), (1.0, (0.68, 0.53, 0.33))], 160, Roughness=0.3)
     wax = principled("wax", (0.85, 0.75, 0.6), Roughness=0.4, Subsurface_Weight=0.7, Subsurface_Scale=0.012)
@@ -104,23 +74,15 @@ def _things(frames: int) -> None:
     stage.lathe("rook", ROOK, (0.24, 0.34, 0), copper)
 
     # beside it: marbles, dice, a candle, a top
-    for x, y, color in (
-        (-0.012, -0.075, (0.6, 0.85, 1.0)),
-        (0.075, -0.02, (1.0, 0.5, 0.45)),
-        (-0.12, 0.06, (0.6, 1.0, 0.7)),
-    ):
+    places = (-0.012, -0.075), (0.075, -0.02), (-0.12, 0.06)
+    for (x, y), color in zip(places, ((0.6, 0.85, 1.0), (1.0, 0.5, 0.45), (0.6, 1.0, 0.7)), strict=True):
         stage.ball("marble", 0.011, (x, y, 0.011), glass("marble glass", color))
     red = principled("red", (0.55, 0.02, 0.02), Roughness=0.2, Coat_Weight=0.5)
     _die((-0.062, -0.115, 0.009), red, principled("pips", (0.85, 0.85, 0.8), Roughness=0.4), 0.5)
-    stage.lathe(
-        "candle", [(0.019, 0), (0.02, 0.002), (0.02, 0.06), (0.017, 0.062), (0.012, 0.058)], (-0.16, 0.14, 0), wax
-    )
-    stage.lathe(
-        "flame",
-        [(0.0005, 0), (0.004, 0.006), (0.0035, 0.012), (0.0004, 0.024)],
-        (-0.16, 0.14, 0.063),
-        glowing("flame", (1.0, 0.5, 0.15), 25),
-    )
+    candle = [(0.019, 0), (0.02, 0.002), (0.02, 0.06), (0.017, 0.062), (0.012, 0.058)]
+    flame = [(0.0005, 0), (0.004, 0.006), (0.0035, 0.012), (0.0004, 0.024)]
+    stage.lathe("candle", candle, (-0.16, 0.14, 0), wax)
+    stage.lathe("flame", flame, (-0.16, 0.14, 0.063), glowing("flame", (1.0, 0.5, 0.15), 25))
     checks = textured("checks", "Checker", [(0.0, (0.03, 0.12, 0.45)), (1.0, (0.85, 0.7, 0.3))], 95, Roughness=0.25)
     top = stage.lathe("top", TOP, (0.115, -0.045, 0), checks, rotation=(radians(9), 0, 0))
     for frame in range(frames + 2):
@@ -166,11 +128,11 @@ def _lamps() -> None:
 
 def _camera(frames: int) -> None:
     """Travels to the right and closer; the focus goes from the golden pawn to the monkey."""
-    made = stage.camera(
-        lambda f: ((-0.03 + 0.0024 * f, -0.5 + 0.0018 * f, 0.108 + 0.0014 * f), (0.012 + 0.0009 * f, 0.04, 0.034)),
-        frames,
-        lens=60,
-    )
+
+    def path(f: float) -> tuple[stage.Place, stage.Place]:
+        return (-0.03 + 0.0024 * f, -0.5 + 0.0018 * f, 0.108 + 0.0014 * f), (0.012 + 0.0009 * f, 0.04, 0.034)
+
+    made = stage.camera(path, frames, lens=60)
     lens = made.data.dof
     lens.use_dof, lens.aperture_fstop, lens.aperture_blades, lens.aperture_rotation = True, 3.6, 7, pi / 9
     for frame in range(frames + 2):

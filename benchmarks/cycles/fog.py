@@ -18,33 +18,37 @@ FOG, GROUND_FOG = 0.045, 0.10  # densities, 1/m
 
 def build(frames: int) -> bpy.types.Scene:
     """The scene, with keys for so many frames."""
+    # hall
     scene = stage.new_scene()
     stage.background((0.1, 0.2, 0.4), 0.05)
     _hall()
     _light()
     _lanterns(frames)
+
+    # figure
     cloak = principled("cloak", (0.10, 0.02, 0.02), Roughness=0.9)
     dark = principled("dark", (0.03, 0.03, 0.035), Roughness=0.7)
     pale = principled("skin", (0.6, 0.38, 0.28), Roughness=0.6)
     clothes = {"shirt": cloak, "trousers": dark, "skin": pale, "shoes": dark, "hair": dark, "eyes": dark}
     figure(clothes, (0.2, 3.4, 0.02), radians(20), frames)
+
+    # fog and camera
     _fill("fog", (14, 22, 7), (0, 8, 3.4), FOG)
     _fill("ground fog", (13.8, 21.8, 0.5), (0, 8, 0.26), GROUND_FOG)
-    stage.camera(
-        lambda f: ((0.75 - 0.035 * f, -2.2 + 0.05 * f, 1.4 + 0.02 * f), (-0.45 - 0.012 * f, 5.0, 1.85)), frames, lens=23
-    )
+
+    def path(f: float) -> tuple[stage.Place, stage.Place]:
+        return (0.75 - 0.035 * f, -2.2 + 0.05 * f, 1.4 + 0.02 * f), (-0.45 - 0.012 * f, 5.0, 1.85)
+
+    stage.camera(path, frames, lens=23)
     return scene
 
 
 def _hall() -> None:
     """Pillars with arches, a floor, a wall with windows on the left, and one without on the right."""
-    stone = textured(
-        "stone", "Noise", [(0.3, (0.22, 0.19, 0.15)), (0.55, (0.38, 0.34, 0.28)), (0.75, (0.46, 0.42, 0.35))], 5, 0.02,
-        settings={"Detail": 7.0}, Roughness=0.8,
-    )  # fmt: skip
-    tiles = tiled(
-        "tiles", ((0.16, 0.15, 0.14), (0.27, 0.24, 0.21)), (0.03, 0.03, 0.03), (0.8, 0.8), 0.004, Roughness=0.16
-    )
+    stops = [(0.3, (0.22, 0.19, 0.15)), (0.55, (0.38, 0.34, 0.28)), (0.75, (0.46, 0.42, 0.35))]
+    stone = textured("stone", "Noise", stops, 5, 0.02, settings={"Detail": 7.0}, Roughness=0.8)
+    grays = (0.16, 0.15, 0.14), (0.27, 0.24, 0.21)
+    tiles = tiled("tiles", grays, (0.03, 0.03, 0.03), (0.8, 0.8), 0.004, Roughness=0.16)
     bricks = tiled("bricks", ((0.2, 0.14, 0.1), (0.28, 0.2, 0.15)), (0.1, 0.09, 0.08), (0.6, 0.3), 0.01, Roughness=0.9)
     stage.box("floor", (14, 22, 0.1), (0, 8, -0.05), tiles, 0)
     for y in ROWS:
@@ -66,12 +70,8 @@ def _hall() -> None:
 
     # between the pillars: a broken drum, and blocks
     stage.lathe("drum", [(0.3, 0), (0.3, 0.9)], (1.0, 1.3, 0.28), stone, 80, 20, (radians(90), 0, radians(68)))
-    for x, y, size, turn in (
-        (1.25, 0.5, 0.32, 0.4),
-        (-1.25, 3.2, 0.4, 0.9),
-        (0.95, 4.4, 0.25, 0.2),
-        (-0.95, 0.1, 0.2, 1.1),
-    ):
+    blocks = (1.25, 0.5, 0.32, 0.4), (-1.25, 3.2, 0.4, 0.9), (0.95, 4.4, 0.25, 0.2), (-0.95, 0.1, 0.2, 1.1)
+    for x, y, size, turn in blocks:
         stage.box("block", (size * 1.5, size, size), (x, y, size / 2), stone, 0.03, (0, 0, turn))
 
 
@@ -92,13 +92,10 @@ def _arch(where: stage.Place, radius: float, material: bpy.types.Material, turn:
 def _light() -> None:
     """A spot lamp outside each of some windows, a blue one at the end, and a little light on the front."""
     for y, watts in ((ROWS[1] - 1.2, 24000), (ROWS[2] - 1.2, 30000), (ROWS[3] - 1.2, 30000)):
-        stage.lamp(
-            "moon", "SPOT", (-11, y + 3.6, 8.2), (0.3, y - 1.0, 0.6), watts, (1.0, 0.8, 0.55), spot_size=radians(9),
-            spot_blend=0.3, shadow_soft_size=0.12,
-        )  # fmt: skip
-    stage.lamp(
-        "back", "SPOT", (0.6, 14.5, 5.2), (-0.1, 3, 0.8), 500, (0.3, 0.55, 1.0), spot_size=radians(50), spot_blend=0.5
-    )
+        cone = {"spot_size": radians(9), "spot_blend": 0.3, "shadow_soft_size": 0.12}
+        stage.lamp("moon", "SPOT", (-11, y + 3.6, 8.2), (0.3, y - 1.0, 0.6), watts, (1.0, 0.8, 0.55), **cone)
+    wide = {"spot_size": radians(50), "spot_blend": 0.5}
+    stage.lamp("back", "SPOT", (0.6, 14.5, 5.2), (-0.1, 3, 0.8), 500, (0.3, 0.55, 1.0), **wide)
     stage.lamp("fill", "AREA", (2.5, -3.5, 4), (0, 4, 1), 16, (0.45, 0.6, 1.0), size=2)
 
 
@@ -106,6 +103,7 @@ def _lanterns(frames: int) -> None:
     """Lanterns that hang from the arches and swing."""
     iron, light = metal("iron", (0.2, 0.19, 0.18), 0.4), glowing("lantern", (1.0, 0.45, 0.12), 20)
     for index, y in enumerate((ROWS[1], ROWS[3])):
+        # parts, which hang from a pivot
         pivot = stage.place("pivot", None, (0, y, 5.2))
         parts = [
             stage.lathe("chain", [(0.012, -2.1), (0.012, 0)], (0, 0, 0), iron, 8),
@@ -118,6 +116,8 @@ def _lanterns(frames: int) -> None:
             parts.append(stage.lathe("bar", bar, (0.13 * cos(angle), 0.13 * sin(angle), 0), iron, 8))
         for part in parts:
             part.parent = pivot
+
+        # motion
         for frame in range(frames + 2):
             pivot.rotation_euler = (0.05 * cos(0.13 * frame + index), 0.12 * sin(0.13 * frame + 2 * index), 0)
             pivot.keyframe_insert("rotation_euler", frame=frame)

@@ -78,12 +78,15 @@ def lathe(
 
     flutes: grooves around it, a twelfth of the radius deep, in the profile's middle half.
     """
+    # points, a ring for each of the profile
     points, rows = [], len(profile)
     for row, (radius, z) in enumerate(profile):
         grooved = flutes if rows / 4 <= row <= 3 * rows / 4 else 0
         for angle in (2 * pi * index / segments for index in range(segments)):
             r = radius * (1 - abs(sin(grooved * angle / 2)) / 12)
             points.append((r * cos(angle), r * sin(angle), z))
+
+    # faces around it, and at both ends
     faces = []
     for row in range(rows - 1):
         for index in range(segments):
