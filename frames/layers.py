@@ -230,11 +230,14 @@ def find_surface(
     places: the channels of the chosen layer, which come first, and the others. World-space normals come before
     camera-space ones. Raises InputError if a quantity that must be there is not, or is there several times.
     """
+    # as the user says
     required = QUANTITIES[name].missing is None
     if name in choice.use:
         if choice.use[name] == NONE and not required:
             return None, None
         return chosen_surface(header, places, name, choice.use[name]), None
+
+    # by names
     for channels in places:
         world = tuple(c for c in channels if c.rpartition(".")[0].rpartition(".")[2] != CAMERA_NORMAL)
         try:
@@ -246,6 +249,8 @@ def find_surface(
             return None, f"{name}: left out: {what}"
         if found:
             return tuple(channels[c] for c in found), None
+
+    # not there
     if required:
         require_channels(header.path, header.channels, (name,))
         raise InputError(

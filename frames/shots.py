@@ -43,6 +43,7 @@ def frame_files(folder: Path) -> list[tuple[str, int, Path]]:
     Files whose number is not last (`shot_0001_L.exr`) count only where all are of that kind: beside others, they are
     masks, thumbnails and the like. Raises InputError for a link to a file that is not there.
     """
+    # split names at their number
     found = []
     for entry in os.scandir(folder):
         match = FRAME_FILE.fullmatch(entry.name)
@@ -56,6 +57,8 @@ def frame_files(folder: Path) -> list[tuple[str, int, Path]]:
         negative = name.endswith("-") and name[-2:-1] in BEFORE_MINUS
         number = -int(digits) if negative else int(digits)
         found.append((name[:-1] if negative else name, rest, number, folder / entry.name))
+
+    # those whose number is last, if there are any
     if any(not rest for _, rest, *_ in found):
         found = [file for file in found if not file[1]]
     return sorted((f"{name}*{rest}" if rest else name, number, path) for name, rest, number, path in found)

@@ -28,6 +28,7 @@ def find_meaning(runs: list[Shot], layout: Layout, motion: str, normals: str) ->
     undecided = (motion == "auto" and layout.motion) or normals == "auto"
     pairs = [load_pair(pair, layout) for pair in chosen] if undecided else []
 
+    # what is read, and how
     lines = []
     for color in layout.colors:
         into = "" if color.result == color.source else f" -> {short(color.result)}"
