@@ -37,6 +37,8 @@ class Animation:
         self.time: float | None = None
         if not movements and not flickers:
             return
+
+        # meshes at rest
         self.parameters = mi.traverse(scene)
         for index, shape in enumerate(scene.shapes()):
             name = shape.id()
@@ -44,6 +46,8 @@ class Animation:
                 parts = ("vertex_positions", "vertex_normals", "faces")
                 arrays = [np.array(self.parameters[f"{name}.{part}"]).reshape(-1, 3) for part in parts]
                 self.movers[shape_number(shape, index)] = Mover(name, movements[name], *arrays)
+
+        # lights at rest
         for name, flicker in flickers.items():
             own = [f"{name}.{power}" for power in POWERS if f"{name}.{power}" in self.parameters]
             if own:  # a picture that several lamps share is named after the first of them only

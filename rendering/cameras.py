@@ -100,6 +100,8 @@ def key_frame(values: dict, label: str) -> Camera:
     """One key frame of a camera file; label: what messages call it. Raises InputError where it is none."""
     if not isinstance(values, dict) or not {"origin", "target", "fov"} <= values.keys():
         raise InputError(f"{label}: expected origin, target, up and fov, found {values}")
+
+    # vectors
     vectors = {}
     for name in ("origin", "target", "up"):
         try:
@@ -109,6 +111,8 @@ def key_frame(values: dict, label: str) -> Camera:
         if len(vector) != 3 or not np.isfinite(vector).all():
             raise InputError(f"{label}: {name} must be three finite numbers, found {values[name]!r}")
         vectors[name] = vector
+
+    # numbers
     if not isinstance(values["fov"], int | float) or values["fov"] is True or not 0 < values["fov"] < 180:
         raise InputError(f"{label}: fov must be degrees between 0 and 180, found {values['fov']!r}")
     if np.linalg.norm(np.cross(np.subtract(vectors["target"], vectors["origin"]), vectors["up"])) < 1e-9:

@@ -101,6 +101,7 @@ def check_workers(client) -> None:
 
 def send_modules(client) -> None:
     """Sends this project's modules, as one archive, to all workers of a cluster, those that join later included."""
+    # workers forget the modules of earlier runs
     packages = {Path(name).parts[0].removesuffix(".py") for name in NEEDED}
 
     def forget() -> None:
@@ -109,6 +110,8 @@ def send_modules(client) -> None:
             del sys.modules[name]
 
     client.run(forget)  # a nested function travels whole; one of this module would have to be there already
+
+    # and get these
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "render_modules.zip"
         with zipfile.ZipFile(archive, "w") as file:

@@ -232,6 +232,7 @@ def open_sequence(folder: Path, source: Source, planned: Plan, settings: Setting
 
 def check_same(folder: Path, found: dict, asked: dict) -> None:
     """Raises InputError, naming what differs, unless the sequence asked for is the one found, or extends it."""
+    # content
     kept = min(len(found["cameras"]), len(asked["cameras"]))
     differing = []
     if found["content"]:  # older versions recorded none; digests decide rather than paths, since a scene may have moved
@@ -239,6 +240,8 @@ def check_same(folder: Path, found: dict, asked: dict) -> None:
         differing += [f"{name} has changed since" for name in changed[:SHOWN]]
         differing += [f"{len(changed) - SHOWN} more files as well"] if len(changed) > SHOWN else []
         found, asked = without_paths(found), without_paths(asked)
+
+    # settings, frames, cameras
     for name in sorted((found.keys() | asked.keys()) - {"cameras", "frames", "content", "planning", "visible"}):
         if found.get(name) != asked.get(name):
             differing.append(f"{name} {json.dumps(found.get(name))} there, {json.dumps(asked.get(name))} asked for")

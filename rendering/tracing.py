@@ -38,15 +38,20 @@ class Tracer:
         self, what: str, spp: int, camera: Camera, size: tuple[int, int], seed: int, offset=(0.0, 0.0), splat=None
     ) -> np.ndarray:
         """(H, W, C) float32; what: a key of `integrators`; see make_sensor for the others."""
+        # without a recording
         if not self.records:
             sensor = make_sensor(camera, size, self.scene, seed, offset, splat)
             return np.array(mi.render(self.scene, sensor=sensor, integrator=self.integrators[what], spp=spp, seed=seed))
+
+        # the recorded call of this kind
         key = what, spp, size, str(splat)
         if not self.recordings:
             self._trace_a_path(camera)
         if key not in self.recordings:
             self.recordings[key] = make_sensor(camera, size, self.scene, 0, offset, splat), self._record(what, spp)
         sensor, recorded = self.recordings[key]  # Mitsuba adds the sampler's seed, here 0, to that of the call
+
+        # repeated, unless this scene cannot be recorded
         place(sensor, camera, size, offset)
         try:
             image = np.array(recorded(self.scene, sensor, mi.UInt32(2 * seed % 2**32)))

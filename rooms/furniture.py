@@ -1,6 +1,7 @@
 """Furniture of procedural rooms: each function makes one thing, as an Item that stands on the floor or as shapes.
 
-Sizes are random, materials come from the room's style. To add a piece, write a function here and enter it in STANDING.
+Sizes are random, materials come from the style. To add a piece, write a function here and enter it in STANDING or
+ORNAMENTS; existing seeds then get other rooms.
 """
 
 from itertools import pairwise
@@ -174,33 +175,58 @@ def stairs(style: Style) -> Item:
     return Item([*result, rod(*ends, 0.022, style.timber)], (width, steps * going))
 
 
+def vessel(style: Style, size: float) -> list[Shape]:
+    """A vase or bowl."""
+    return [body(meshes.vase(style.rng, size, 0.4 * size), style.ornament())]
+
+
+def tumbler(style: Style, size: float) -> list[Shape]:
+    """A vessel of glass."""
+    return [body(meshes.vase(style.rng, 0.8 * size, 0.25 * size, 0.02 * size), glass())]
+
+
+def books(style: Style, size: float) -> list[Shape]:
+    """Up to four books in a pile."""
+    thick, pile = size * style.rng.uniform(0.1, 0.25), []
+    for i in range(int(style.rng.integers(1, 5))):
+        low, high = (-0.5 * size, i * thick, -0.35 * size), (0.5 * size, (i + 0.96) * thick, 0.35 * size)
+        pile += moved([box(low, high, style.coated(style.color()))], turn=style.rng.normal(0, 0.2))
+    return pile
+
+
+def fruit(style: Style, size: float) -> list[Shape]:
+    """A bowl of fruit."""
+    bowl = np.array([[0.001, 0.02], [0.25, 0.03], [0.5, 0.3], [0.48, 0.3], [0.23, 0.05], [0.001, 0.04]])
+    result = [body(meshes.revolve(bowl * size), style.ornament())]
+    for _ in range(4):
+        x, z = size * style.rng.uniform(-0.2, 0.2, 2)
+        result.append(ball((x, 0.2 * size, z), 0.13 * size, style.ornament()))
+    return result
+
+
+def knot(style: Style, size: float) -> list[Shape]:
+    """A torus knot."""
+    return [body(meshes.knot(style.rng, 0.7 * size), style.ornament(), (0, 0.3 * size, 0))]
+
+
+def carton(style: Style, size: float) -> list[Shape]:
+    """A small box."""
+    high = (0.3 * size, style.rng.uniform(0.2, 1) * size, 0.2 * size)
+    return moved([box((-0.3 * size, 0, -0.2 * size), high, style.ornament())], turn=style.rng.uniform(0, 3))
+
+
+def pebble(style: Style, size: float) -> list[Shape]:
+    """A free form."""
+    half = tuple(size * style.rng.uniform(0.2, 0.45, 3))
+    return [body(meshes.blob(style.rng, half, 0.06), style.ornament(), (0, half[1], 0))]
+
+
+ORNAMENTS = (vessel, tumbler, books, fruit, knot, carton, pebble)
+
+
 def ornament(style: Style, size: float) -> list[Shape]:
-    """A small thing, about `size` meters tall: a vessel, a glass, books, a bowl of fruit, a box or a free form."""
-    rng, kind = style.rng, style.rng.integers(7)
-    if kind == 0:  # vessel
-        return [body(meshes.vase(rng, size, 0.4 * size), style.ornament())]
-    if kind == 1:  # glass
-        return [body(meshes.vase(rng, 0.8 * size, 0.25 * size, 0.02 * size), glass())]
-    if kind == 2:  # books, one or several
-        thick, pile = size * rng.uniform(0.1, 0.25), []
-        for i in range(int(rng.integers(1, 5))):
-            low, high = (-0.5 * size, i * thick, -0.35 * size), (0.5 * size, (i + 0.96) * thick, 0.35 * size)
-            pile += moved([box(low, high, style.coated(style.color()))], turn=rng.normal(0, 0.2))
-        return pile
-    if kind == 3:  # bowl of fruit
-        bowl = np.array([[0.001, 0.02], [0.25, 0.03], [0.5, 0.3], [0.48, 0.3], [0.23, 0.05], [0.001, 0.04]])
-        result = [body(meshes.revolve(bowl * size), style.ornament())]
-        for _ in range(4):
-            x, z = size * rng.uniform(-0.2, 0.2, 2)
-            result.append(ball((x, 0.2 * size, z), 0.13 * size, style.ornament()))
-        return result
-    if kind == 4:  # knot
-        return [body(meshes.knot(rng, 0.7 * size), style.ornament(), (0, 0.3 * size, 0))]
-    if kind == 5:  # box
-        high = (0.3 * size, rng.uniform(0.2, 1) * size, 0.2 * size)
-        return moved([box((-0.3 * size, 0, -0.2 * size), high, style.ornament())], turn=rng.uniform(0, 3))
-    half = tuple(size * rng.uniform(0.2, 0.45, 3))  # free form
-    return [body(meshes.blob(rng, half, 0.06), style.ornament(), (0, half[1], 0))]
+    """A small thing of ORNAMENTS, about `size` meters tall."""
+    return ORNAMENTS[style.rng.integers(len(ORNAMENTS))](style, size)
 
 
 def framed(style: Style, width: float, height: float) -> list[Shape]:

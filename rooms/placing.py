@@ -116,12 +116,15 @@ def model_prop(stage: Stage, role: str, largest: float = 9.0, scale: float = 1.0
     largest: the most that it may measure, in meters, before `scale`. None where no model of the split is that, or where
     the scene has MOST_MODELS already.
     """
+    # the models that fit; rather those that the scene has already
     rng, models = stage.style.rng, choose(stage.models, stage.split, role)
     models = [model for model in models if model.size is None or max(model.size) <= 1.01 * largest]
     if len(stage.room.sources) >= MOST_MODELS:
         return None
     if rng.random() < REPEATED:
         models = [model for model in models if model.path in stage.room.sources] or models
+
+    # one of them that can be loaded
     for _ in range(LOADING_TRIES if models else 0):
         model = models[rng.integers(len(models))]
         factor = scale * rng.uniform(0.9, 1.15)

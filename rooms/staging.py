@@ -74,6 +74,7 @@ def make_outdoors(rng: np.random.Generator, stock: Stock, split: str) -> Room:
     """
     style = Style(rng)
     if style.chance(0.6):
+        # open ground
         stage = make_stage(style, rng.uniform([6, 4, 6], [15, 5, 15]), stock, split)
         open_ground(stage, stock.environments)
         for _ in range(int(rng.integers(14, 36))):
@@ -81,6 +82,7 @@ def make_outdoors(rng: np.random.Generator, stock: Stock, split: str) -> Room:
             if prop:
                 stand_anywhere(stage, prop)
     else:
+        # studio
         stage = make_stage(style, rng.uniform([3.5, 2.6, 3.5], [7, 4, 7]), stock, split)
         studio(stage, stock.environments)
         for _ in range(int(rng.integers(4, 11))):
