@@ -74,7 +74,8 @@ class Animation:
     def before(self, shape: np.ndarray, face: np.ndarray, position: np.ndarray, time: float) -> np.ndarray:
         """Where surface points that are seen at `time` were one frame earlier, (H, W, 3).
 
-        shape, face: (H, W), their numbers in Mitsuba and in the mesh; position: (H, W, 3) world points.
+        shape, face: (H, W), their numbers in Mitsuba and in the mesh.
+        position: (H, W, 3) world points.
         """
         result = position.copy()
         for number, mover in self.movers.items():

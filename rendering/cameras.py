@@ -66,9 +66,10 @@ def motion(
 ) -> np.ndarray:
     """(H, W, 2) pixels from where `camera` sees a surface point to where the previous camera, `before`, saw it.
 
-    position: (H, W, 3) world points; hit: (H, W), whether there is one; previous: (H, W, 3), where these points of the
-    surfaces were in the previous frame, None if nothing moves by itself. Where nothing is hit, the point is at infinity
-    and moves only as the camera turns. Clamped to MOTION_LIMIT.
+    position: (H, W, 3) world points.
+    hit: (H, W), whether there is one. Background is at infinity and moves only as the camera turns.
+    previous: (H, W, 3), where these points of the surfaces were in the previous frame, None if nothing moves by itself.
+    The result is clamped to MOTION_LIMIT.
     """
     size = hit.shape
     directions = camera.directions(size)
@@ -182,8 +183,9 @@ def as_json(camera: Camera) -> dict:
 def keeps_clear(distances: Callable, path: list[Camera], clearance: float, sight: float) -> bool:
     """Whether a path keeps `clearance` from everything, runs into nothing, and shows no close-up.
 
-    sight: how far at least half of a grid of 3x3 rays through the picture must go. distances: how far rays go, from
-    origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. Checks about 32 cameras of the path.
+    sight: how far at least half of a grid of 3x3 rays through the picture must go.
+    distances: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf for background.
+    Checks about 32 cameras of the path.
     """
     # the 26 directions to the neighbors in a grid of cubes
     sphere = np.array([d for d in product((-1, 0, 1), repeat=3) if any(d)], float)

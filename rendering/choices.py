@@ -38,8 +38,9 @@ class Choices:
 def parse_choices(option: str, text: str, kind: Callable, lowest: float = 0.0, names: tuple = ()) -> Choices:
     """What an option allows: values or ranges A-B between commas, each with a weight `*W` if it is not 1.
 
-    kind: int, float or str; numbers must be at least `lowest`; names: the words allowed. Raises InputError naming the
-    option, what was found and what was expected.
+    kind: int, float or str; numbers must be at least `lowest`.
+    names: the words allowed.
+    Raises InputError naming the option, what was found and what was expected.
     """
     items, weights = [], []
     for part in text.split(","):

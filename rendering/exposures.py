@@ -67,8 +67,9 @@ def exposures(job: Job, rendering: str, count: int, splat: dict | None = None) -
 
     A single one where they would not differ.
 
-    rendering: see Job.seed; each has its own. splat: the filter that Mitsuba will apply, if any, so that none is drawn
-    from. Their order is random in time and place.
+    rendering: see Job.seed; each has its own.
+    splat: the filter that Mitsuba will apply, if any, so that none is drawn from.
+    Their order is random in time and place.
     """
     settings = job.settings
     jitter = 0.0 if splat else FILTERS[settings.pixel_filter].jitter

@@ -27,8 +27,10 @@ def plan_path(
 ) -> list[Camera]:
     """PATH_FRAMES cameras through a room, pinholes, whose picture moves by `speed` pixels a frame (see picture_speed).
 
-    cast: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit. speed: from
-    0.1 to 20; size: (H, W) of the picture. The same for a generator in the same state.
+    cast: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit.
+    speed: from 0.1 to 20.
+    size: (H, W) of the picture.
+    The same for a generator in the same state.
     """
     return plan_shot(room, rng, cast, speed, size).cameras()
 
@@ -80,7 +82,8 @@ def at_speed(shot: Shot, room: Room, speed: float, measured: Callable, tolerance
     """The shot with the amplitude that gives it this speed; None where it leaves the room, or none is found soon.
 
     None, too, where nearly half of the picture rests, as a sky does: the median then says little.
-    measured: from a path to its point_speeds, nearly proportional to the amplitude. tolerance: of the speed, relative.
+    measured: from a path to its point_speeds, nearly proportional to the amplitude.
+    tolerance: of the speed, relative.
     """
     for _ in range(5):
         if not is_possible(shot, room):
@@ -133,8 +136,10 @@ def point_speeds(
 ) -> np.ndarray:
     """(N,) pixels a frame by which points of the pictures of a path move.
 
-    cast: see plan_path. size: (H, W) of the picture. columns: of a grid of points, whose rows are as far apart. frames:
-    about how many are looked at. Frames in which the camera rests do not count.
+    cast: see plan_path.
+    size: (H, W) of the picture.
+    columns: of a grid of points, whose rows are as far apart.
+    frames: about how many are looked at; those in which the camera rests do not count.
     """
     moving = [n for n in range(1, len(path)) if path[n] != path[n - 1]]
     grid = (max(1, round(columns * size[0] / size[1])), columns)
@@ -158,7 +163,8 @@ def with_lens(path: list[Camera], cast: Callable, blur: float, width: int) -> li
     """The path with a thin lens, focused on what the middle of its first picture shows, or on its target in the void.
 
     blur: diameter of the circle of confusion of points at infinity, in pixels of a picture of this width. By similar
-    triangles, a lens of radius r focused at s shows them as wide as 2 r at the distance s. cast: see plan_path.
+        triangles, a lens of radius r focused at s shows them as wide as 2 r at the distance s.
+    cast: see plan_path.
     """
     origin, target = np.array(path[0].origin), np.array(path[0].target)
     focus = float(cast(origin[None], path[0].axes()[2:])[0])

@@ -30,7 +30,8 @@ CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, si
 def plan_or_recall(source: Source, frames: int, found: dict | None, settings: Settings) -> Plan:
     """The plan of a sequence; its cameras from its record where that was made in the same way, which saves seconds.
 
-    found: the record (see jobs.read_record), None if there is none. Raises as `plan` and rendering.content.content.
+    found: the record (see jobs.read_record), None if there is none.
+    Raises as `plan` and rendering.content.content.
     """
     key = planning_key(source, settings)
     if not found or found.get("planning") != key or len(found["cameras"]) < frames:

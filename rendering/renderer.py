@@ -74,7 +74,9 @@ def render(
 ) -> np.ndarray:
     """(gH, gW, C) float32 with `spp` samples per pixel, in passes of at most PASS_SAMPLES.
 
-    what, splat: see Tracer; rendering: see Job.seed; grid: how many times as large as the frame, g.
+    what, splat: see Tracer.
+    rendering: see Job.seed.
+    grid: how many times as large as the frame, g.
     """
     size, job = (frame.size[0] * grid, frame.size[1] * grid), frame.job
     camera, offset = through_lens(camera_at(job, exposure.time), exposure, size[1])

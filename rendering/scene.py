@@ -22,8 +22,8 @@ LOADING_THREADS = 2  # with 1, Mitsuba 3.9 waits for ever where a scene has a pi
 def to_mitsuba(value, folder: Path, made: dict):
     """A value of a scene dictionary, for mi.load_dict: matrices, images and meshes become Mitsuba's.
 
-    folder: where to write the PLY files that load_dict then reads. made: starts empty, and keeps what is converted, so
-    that shapes that share a material go on sharing it.
+    folder: where to write the PLY files that load_dict then reads.
+    made: starts empty, and keeps what is converted, so that shapes that share a material go on sharing it.
     """
     if isinstance(value, np.ndarray):
         return mi.ScalarTransform4f(value)

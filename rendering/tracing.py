@@ -87,8 +87,9 @@ def make_sensor(camera: Camera, size: tuple[int, int], scene, seed: int, offset=
     """Mitsuba's sensor for a (H, W) picture with float32 pixels.
 
     seed: of the sampler. A call of mi.render takes one as well, but in the scalar variant noise repeats after
-    2^32 / (H W) of those. offset: of all samples from their pixels, (x right, y down) in pixels; splat: Mitsuba's
-    reconstruction filter, a box without.
+        2^32 / (H W) of those.
+    offset: of all samples from their pixels, (x right, y down) in pixels.
+    splat: Mitsuba's reconstruction filter, a box without.
     """
     reach = scene_size(scene)
     film = {"type": "hdrfilm", "width": size[1], "height": size[0], "rfilter": splat or BOX}

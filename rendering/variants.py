@@ -41,7 +41,8 @@ def choose_variant(requested: str) -> str:
 def find_variant(requested: str, recorded: set[str], client=None) -> str:
     """The variant of a run: `requested`; for auto, that of the frames already there, else the fastest that works.
 
-    recorded: the variants of those frames. client: of a dask cluster, on which the variant must work, or None.
+    recorded: the variants of those frames.
+    client: of a dask cluster, on which the variant must work, or None.
     Raises InputError where it does not work.
     """
     continued = recorded.pop() if requested == "auto" and len(recorded) == 1 else None

@@ -91,8 +91,10 @@ def placed(
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Points (N, 3) turned, scaled to meters and moved onto the floor, and their size (W, H, D).
 
-    used: the points that count. meters: whether the file's unit is known to be the meter. A size in the catalogue
-    counts in any case; without one, the first unit in which the height suits the model's role, else any that makes it.
+    used: the points that count.
+    meters: whether the file's unit is known to be the meter.
+    A size in the catalogue is used first; without one, the first unit in which the height suits the model's role; else
+    the scale that gives it a suitable height.
     """
     # turned
     points = points @ np.array(model.rotation or np.eye(3).ravel()).reshape(3, 3).T

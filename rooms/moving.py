@@ -74,8 +74,9 @@ def turned(vertices: np.ndarray, normals: np.ndarray, matrix: np.ndarray, pivot:
 def sheared(normals: np.ndarray, push: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """The unit normals of a surface whose points p went to p + push * f(p).
 
-    push: (3,) or (N, 3); slope: the gradient of f, (N, 3). By the inverse transpose of I + push slope^T, which is
-    I - slope push^T / (1 + push . slope).
+    push: (3,) or (N, 3).
+    slope: the gradient of f, (N, 3).
+    By the inverse transpose of I + push slope^T, which is I - slope push^T / (1 + push . slope).
     """
     along = (normals * push).sum(1, keepdims=True) / (1 + (push * slope).sum(1, keepdims=True))
     return unit(normals - slope * along)

@@ -17,7 +17,8 @@ from rooms.walls import bare_walls, floor_and_ceiling, surface, wall
 def interior(stage: Stage, daylight: bool, folder: str | None) -> None:
     """Floor, ceiling, and walls with what hangs on them; with daylight, windows in one to three walls.
 
-    folder: of environment maps. Raises InputError where there are none in it.
+    folder: of environment maps.
+    Raises InputError where there are none in it.
     """
     # floor and ceiling
     room, style, rng = stage.room, stage.style, stage.style.rng

@@ -62,7 +62,8 @@ def mean_luminance(image: np.ndarray) -> float:
 def add_map(room: Room, style: Style, folder: str, level: float) -> bool:
     """Adds an environment map of a folder, at a random angle, to a room; returns whether one could be read.
 
-    level: its mean luminance. Raises InputError for a folder without maps.
+    level: its mean luminance.
+    Raises InputError for a folder without maps.
     """
     paths = find_maps(folder)
     for index in style.rng.permutation(len(paths)):
@@ -98,7 +99,8 @@ def add_sky(room: Room, style: Style) -> None:
 def add_view(room: Room, style: Style, turn: float, folder: str | None) -> None:
     """What is seen through windows: an environment map of a folder, or procedural daylight.
 
-    turn: see add_daylight. Raises InputError as add_map.
+    turn: see add_daylight.
+    Raises InputError as add_map.
     """
     level = style.brightness * 10 ** style.rng.uniform(-0.3, 0.5)
     if not (folder and style.chance(0.5) and add_map(room, style, folder, level)):
@@ -108,7 +110,8 @@ def add_view(room: Room, style: Style, turn: float, folder: str | None) -> None:
 def add_daylight(room: Room, style: Style, turn: float, ground: Callable[[], dict]) -> None:
     """A sky, mostly with a sun, over a ground.
 
-    turn: see rooms.floor.wall_frames, of the wall through which the sun shines. ground: draws its color.
+    turn: see rooms.floor.wall_frames, of the wall through which the sun shines.
+    ground: draws its color.
     """
     sun = ((style.rng.uniform(-0.9, 0.9) - turn) % (2 * np.pi), style.rng.uniform(0.25, 0.95))
     sky = textures.sky(style.rng, sun if style.chance(0.7) else None)

@@ -46,7 +46,8 @@ def textured(
 ) -> bpy.types.Material:
     """A material whose color runs along `stops` (position, color) with the value of a procedural texture.
 
-    texture: a node type without `ShaderNodeTex`, such as "Noise". bump: height of its relief, in meters.
+    texture: a node type without `ShaderNodeTex`, such as "Noise".
+    bump: height of its relief, in meters.
     generated: in the coordinates of the undeformed object, which stay on a surface that deforms.
     settings: of the texture's node: inputs by their names, properties by theirs.
     """
