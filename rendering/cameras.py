@@ -218,7 +218,7 @@ def detail(distances: Callable, camera: Camera) -> float:
     rays = camera.directions((9, 12))
     length = np.linalg.norm(rays, axis=-1)  # of rays that advance by 1 along the view axis
     found = distances(np.broadcast_to(camera.origin, (108, 3)), (rays / length[..., None]).reshape(-1, 3))
-    near = length / found.reshape(9, 12)  # reciprocal depth; 0 where nothing is hit
+    near = length / found.reshape(9, 12)  # reciprocal depth; 0 for background
     bends = []
     for a, b, c in ((near[:, :-2], near[:, 1:-1], near[:, 2:]), (near[:-2], near[1:-1], near[2:])):
         bends.append(np.abs(a - 2 * b + c) > 0.1 * np.maximum(np.maximum(a, b), np.maximum(c, 1e-9)))

@@ -16,7 +16,7 @@ NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 class Choices:
     """Values and ranges, of which one is drawn; weights: how likely each is, in any scale.
 
-    A range is a pair (low, high); whole: whether its numbers are whole.
+    A range is a pair (low, high); whole: whether its numbers are integers.
     """
 
     items: tuple
@@ -29,7 +29,7 @@ class Choices:
         if not isinstance(item, tuple):
             return item
         low, high = item
-        if self.whole:  # each whole number has the values that round to it
+        if self.whole:  # each integer has the values that round to it
             low, high = low - 0.499, high + 0.499
         value = math.exp(rng.uniform(math.log(low), math.log(high))) if low > 0 else rng.uniform(low, high)
         return round(value) if self.whole else float(f"{value:.4g}")

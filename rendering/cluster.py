@@ -19,7 +19,7 @@ from machine import usable_cores
 AGAIN = 3  # times that a job is given out again after dask has given it up, which it does after four dead workers
 LOOK = 5  # seconds after which to look whether there are workers
 ROOT = Path(__file__).resolve().parent.parent
-# What workers of a cluster need of this project: modules and whole folders.
+# What workers of a cluster need of this project: modules and folders.
 NEEDED = ("files.py", "machine.py", "frames", "rendering", "rooms")
 
 
@@ -109,7 +109,7 @@ def send_modules(client) -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
             del sys.modules[name]
 
-    client.run(forget)  # a nested function travels whole; one of this module would have to be there already
+    client.run(forget)  # a nested function is sent by value; one of this module would be imported there
 
     # and get these
     with tempfile.TemporaryDirectory() as folder:

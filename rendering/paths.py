@@ -27,7 +27,7 @@ def plan_path(
 ) -> list[Camera]:
     """PATH_FRAMES cameras through a room, pinholes, whose picture moves by `speed` pixels a frame (see picture_speed).
 
-    cast: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf where nothing is hit.
+    cast: how far rays go, from origins (N, 3) and unit directions (N, 3) to (N,), inf for background.
     speed: from 0.1 to 20.
     size: (H, W) of the picture.
     The same for a generator in the same state.
@@ -160,7 +160,7 @@ def point_speeds(
 
 
 def with_lens(path: list[Camera], cast: Callable, blur: float, width: int) -> list[Camera]:
-    """The path with a thin lens, focused on what the middle of its first picture shows, or on its target in the void.
+    """The path with a thin lens, focused at the center of its first picture, or at its target where that is background.
 
     blur: diameter of the circle of confusion of points at infinity, in pixels of a picture of this width. By similar
         triangles, a lens of radius r focused at s shows them as wide as 2 r at the distance s.

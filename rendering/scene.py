@@ -16,7 +16,7 @@ from rooms.meshes import write_ply
 from rooms.room import scene_dictionary
 
 SHARED = ("twosided", "diffuse", "dielectric", "principledthin", "bitmap")  # types of values that several shapes share
-LOADING_THREADS = 2  # with 1, Mitsuba 3.9 waits for ever where a scene has a picture in an EXR file, as a sky
+LOADING_THREADS = 2  # with 1, Mitsuba 3.9 hangs where a scene has a picture in an EXR file, as a sky
 
 
 def to_mitsuba(value, folder: Path, made: dict):

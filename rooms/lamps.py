@@ -216,7 +216,7 @@ def neon(stage: Stage, light: Light) -> bool:
 
 
 def soft(stage: Stage, light: Light) -> bool:
-    """A whole luminous ceiling, or a large panel of light below it."""
+    """A luminous ceiling, or a large panel of light below it."""
     width, height, depth = stage.room.size
     w, d = stage.style.rng.uniform(0.5, 0.95, 2) * (width, depth) / 2
     low, high = (-w, height - 0.02, -d), (w, height - 0.004, d)
@@ -249,7 +249,7 @@ def lattice_light(stage: Stage, light: Light) -> bool:
 
 
 def spots(stage: Stage, light: Light) -> bool:
-    """One to four spot lamps without size at the ceiling, aimed at what is worth looking at."""
+    """One to four spot lamps without size at the ceiling, aimed at sights of the room."""
     rng, (width, _, depth) = stage.style.rng, stage.room.size
     count, height = int(rng.integers(1, 5)), clear_height(stage)
     for _ in range(count):

@@ -48,7 +48,7 @@ def sine(time: float, period: float, phase: float) -> float:
 
 
 def passed(time: float, pause: float) -> float:
-    """How many steps of a steady pace are behind at `time`; pause: frames from one stop to the next, 0: never."""
+    """How many steps of a steady pace are done at `time`; pause: frames from one stop to the next, 0: no stops."""
     return time - pause / (2 * np.pi) * np.sin(2 * np.pi * time / pause) if pause else time
 
 

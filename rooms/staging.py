@@ -141,9 +141,9 @@ def own_ornament(style: Style, size: float) -> Prop:
 
 
 def small_things(stage: Stage, count: int, scale: float = 1.0, largest: float = 0.6) -> list[Prop]:
-    """Things for the tops of others, as many or fewer, and `scale` times as large as they are.
+    """At most `count` things for the tops of others, scaled by `scale`.
 
-    largest: the most that models among them may measure, in meters, before that.
+    largest: size of models among them, in meters, before scaling.
     """
     style, props = stage.style, []
     for _ in range(count):

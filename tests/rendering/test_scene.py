@@ -63,7 +63,7 @@ print(hashlib.sha256(np.array(mi.render(made, sensor=sensor, spp=2, seed=1)).tob
 
 def test_mesh_lamps_have_the_same_noise_in_every_process():
     """Merging meshes would order the lamps by chance, differently at each load."""
-    digests = {run_script("-c", MESH_LAMPS).stdout for _ in range(6)}
+    digests = {run_script("-c", MESH_LAMPS).stdout for _ in range(3)}  # by chance the same once in 14,400 times
     assert len(digests) == 1
 
 

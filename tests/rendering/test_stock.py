@@ -11,7 +11,7 @@ from support import run_script
 from files import InputError
 from frames.exr import read_exr
 from frames.sequences import find_sequences
-from rendering.render_dataset import drawn, settings_for, sources
+from rendering.render_dataset import drawn, run, settings_for, sources
 from rendering.rendering_options import DRAWN, parse
 
 FILM = ["--width", "16-24", "--height", "12-16", "--spp", "1-4", "--speed_range", "1-4", "--lens", "0,2"]
@@ -78,9 +78,9 @@ def test_the_census_counts_what_the_files_hold_and_names_creators(made, models):
     assert empty.returncode == 1 and "no finished scene" in empty.stderr and "Traceback" not in empty.stderr
 
 
-def test_a_finished_dataset_stays_as_it_is_and_a_license_that_no_model_has_is_named(made, models):
+def test_a_finished_dataset_stays_as_it_is_and_a_license_that_no_model_has_is_named(made, models, no_child_processes):
     before = pixels(made[0])
-    run_script(*command(models, made[0]))
+    run(parse(command(models, made[0], "--workers", 1)[1:]))
     done = run_script(*command(models, made[0], "--licenses", "CC0-1.0"), check=False)
     assert done.returncode == 1 and "CC0-1.0" in done.stderr and "Traceback" not in done.stderr
     assert pixels(made[0]) == before
