@@ -14,7 +14,7 @@ from checking.values import Values, digest, measure
 from files import InputError
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
-from frames.exr import MISS_DEPTH, Header, check_pixels, check_writable, read_header, read_pixels, read_planes
+from frames.exr import BACKGROUND_DEPTH, Header, check_pixels, check_writable, read_header, read_pixels, read_planes
 from frames.layers import DEFAULT, Choice, Layout, find_layout
 from frames.plausible import believed
 from machine import usable_cores
@@ -139,7 +139,8 @@ def decode_plain(file: File, layout: Layout) -> tuple[dict[str, np.ndarray], tup
         for channel in own:
             check_pixels(header, pixels, channel)
         planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
-    planes["depth"] = np.abs(np.where(np.abs(planes["depth"]) >= MISS_DEPTH, 0, planes["depth"]))  # as test.py reads it
+    far = np.abs(planes["depth"]) >= BACKGROUND_DEPTH  # as test.py reads it
+    planes["depth"] = np.abs(np.where(far, 0, planes["depth"]))
     return planes, plausible.notes[len(layout.notes) :]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from frames.channels import QUANTITIES
-from frames.exr import MISS_DEPTH
+from frames.exr import BACKGROUND_DEPTH
 from frames.normalization import divided, followed, known, scale_of
 from model import Denoiser
 from networks.autoencoder import pad_by_reflection
@@ -102,4 +102,4 @@ def finite(name: str, planes: torch.Tensor) -> torch.Tensor:
 
     (A comparison with NaN is false.)
     """
-    return planes.where(planes.abs() < (MISS_DEPTH if name == "depth" else torch.inf), 0.0)
+    return planes.where(planes.abs() < (BACKGROUND_DEPTH if name == "depth" else torch.inf), 0.0)

@@ -20,7 +20,7 @@ from frames.channels import HALF_MAX, QUANTITIES, channel_count, find_channels, 
 from frames.exr_header import Contents, read_contents
 from frames.repairs import Repairs, repair, report_once
 
-MISS_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
+BACKGROUND_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color
 HEADERS = 256  # that a thread reads in one go
 SLOW = 2e-4  # seconds for a header, above which files come slowly
@@ -244,7 +244,7 @@ def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.nd
             check_pixels(header, pixels, channel)
             plane[:] = pixels[channel]  # converts while copying: nothing is read more often than frames
         if name == "depth":
-            quantity[np.isfinite(quantity) & (np.abs(quantity) >= MISS_DEPTH)] = 0
+            quantity[np.isfinite(quantity) & (np.abs(quantity) >= BACKGROUND_DEPTH)] = 0
     return planes
 
 

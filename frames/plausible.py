@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from files import InputError
-from frames.exr import MISS_DEPTH, Header, check_pixels
+from frames.exr import BACKGROUND_DEPTH, Header, check_pixels
 from frames.layers import Layout, short
 
 RARE = 0.25  # share of a frame's pixels that may be odd: the albedo of lamps is what some renderers let them emit
@@ -21,7 +21,7 @@ def implausible(name: str, planes: np.ndarray) -> str | None:
     """Why (C, H, W) planes cannot be the quantity `name`; None if they can."""
     planes = np.nan_to_num(planes, posinf=0, neginf=0)
     if name == "depth":
-        known = planes[np.abs(planes) < MISS_DEPTH]
+        known = planes[np.abs(planes) < BACKGROUND_DEPTH]
         signs = np.count_nonzero(known < 0), np.count_nonzero(known > 0)
         return "it has values of both signs, so it is no distance" if min(signs) > MIXED * sum(signs) else None
     if name == "normal":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from frames.channels import QUANTITIES, channel_count
-from frames.exr import MISS_DEPTH, Header, check_pixels, read_pixels
+from frames.exr import BACKGROUND_DEPTH, Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
 from frames.normalization import depth_scale, known
 from frames.repairs import repair, report_repairs
@@ -63,7 +63,7 @@ def read_surface(header: Header, pixels: dict[str, np.ndarray | None], layout: L
         else:
             surface[name] = np.full((QUANTITIES[name].count, height, width), QUANTITIES[name].missing, np.float32)
     depth = surface["depth"]
-    depth[np.abs(depth) >= MISS_DEPTH] = 0  # infinity, too
+    depth[np.abs(depth) >= BACKGROUND_DEPTH] = 0  # infinity, too
     surface["depth"] = np.abs(depth)
     return surface
 
