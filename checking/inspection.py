@@ -175,8 +175,8 @@ def describe(kind: str, name: str, number: int, value: Values) -> str:
 def reason(file: File, error: Exception) -> str:
     """What a reader says is wrong with a file, without the file's name and the fix, which the kind of problem has."""
     text = str(error).removeprefix(f"{file.path}: ").replace("\n", " ")
-    if isinstance(error, InputError):
-        text = text.removesuffix(f"; {KINDS['unreadable'].fix}")
+    for kind in KINDS.values():
+        text = text.removesuffix(f"; {kind.fix}")
     return text
 
 

@@ -38,7 +38,7 @@ def save_sheet(path: Path, scenes: dict[str, list[Sequence]]) -> None:
         except (InputError, OSError):  # named already
             continue
     if not rows:
-        raise InputError(f"{path}: not written: no scene has a frame that can be read; mend the errors above first")
+        raise InputError(f"{path}: not written: no scene has a frame that can be read; correct the errors above first")
     save_png(path, torch.cat(rows, 1))
 
 

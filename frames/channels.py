@@ -221,8 +221,8 @@ def require_channels(path: Path, channels: tuple[str, ...], names: tuple[str, ..
             raise InputError(f"{path}: {error}") from error
         if own is None:
             raise InputError(
-                f"{path}: no channel for {name} ({QUANTITIES[name].unit}); "
-                f"accepted: {QUANTITIES[name].accepted}; the file has: {' '.join(channels) or 'none'}"
+                f"{path}: no channel for {name} ({QUANTITIES[name].unit}); accepted: {QUANTITIES[name].accepted}; the "
+                f"file has: {' '.join(channels) or 'none'}; export it, or add its name to frames/channels.py"
             )
         found[name] = own
     return found

@@ -66,7 +66,7 @@ def _contents(path: Path) -> Contents:
     try:
         return read_contents(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise FileNotFoundError(f"{path}: no such file") from error
+        raise FileNotFoundError(f"{path}: no such file; check the path, or render it again") from error
     except ValueError as error:
         raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
 
@@ -252,7 +252,7 @@ def check_pixels(header: Header, pixels: dict[str, np.ndarray | None], channel: 
     """Raises InputError unless a channel has half or float values for all pixels. pixels: from read_pixels."""
     plane = pixels[channel]
     if plane is None or plane.shape != header.size or plane.dtype.kind != "f":
-        expected = f"expected half or float pixels, {header.size[1]}x{header.size[0]}"
+        expected = f"expected half or float pixels, {header.size[1]}x{header.size[0]}; render it as such"
         raise InputError(f"{header.path}: {channel} is subsampled, deep or of integers; {expected}")
 
 
@@ -296,7 +296,9 @@ def check_written(path: Path, planes: dict[str, np.ndarray]) -> None:
     for name, plane in planes.items():
         found = pixels.get(name)
         if found is None or found.shape != plane.shape:
-            raise InputError(f"{path}: {name} cannot be read back; the frames' format cannot be written faithfully")
+            raise InputError(
+                f"{path}: {name} cannot be read back; render the frames as scanline EXR with ZIP compression"
+            )
         limit = np.finfo(found.dtype).max
         wanted = np.clip(plane, -limit, limit)
         if np.abs(found - wanted).mean() > LOSS * np.abs(wanted).mean() + HALF_STEP:

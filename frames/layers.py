@@ -1,5 +1,6 @@
 """Which channels of a renderer's frame are read, and which receive the result. Names are compared ignoring case."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -104,7 +105,13 @@ def short(channels: Channels) -> str:
 
 def layers_in(header: Header) -> str:
     """The layers of a file, for messages."""
-    return f"the file has: {', '.join(sorted({c.rpartition('.')[0] for c in header.channels} - {''})) or 'no layers'}"
+    return choices_in({channel.rpartition(".")[0] for channel in header.channels} - {""})
+
+
+def choices_in(names: Iterable[str]) -> str:
+    """What a file has to choose from, for messages."""
+    names = ", ".join(sorted(names))
+    return f"the file has: {names}; choose one of them" if names else "the file has none; leave the option out"
 
 
 def view_layers(channels: Channels) -> list[str]:
@@ -145,8 +152,7 @@ def split_channels(header: Header, layer: str | None) -> tuple[Names, Names]:
         return everything, {}
     inside = below(header.channels, layer)
     if not inside:
-        choices = ", ".join((*header.views, *views))
-        found = f"the file has: {choices}" if choices else layers_in(header)
+        found = choices_in((*header.views, *views)) if header.views or views else layers_in(header)
         raise InputError(f"{header.path}: no --layer {layer}; {found}")
     if others:
         return inside, {}
@@ -215,8 +221,8 @@ def find_further(header: Header, inside: Names, outside: Names, also: tuple[str,
                 "would destroy it; leave it out, or rename it"
             )
         if not hits:
-            found = ", ".join(names[layer] for layer in layers if holds_radiance(header, names[layer])) or "none"
-            raise InputError(f"{header.path}: no layer for --also {pattern}; the file has: {found}")
+            found = choices_in(names[layer] for layer in layers if holds_radiance(header, names[layer]))
+            raise InputError(f"{header.path}: no layer for --also {pattern}; {found}")
         chosen += [layer for layer in wanted if layer not in chosen]
     parts = (tuple(everywhere[f"{layer}.{part}"] for part in "rgb") for layer in chosen)
     return [ColorLayer(channels, channels) for channels in parts]

@@ -67,11 +67,11 @@ def find_sequences(
     window, or a file is not an EXR file or lacks a channel of `inputs`.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected {folder}/{EXPECTED_FOLDERS}")
+        raise InputError(f"{folder}: no such folder; expected {folder}/{EXPECTED_FOLDERS}; check the path")
     children = sorted(child for child in folder.iterdir() if child.is_dir())
     scenes = [child for child in children if is_scene(child)]
     if not scenes:
-        raise InputError(f"{folder}: no scenes in it; expected {folder}/{EXPECTED_FOLDERS}")
+        raise InputError(f"{folder}: no scenes in it; expected {folder}/{EXPECTED_FOLDERS}; put the scenes there")
     sequences, notes = read_scenes(scenes, need_target, inputs)
     return sequences, [f"{c}: skipped, it has no folders frame-0000 ..." for c in children if c not in scenes] + notes
 
@@ -101,7 +101,10 @@ def read_scenes(scenes: list[Path], need_target: bool, inputs: tuple[str, ...]) 
             sequences += found
             notes += scene_notes
         if not sequences:
-            raise InputError(f"{scenes[0].parent}: no usable frame in it:\n  " + "\n  ".join(notes))
+            raise InputError(
+                f"{scenes[0].parent}: no usable frame in it; expected {EXPECTED_FOLDERS}; render what is missing:\n  "
+                + "\n  ".join(notes)
+            )
         return check_headers(sequences, inputs), notes
 
 
@@ -297,4 +300,4 @@ def check_crop(sequences: list[Sequence], crop_size: int) -> None:
     if small:
         fit = min(min(s.size) for s in small)
         names = ", ".join(f"{s.scene} ({s.size[1]}x{s.size[0]})" for s in small)
-        raise InputError(f"frames smaller than --crop_size {crop_size}: {names}; --crop_size {fit} would fit")
+        raise InputError(f"frames smaller than --crop_size {crop_size}: {names}; pass --crop_size {fit} or less")

@@ -144,4 +144,4 @@ def refuse_frame_options(options: argparse.Namespace) -> None:
     given = {"--layer": options.layer, "--also": options.also, "--motion": options.motion != "auto"}
     given |= {"--normals": options.normals != "auto", "--use": options.use, "--dry_run": options.dry_run}
     for name in (name for name, value in given.items() if value):
-        raise InputError(f"{options.path}: {name} is for folders of numbered EXR frames, and there is none here")
+        raise InputError(f"{options.path}: {name} is for numbered EXR frames, and there are none here; leave it out")

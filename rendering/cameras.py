@@ -90,7 +90,7 @@ def read_key_frames(path: Path) -> list[Camera]:
     try:
         content = json.loads(Path(path).read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error})") from error
+        raise InputError(f"{path}: not a readable JSON file ({error}); write it as in docs/rendering.md") from error
     frames = content.get("keyframes") if isinstance(content, dict) else content
     if not isinstance(frames, list) or not frames:
         raise InputError(f'{path}: no key frames; expected {{"keyframes": [{{"origin", "target", "up", "fov"}}, ...]}}')
@@ -117,7 +117,9 @@ def key_frame(values: dict, label: str) -> Camera:
     if not isinstance(values["fov"], int | float) or values["fov"] is True or not 0 < values["fov"] < 180:
         raise InputError(f"{label}: fov must be degrees between 0 and 180, found {values['fov']!r}")
     if np.linalg.norm(np.cross(np.subtract(vectors["target"], vectors["origin"]), vectors["up"])) < 1e-9:
-        raise InputError(f"{label}: origin, target and up are on one line, so the camera has no direction")
+        raise InputError(
+            f"{label}: origin, target and up are on one line, so the camera has no direction; move one of them"
+        )
     try:
         aperture, focus = _number(values.get("aperture", 0.0)), _number(values.get("focus", 1.0))
     except TypeError as error:

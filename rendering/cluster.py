@@ -63,7 +63,10 @@ def join_cluster(stack: ExitStack, scheduler: str, minutes: float):
     try:
         client = stack.enter_context(distributed.Client(scheduler, timeout=30))
     except (OSError, ValueError) as error:
-        raise InputError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
+        raise InputError(
+            f"--scheduler {scheduler}: no dask scheduler answers there ({error}); start `dask scheduler`, or correct "
+            "the address"
+        ) from error
     if not client.nthreads():
         print(f"waiting up to {minutes:g} minutes for a worker of the cluster")
         try:

@@ -80,7 +80,7 @@ def file_digest(path: Path) -> str:
     try:
         return digest(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), and frames depend on it") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}), and frames depend on it; restore it") from error
 
 
 def scene_files(scene: Path) -> dict[str, Path]:
@@ -97,7 +97,9 @@ def scene_files(scene: Path) -> dict[str, Path]:
     try:
         parsed = mi.parser.parse_file(mi.parser.ParserConfig("scalar_rgb"), str(scene))
     except Exception as error:  # RuntimeError, and others from the parser
-        raise InputError(f"{scene}: Mitsuba {mi.__version__} cannot load it ({error})") from error
+        raise InputError(
+            f"{scene}: Mitsuba {mi.__version__} cannot load it ({error}); correct the scene file"
+        ) from error
     finally:
         mi.set_file_resolver(before)
 

@@ -140,8 +140,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     for name, (kind, lowest, words) in DRAWN.items():
         if (text := getattr(options, name)) is not None:
             setattr(options, name, parse_choices(name, text, kind, lowest, words))
-    if any(high > 1 for high in map(np.max, options.shutter.items)):
-        raise InputError("--shutter: expected at most 1, a whole frame")
+    if (shutter := max(map(np.max, options.shutter.items))) > 1:
+        raise InputError(f"--shutter: expected at most 1, a whole frame, found {shutter}")
     check_combinations(options)
 
     # defaults of procedural scenes
@@ -158,7 +158,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     folder = scene.parent.name if scene.stem == "scene" else ""
     options.name = options.name or folder or scene.stem  # the root of a disk has no name
     if Path(options.name).name != options.name or options.name.startswith("."):
-        raise InputError(f"--name {options.name}: expected a plain folder name")
+        raise InputError(f"--name {options.name}: expected a plain folder name, without slashes or a dot in front")
     return options
 
 
@@ -184,20 +184,20 @@ def check_combinations(options: argparse.Namespace) -> None:
     # models and machines
     for name in ("licenses", "environments", "moving"):
         if getattr(options, name) and options.assets is None:
-            raise InputError(f"--{name} goes with --assets: it is about scenes with artists' models")
+            raise InputError(f"--{name} goes with --assets, a folder of models; give one, or leave --{name} out")
     for name in ("assets", "environments"):
         if (folder := getattr(options, name)) is not None and not folder.is_dir():
-            raise InputError(f"--{name} {folder}: no such folder")
+            raise InputError(f"--{name} {folder}: no such folder; check the path, or see docs/assets.md")
     if options.scheduler and options.workers is not None:
-        raise InputError("--workers is for this machine; with --scheduler, the cluster's own workers render")
+        raise InputError("--workers is for this machine; with --scheduler, the cluster's workers render; leave it out")
 
     # scene file or procedural scenes
     if options.scene and options.start is not None and options.camera is None:
-        raise InputError("--start goes with --camera; the loop around the scene's own camera has no key frames")
+        raise InputError("--start goes with --camera: the scene's own camera has no key frames; give both or neither")
     for needed, (names, why) in GO_WITH.items():
         for name in names:
             if getattr(options, needed) is None and getattr(options, name) is not None:
-                raise InputError(f"--{name} goes with --{needed}; {why}")
+                raise InputError(f"--{name} goes with --{needed}: {why}; leave --{name} out")
 
 
 def parse_part(text: str) -> tuple[int, int]:

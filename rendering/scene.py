@@ -94,7 +94,12 @@ def _load(source: Source, _variant: str) -> tuple:
     except InputError:
         raise
     except Exception as error:  # Mitsuba raises RuntimeError, and others from its parser
-        raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error})") from error
+        remedy = (
+            "correct the scene file"
+            if isinstance(source, FileSource)
+            else "check what is in --assets and --environments"
+        )
+        raise InputError(f"{source.name}: Mitsuba {mi.__version__} cannot load it ({error}); {remedy}") from error
     drjit.set_thread_count(1)  # processes are the parallelism; one thread adds up in the same order every time
 
     # what moves or changes

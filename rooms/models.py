@@ -60,7 +60,7 @@ def find_models(folder: str, licenses: tuple[str, ...] = ()) -> tuple[Model, ...
     chosen = [model for model in models if not licenses or model.license in licenses]
     if not chosen:
         there = ", ".join(sorted({model.license or "(none)" for model in models}))
-        raise InputError(f"{folder}: no model has the license {' or '.join(licenses)}; there are {there}")
+        raise InputError(f"{folder}: no model has the license {' or '.join(licenses)}; give some of {there}")
     return tuple(sorted(chosen, key=lambda model: model.path))
 
 
@@ -85,10 +85,12 @@ def read_catalogue(folder: str, catalogue: Path) -> list[Model]:
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             columns, rows = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{catalogue}: cannot be read as tab-separated UTF-8 text ({error})") from error
+        raise InputError(
+            f"{catalogue}: cannot be read as tab-separated UTF-8 text ({error}); save it as such"
+        ) from error
     if "obj" not in columns:
         found = ", ".join(columns) or "none"
-        raise InputError(f"{catalogue}: needs a column `obj`, the path of each model; its columns are {found}")
+        raise InputError(f"{catalogue}: needs a column `obj`, the path of each model; its columns are {found}; add it")
 
     # models
     models, root = {}, Path(folder).resolve()

@@ -186,19 +186,23 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
             )
     # check the numbers
     if options.sequence_length < 2:
-        parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames")
+        parser.error(f"--sequence_length {options.sequence_length}: a sequence has at least 2 frames; give 2 or more")
     if options.schedule == "cosine" and options.max_epochs < 1:
         parser.error(f"--schedule cosine ends at --max_epochs, which is {options.max_epochs}; give a number, or paper")
     if not options.checkpoint_minutes > 0:
         parser.error(f"--checkpoint_minutes {options.checkpoint_minutes}: expected a number above 0")
     if options.filter_rate < 0 or options.detail_rate < 0:
-        parser.error("--filter_rate and --detail_rate must not be negative")
+        rates = f"{options.filter_rate} and {options.detail_rate}"
+        parser.error(f"--filter_rate and --detail_rate must not be negative, found {rates}; 0 freezes those weights")
     if options.detail == "none" and (options.filter_rate, options.detail_rate) != (1, 1):
-        parser.error("--filter_rate and --detail_rate need a detail stage; see docs/training.md, Add a detail stage")
+        parser.error(
+            "--filter_rate and --detail_rate need a detail stage; leave them out, or add one: docs/training.md"
+        )
     if options.detail != "none" and "detail" not in KINDS[options.kind].parts:
         parser.error(f"--detail {options.detail}: the paper's network has none; use --network default or fast")
     if options.learning_rate <= 0 or options.ramp_epochs < 0 or options.clip < 0:
-        parser.error("--learning_rate must be above 0; --ramp_epochs and --clip must not be negative")
+        found = f"{options.learning_rate}, {options.ramp_epochs} and {options.clip}"
+        parser.error(f"--learning_rate must be above 0, --ramp_epochs and --clip 0 or more; found {found}")
     return options
 
 

@@ -154,7 +154,7 @@ def test_a_val_folder_is_used_as_it_is(tmp_path):
 def test_a_crop_that_does_not_fit_says_which_would(tmp_path):
     make_scene(tmp_path / "train" / "A")
     make_scene(tmp_path / "train" / "B", size=(40, 20))
-    with pytest.raises(InputError, match=r"--crop_size 32: A \(32x24\), B \(20x40\); --crop_size 20 would fit"):
+    with pytest.raises(InputError, match=r"--crop_size 32: A \(32x24\), B \(20x40\); pass --crop_size 20 or less"):
         split_dataset(tmp_path, 3, 32)
     split_dataset(tmp_path, 3, 20)
 

@@ -274,7 +274,7 @@ def test_depth_of_both_signs_is_no_distance_and_negative_depth_is(denoiser, tmp_
 def test_options_for_frames_are_refused_for_a_dataset(small_dataset):
     for given in (["--layer", "A"], ["--also", "A"], ["--motion", "up"], ["--normals", "camera"]):
         options = build_parser().parse_args(["none.ckpt", str(small_dataset), *given])
-        with pytest.raises(InputError, match=rf"dataset: {given[0]} is for folders of numbered EXR frames"):
+        with pytest.raises(InputError, match=rf"dataset: {given[0]} is for numbered EXR frames"):
             refuse_frame_options(options)
     refuse_frame_options(build_parser().parse_args(["none.ckpt", str(small_dataset)]))
 

@@ -112,7 +112,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint_is_overwritten(sm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--crop_size", 64], r"frames smaller than --crop_size 64: A .*--crop_size 24 would fit"),
+        (["--crop_size", 64], r"frames smaller than --crop_size 64: A .*pass --crop_size 24 or less"),
         (["--sequence_length", 9], r"the longest has 6: pass --sequence_length 6 or less"),
         (["--sequence_length", 1], r"a sequence has at least 2 frames"),
         (["--batch_size", 0], r"'0' is not a whole number from 1 up"),
