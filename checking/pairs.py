@@ -34,7 +34,7 @@ ENOUGH_PIXELS = 200  # that move
 LARGEST_DIFFERENCE = 0.5  # of a feature: what appears from behind something counts no more than this
 FLAT = 0.05  # range of the surface's features around a pixel, below which it shows no edge and no texture
 ALIKE = 0.3  # correlation; of independent noise it is below 0.05
-NOISY_TARGET = 0.1  # median difference from the neighbours, relative to their mean; about 100 samples per pixel
+NOISY_TARGET = 0.1  # median difference from the neighbors, relative to their mean; about 100 samples per pixel
 BRIGHTNESS = 2.0  # largest ratio of noisy to target, or the other way round
 
 
@@ -174,7 +174,7 @@ def local_mean(plane: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def roughness(image: torch.Tensor, flat: torch.Tensor) -> float:
-    """The median difference of (3, H, W) radiance from its neighbours, relative to their mean, where it is `flat`."""
+    """The median difference of (3, H, W) radiance from its neighbors, relative to their mean, where it is `flat`."""
     light = luminance(image).nan_to_num(0, 0, 0)
     around = local_mean(light, 3)
     seen = flat & (around > 0)
@@ -182,7 +182,7 @@ def roughness(image: torch.Tensor, flat: torch.Tensor) -> float:
 
 
 def noise_of(noisy: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The noise of (3, H, W) radiance, (H, W): relative to the target, limited, without its local mean."""
+    """The noise of (3, H, W) radiance, (H, W): relative to the target, clamped, without its local mean."""
     noisy, target = (luminance(image).nan_to_num(0, 0, 0) for image in (noisy, target))
     relative = ((noisy - target) / (target + 0.05 * target.mean() + 1e-6)).clamp(-1, 3)
     return relative - local_mean(relative, 9)
@@ -229,9 +229,9 @@ def pair_problems(pair: Pair, sequences: list[Sequence], label: str) -> list[Pro
     if pair.across_renderings > ALIKE:
         add("identical", f"the noise of two renderings of a frame is alike (correlation {pair.across_renderings:.2f})")
     if pair.across_pixels > ALIKE:
-        add("filtered", f"the noise of neighbouring pixels is alike (correlation {pair.across_pixels:.2f})")
+        add("filtered", f"the noise of neighboring pixels is alike (correlation {pair.across_pixels:.2f})")
     if pair.target_noise > NOISY_TARGET:
-        add("noise", f"pixels of targets differ from their neighbours by {pair.target_noise:.0%}")
+        add("noise", f"pixels of targets differ from their neighbors by {pair.target_noise:.0%}")
     if not 1 / BRIGHTNESS <= pair.brightness <= BRIGHTNESS and not math.isnan(pair.brightness):
         add("brightness", f"noisy renderings are {pair.brightness:.3g} times as bright as targets")
     return problems

@@ -1,4 +1,4 @@
-"""The problems that check.py names: one table of kinds, with what is expected and how to mend it.
+"""The problems that check.py names: one table of kinds, with what is expected and how to correct it.
 
 An error stops train.py or test.py. A warning does not, but frames are skipped, or the result is worse than it could be.
 docs/data.md explains every kind.
@@ -56,7 +56,7 @@ KINDS = {
     "empty": Kind("values other than 0", "enable the pass, or light the scene"),
     "constant": Kind("values that differ", "export the pass itself"),
     "range": Kind("albedo from 0 to 1", "export reflectance without lighting, and clamp it"),
-    "length": Kind("normals of length 1, or 0 on a miss", "export normals as they are, not scaled"),
+    "length": Kind("normals of length 1, or 0 in the background", "export normals as they are, not scaled"),
     "encoded": Kind("normals from -1 to 1", "export them as they are, or multiply by 2 and subtract 1"),
     "fireflies": Kind("targets without fireflies", "render them with more samples, denoise, or clamp them"),
     # files against each other

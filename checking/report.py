@@ -189,6 +189,6 @@ def plain(value: object) -> object:
 
 
 def save_json(path: Path, report: Report) -> None:
-    """Writes the report; the file appears whole or not at all. Raises OSError."""
+    """Writes the report, atomically. Raises OSError."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")

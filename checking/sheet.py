@@ -59,7 +59,7 @@ def row_of(frame: Frame) -> torch.Tensor:
 
 
 def depth_picture(depth: torch.Tensor) -> torch.Tensor:
-    """(1, H, W) depth to (3, H, W) in [0, 1]: near is bright, a miss is black."""
+    """(1, H, W) depth to (3, H, W) in [0, 1]: near is bright, the background black."""
     hit = depth > 0
     if not hit.any():
         return torch.zeros(3, *depth.shape[1:])
@@ -68,7 +68,7 @@ def depth_picture(depth: torch.Tensor) -> torch.Tensor:
 
 
 def motion_picture(motion: torch.Tensor) -> torch.Tensor:
-    """(2, H, W) motion to (3, H, W) in [0, 1]: right is red, down is green, none is grey; black where it is unknown."""
+    """(2, H, W) motion to (3, H, W) in [0, 1]: right is red, down is green, none is gray; black where it is unknown."""
     known = motion_is_known(motion[None])[0]
     lengths = motion.norm(dim=0)[known[0]]
     scale = float(np.quantile(lengths.numpy(), 0.99)) if known.any() else 1.0

@@ -10,7 +10,7 @@ import numpy as np
 
 from frames.radiance import LUMINANCE
 
-FIREFLY = 10  # times the luminance of every neighbour, and times what 99 percent of the pixels stay below
+FIREFLY = 10  # times the luminance of every neighbor, and times what 99 percent of the pixels stay below
 SLACK = 1.01  # above which an albedo or the length of a normal is no rounding error
 LONG = 1.05  # of a normal: interpolated and half-float normals are slightly off
 
@@ -54,7 +54,7 @@ def odd_colors(color: np.ndarray, low: float, high: float) -> dict[str, int]:
 
 
 def count_fireflies(light: np.ndarray) -> int:
-    """How many pixels of (H, W) luminance shine alone: a lamp does not, since its pixels have bright neighbours."""
+    """How many pixels of (H, W) luminance shine alone: a lamp does not, since its pixels have bright neighbors."""
     usual = float(np.percentile(light, 99))
     count = 0
     for row, column in np.argwhere(light > max(FIREFLY * usual, 1e-6)):

@@ -98,7 +98,7 @@ class NamedStep(nn.Module):
 
 
 def finite(name: str, planes: torch.Tensor) -> torch.Tensor:
-    """The planes of the quantity `name`, as frames/exr.py reads them: NaN, Inf, and depths that stand for a miss are 0.
+    """The planes of the quantity `name`, as frames/exr.py reads them: NaN, Inf, and depths of the background are 0.
 
     (A comparison with NaN is false.)
     """

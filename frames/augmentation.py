@@ -20,12 +20,12 @@ AUGMENTATIONS = (*DIRECT_AUGMENTATIONS, "expose", "orient", "average", "drop", "
 STOP_PROBABILITY = 0.2
 REVERSE_PROBABILITY = 0.5
 REVERSE_WITH_MOTION = 0.15  # lower, because a window played backwards has no motion
-EXPOSURE = 8.0  # all colour channels are scaled by at most this, at least by its inverse
+EXPOSURE = 8.0  # all color channels are scaled by at most this, at least by its inverse
 AVERAGE_PROBABILITY = 0.25
 DROP_PROBABILITY = 0.12
 HISTORY_PROBABILITY = 0.3
 MOST_HISTORY = 32  # samples per pixel that a window may start with
-MODULATION = 2.0  # the largest factor on a colour channel; the smallest is its inverse
+MODULATION = 2.0  # the largest factor on a color channel; the smallest is its inverse
 
 
 def draw_order(
@@ -136,7 +136,7 @@ def augment_batch(batch: dict, inputs: tuple[str, ...]) -> dict:
             start[:, 3:6] *= gains[..., None, None]
             batch["start"] = start
         noisy, target = (flip_and_turn(pixels, flip, turns) for pixels in (noisy, target))
-        # scale colours, mirror normals
+        # scale colors, mirror normals
         factors = noisy.new_ones(noisy.shape[0], noisy.shape[2])  # (B, C)
         color, normal = first_channel(inputs, "color"), first_channel(inputs, "normal")
         factors[:, color : color + 3] = gains

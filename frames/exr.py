@@ -226,7 +226,7 @@ def aligned(header: Header, name: str, plane: np.ndarray, window: Window) -> np.
 def read_planes(path: Path, names: tuple[str, ...], fill: bool = False) -> np.ndarray:
     """Reads the quantities `names` of an EXR file, concatenated, (C, H, W) float32, as stored, with NaN and Inf.
 
-    H and W are those of the data window, wherever it starts. Depths of 1e9 and more (a miss in Blender) become 0.
+    H and W are those of the data window, wherever it starts. Depths of 1e9 and more (background in Blender) become 0.
     fill: give quantities that the file lacks their `missing` value, if they have one.
     Raises FileNotFoundError, or InputError if the file is damaged or lacks a quantity.
     """
@@ -309,8 +309,8 @@ def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarr
     """Writes a copy of an EXR file with other pixels in some channels; all else stays, bit by bit.
 
     planes: (H, W) by channel name, as Header has it. Pixel types stay, and half floats are clamped to +-65504. Parts
-    whose compression would change other channels once more (DWAA, DWAB) are compressed with ZIP. The copy appears
-    whole or not at all. Raises FileNotFoundError, InputError if the source is damaged, OSError if it cannot be written.
+    whose compression would change other channels once more (DWAA, DWAB) are compressed with ZIP. The write
+    is atomic. Raises FileNotFoundError, InputError if the source is damaged, OSError if it cannot be written.
     """
     source, destination = Path(source), Path(destination)
     contents, file = _open(source)
@@ -358,7 +358,7 @@ def drop_empty_lists(path: Path, header: dict) -> None:
 
 
 def _write(file: OpenEXR.File, path: Path) -> None:
-    """Writes the file whole or not at all. Raises OSError if it cannot be written."""
+    """Writes the file, atomically. Raises OSError if it cannot be written."""
     with atomic_file(path) as temporary:
         try:
             file.write(os.fsencode(temporary))

@@ -74,7 +74,7 @@ class Contents(NamedTuple):
 
     parts: in the file's order.
     names: the full names of each part's channels.
-    beauty: the number of the part with the beauty; 0 if none can be told apart.
+    beauty: the number of the part with the beauty; 0 if none stands out.
     foreign: where text is not UTF-8, (start, stop).
     """
 
@@ -128,7 +128,7 @@ def parse(data: bytes) -> tuple[Contents, int]:
 
 
 def beauty_part(parts: list[Part]) -> int:
-    """The number of the part that holds the beauty, -1 if none can be told apart.
+    """The number of the part that holds the beauty, -1 if none stands out.
 
     Of the parts with R, G and B, the first of BEAUTY_PARTS; else the only one whose name may be that of radiance.
     """

@@ -15,7 +15,7 @@ from frames.radiance import KEY, luminance
 
 SQUARE = 16  # pixels, over which luminance is averaged before its logarithm, as in Open Image Denoise's exposure
 RANGE = 1e4  # a square's luminance is clamped to within this factor of the median
-USUAL_DEPTH = 4.0  # the geometric mean that depth is normalized to: that of a room in metres
+USUAL_DEPTH = 4.0  # the geometric mean that depth is normalized to: that of a room in meters
 MOST = 4.0  # a scale that is off by more than this factor is replaced
 LARGEST = 1e15  # of a scale, and its inverse the smallest, so that factors never overflow
 
@@ -40,7 +40,7 @@ def scale_of(frame: torch.Tensor, inputs: tuple[str, ...]) -> torch.Tensor:
 
 
 def depth_scale(depth: torch.Tensor) -> torch.Tensor:
-    """The scale of (B, 1, H, W) depths, (B,): it brings their geometric mean, misses left out, to USUAL_DEPTH."""
+    """The scale of (B, 1, H, W) depths, (B,): it brings the geometric mean of surfaces to USUAL_DEPTH."""
     depth = depth.nan_to_num(0, 0, 0).flatten(1)  # (B, H W)
     hit = depth > 0
     logs = depth.where(hit, 1).log().sum(1) / hit.sum(1).clamp(min=1)

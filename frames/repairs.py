@@ -57,8 +57,8 @@ reported: set[str] = set()  # what was said once; fireflies would fill the scree
 def report_repairs(source: Path | str, repairs: Repairs) -> None:
     """Prints on stderr what was changed in `source`; negative values only for the first file."""
     if repairs.invalid:
-        told = "replaced by 0, radiance of +Inf by the frame's largest, at least 65504"
-        tqdm.write(f"{source}: {repairs.invalid} NaN or Inf values, {told}", file=sys.stderr)
+        remedy = "replaced by 0, radiance of +Inf by the frame's largest, at least 65504"
+        tqdm.write(f"{source}: {repairs.invalid} NaN or Inf values, {remedy}", file=sys.stderr)
     if repairs.negative:
         remedy = "replaced by 0 in this and all other files; a pixel filter without negative lobes avoids it"
         report_once("negative", f"{source}: {repairs.negative} values of radiance below 0, {remedy}")

@@ -57,8 +57,8 @@ def test_laplacian_sums_to_zero_and_has_its_closed_form():
     assert kernel.shape == (15, 15) and abs(kernel.sum()) < 1e-6
     assert torch.equal(kernel, kernel.T) and torch.equal(kernel, kernel.flip(0))
     # at distance r: (r^2 - 2 s^2) / s^4 times the Gaussian, up to the mean that is taken off
-    centre, zero_crossing = kernel[7, 7], 2**0.5 * 1.5
-    assert centre.item() == pytest.approx(-2 / 1.5**2 / (2 * torch.pi * 1.5**2), rel=1e-2)
+    center, zero_crossing = kernel[7, 7], 2**0.5 * 1.5
+    assert center.item() == pytest.approx(-2 / 1.5**2 / (2 * torch.pi * 1.5**2), rel=1e-2)
     assert kernel[7, 7 + int(zero_crossing)] < 0 < kernel[7, 7 + int(zero_crossing) + 1]
 
 
@@ -77,10 +77,10 @@ def test_gradient_l1_of_a_wave_is_its_closed_form():
 
 def test_gradient_l1_does_not_mix_channels():
     target = torch.zeros(1, 1, 3, 32, 32)
-    red, grey = target.clone(), target.clone()
+    red, gray = target.clone(), target.clone()
     red[:, :, 0, 16, 16] = 1
-    grey[:, :, :, 16, 16] = 1
-    assert losses.gradient_l1(grey, target).item() == pytest.approx(3 * losses.gradient_l1(red, target).item())
+    gray[:, :, :, 16, 16] = 1
+    assert losses.gradient_l1(gray, target).item() == pytest.approx(3 * losses.gradient_l1(red, target).item())
     opposite = red.clone()
     opposite[:, :, 1, 16, 16] = -1  # would cancel if channels were added
     assert losses.gradient_l1(opposite, target).item() == pytest.approx(2 * losses.gradient_l1(red, target).item())

@@ -23,7 +23,7 @@ from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS, QUANTITI
 
 
 def slow_augment(noisy, target, drawn):
-    """One sample, (T, H, W, C), by NumPy: mirrored, turned, coloured; then channels first."""
+    """One sample, (T, H, W, C), by NumPy: mirrored, turned, colored; then channels first."""
     if drawn["flip"]:
         noisy, target = noisy[:, :, ::-1].copy(), target[:, :, ::-1]
         noisy[..., 4] *= -1
@@ -99,7 +99,7 @@ def test_normals_get_other_axes_and_keep_their_length_and_angles():
     assert torch.allclose(*dots, atol=1e-3)
 
 
-def test_exposure_is_one_factor_for_all_colours():
+def test_exposure_is_one_factor_for_all_colors():
     gains = np.array([draw_transform(np.random.default_rng(i), ("expose",))["gains"] for i in range(200)])
     assert np.allclose(gains, gains[:, :1]) and gains.min() >= 1 / EXPOSURE and gains.max() <= EXPOSURE
     assert gains.min() < 0.3 and gains.max() > 3

@@ -297,7 +297,7 @@ def test_batches_from_the_cache_are_finished_on_the_device(prepared):
 
 
 def test_a_file_that_ends_the_process_is_named(prepared, monkeypatch):
-    """What OpenEXR cannot bear must not end the training without a word."""
+    """A crash in OpenEXR ends the training with a message."""
     _, entries, cache = prepared
     fatal, write = entries[7].source, FrameCache.write
 
