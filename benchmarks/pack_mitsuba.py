@@ -14,7 +14,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-VARIANTS = ("scalar_rgb", "cuda_ad_rgb", "llvm_ad_rgb")
+from rendering.variants import VARIANTS
+
 PLUGINS = """
 aov area bitmap blendbsdf box bumpmap checkerboard conductor constant cube cylinder d65 dielectric diffuse directional
 disk envmap gaussian hdrfilm independent instance irregular mask merge normalmap null obj path perspective plastic ply

@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from benchmarks.reporting import parse_size, report, run_script, wait_for
 from dataset import SequenceData
 from frames.channels import ALBEDO_INPUTS, QUANTITIES
-from frames.exr import write_exr
+from frames.exr_writing import write_exr
 from frames.sequences import split_dataset
 from inference.engines import choose_device
 from training.fit import make_data, make_module

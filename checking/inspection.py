@@ -14,12 +14,21 @@ from checking.values import Values, digest, measure
 from files import InputError
 from frames.cache import TARGET
 from frames.channels import MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES, find_channels, split_planes
-from frames.exr import BACKGROUND_DEPTH, Header, check_pixels, check_writable, read_header, read_pixels, read_planes
+from frames.exr import Header, check_pixels, read_header, read_pixels, read_planes
+from frames.exr_writing import check_writable
 from frames.layers import DEFAULT, Choice, Layout, find_layout
-from frames.plausible import believed
+from frames.plausible import believed, distances
 from machine import usable_cores
 
 MOST_THREADS = 8
+ODD = {  # what is said of odd values, by the kind of problem
+    "nan": "{number} of {v.count} values of {name} are NaN or Inf",
+    "empty": "{name} is 0 everywhere",
+    "constant": "{name} is {v.low:.4g} everywhere",
+    "encoded": "normals from {v.low:.3g} to {v.high:.3g}, as in a picture",
+    "length": "{number} normals are longer than 1",
+    "fireflies": "{number} pixels far brighter than the rest, up to {v.high:.4g}",
+}
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -64,10 +73,10 @@ def inspect(file: File, decode: bool, choice: Choice = DEFAULT) -> Contents:
     # channels: those that every such file must have, and those that it may have
     layout = None
     if file.is_plain:
-        layout, problems = recognise_plain(file, header, choice)
+        layout, problems = recognize_plain(file, header, choice)
         channels = channels_of(layout)
     else:
-        channels, problems = recognise(file, header)
+        channels, problems = recognize(file, header)
     if any(problem.level == ERROR for problem in problems) or not decode:
         return Contents(file, header, channels, problems=problems)
 
@@ -86,7 +95,7 @@ def inspect(file: File, decode: bool, choice: Choice = DEFAULT) -> Contents:
     return Contents(file, header, channels, values, digest(planes["color"]), problems)
 
 
-def recognise(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+def recognize(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """The channels of each quantity that the file has, and what is missing or there twice."""
     required = TARGET if file.is_target else PLAIN_INPUTS
     channels, problems = {}, []
@@ -105,7 +114,7 @@ def recognise(file: File, header: Header) -> tuple[dict[str, tuple[str, ...]], l
     return channels, problems
 
 
-def recognise_plain(file: File, header: Header, choice: Choice) -> tuple[Layout | None, list[Problem]]:
+def recognize_plain(file: File, header: Header, choice: Choice) -> tuple[Layout | None, list[Problem]]:
     """The layout of a plain file, as test.py finds it, and what is wrong with it."""
     try:
         layout = find_layout(header, MOTION_INPUTS, choice)
@@ -139,37 +148,24 @@ def decode_plain(file: File, layout: Layout) -> tuple[dict[str, np.ndarray], tup
         for channel in own:
             check_pixels(header, pixels, channel)
         planes[name] = np.stack([pixels[channel] for channel in own]).astype(np.float32)
-    far = np.abs(planes["depth"]) >= BACKGROUND_DEPTH  # as test.py reads it
-    planes["depth"] = np.abs(np.where(far, 0, planes["depth"]))
+    planes["depth"] = distances(planes["depth"])
     return planes, plausible.notes[len(layout.notes) :]
 
 
 def value_problems(file: File, values: dict[str, Values]) -> list[Problem]:
     """What is odd about the values of a file."""
-    problems = []
-    for name, value in values.items():
-        for kind, number in value.odd.items():
-            if kind == "fireflies" and not file.is_target:  # what a noisy rendering is made of
-                continue
-            problems.append(Problem(kind, file.path, describe(kind, name, number, value), file.scene))
-    return problems
+    return [
+        Problem(kind, file.path, describe(kind, name, number, value), file.scene)
+        for name, value in values.items()
+        for kind, number in value.odd.items()
+        if kind != "fireflies" or file.is_target  # noisy renderings are made of them
+    ]
 
 
 def describe(kind: str, name: str, number: int, value: Values) -> str:
     """How many values of the quantity `name` are odd in this way, and how far they go."""
-    if kind == "nan":
-        return f"{number} of {value.count} values of {name} are NaN or Inf"
-    if kind == "empty":
-        return f"{name} is 0 everywhere"
-    if kind == "constant":
-        return f"{name} is {value.low:.4g} everywhere"
-    if kind == "encoded":
-        return f"normals from {value.low:.3g} to {value.high:.3g}, as in a picture"
-    if kind == "length":
-        return f"{number} normals are longer than 1"
-    if kind == "fireflies":
-        return f"{number} pixels far brighter than the rest, up to {value.high:.4g}"
-    return f"{number} of {value.count} values of {name} are outside, from {value.low:.4g} to {value.high:.4g}"
+    text = ODD.get(kind, "{number} of {v.count} values of {name} are outside, from {v.low:.4g} to {v.high:.4g}")
+    return text.format(name=name, number=number, v=value)
 
 
 def reason(file: File, error: Exception) -> str:

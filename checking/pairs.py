@@ -16,6 +16,7 @@ from frames.exr import load_noisy, load_target
 from frames.radiance import luminance
 from frames.sequences import Frame, Sequence
 from networks.motion import LEVELS, estimate_motion, features_of
+from networks.repetition import FLAT
 from networks.repetition import verdict as verdict_of_noise
 from networks.warping import motion_is_known, pixel_grid, warp
 
@@ -32,7 +33,6 @@ SIGNS = {  # ways to read motion: factors on x and y
 MOVES = 0.5  # pixels; what moves less tells nothing about motion
 ENOUGH_PIXELS = 200  # that move
 LARGEST_DIFFERENCE = 0.5  # of a feature: what appears from behind something counts no more than this
-FLAT = 0.05  # range of the surface's features around a pixel, below which it shows no edge and no texture
 ALIKE = 0.3  # correlation; of independent noise it is below 0.05
 NOISY_TARGET = 0.1  # median difference from the neighbors, relative to their mean; about 100 samples per pixel
 BRIGHTNESS = 2.0  # largest ratio of noisy to target, or the other way round

@@ -16,7 +16,7 @@ from frames.exr import load_noisy, load_target
 from frames.radiance import exposure_of, tone_map
 from frames.sequences import Frame, Sequence
 from networks.warping import motion_is_known
-from scoring.pictures import GAP, save_png, side_by_side, to_bytes
+from scoring.pictures import GAP, letterbox, save_png, side_by_side, to_bytes
 
 TILE = (144, 256)  # pixels, (H, W)
 TITLE = 16  # pixels, above each row
@@ -80,11 +80,7 @@ def fit(image: torch.Tensor) -> torch.Tensor:
     """An image scaled to fit into TILE, in the middle of it, on black."""
     height, width = image.shape[1:]
     scale = min(TILE[0] / height, TILE[1] / width)
-    small = resize(image, [max(1, round(height * scale)), max(1, round(width * scale))], antialias=True)
-    tile = torch.zeros(3, *TILE, dtype=torch.uint8)
-    top, left = ((TILE[i] - small.shape[i + 1]) // 2 for i in (0, 1))
-    tile[:, top : top + small.shape[1], left : left + small.shape[2]] = small
-    return tile
+    return letterbox(resize(image, [max(1, round(height * scale)), max(1, round(width * scale))], antialias=True), TILE)
 
 
 def title(name: str, has_target: bool) -> torch.Tensor:

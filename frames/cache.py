@@ -150,7 +150,7 @@ def mapped(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, i
 class FrameCache:
     """The cache of the dataset at `dataset`, in `folder`. Call prepare(), then find_files(), then read().
 
-    Several trainings can share a cache: files appear whole, and their names say what is in them.
+    Several trainings can share a cache: writes are atomic, and their names say what is in them.
     """
 
     def __init__(self, dataset: Path, folder: Path):

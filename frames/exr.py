@@ -1,4 +1,4 @@
-"""Reads and writes EXR frames.
+"""Reads EXR frames; frames/exr_writing.py writes them.
 
 Shapes: C channels, H rows, W columns. Arrays are channels first. Radiance is linear, in scene units, >= 0.
 """
@@ -15,18 +15,16 @@ import numpy as np
 import OpenEXR
 from tqdm import tqdm
 
-from files import InputError, atomic_file
-from frames.channels import HALF_MAX, QUANTITIES, channel_count, find_channels, require_channels, split_planes
+from files import InputError
+from frames.channels import QUANTITIES, channel_count, find_channels, require_channels, split_planes
 from frames.exr_header import Contents, read_contents
-from frames.repairs import Repairs, repair, report_once
+from frames.repairs import Repairs, repair
 
 BACKGROUND_DEPTH = 1e9  # Blender writes 1e10 where a ray hits nothing; this project writes 0
 MOST_EXPANSION = 10_000  # decoded bytes for a byte of a file: no compression gets there, not even of one flat color
 HEADERS = 256  # that a thread reads in one go
 SLOW = 2e-4  # seconds for a header, above which files come slowly
 LEAST_BOUND = 2**26  # bytes; what any file may decode to
-LOSS, HALF_STEP = 0.02, 1e-6  # mean difference, relative and absolute, that a compression may make
-REPEATED_LOSS = (OpenEXR.DWAA_COMPRESSION, OpenEXR.DWAB_COMPRESSION)  # decoding and encoding again changes pixels
 
 # OpenEXR's threads do not survive the fork that starts a data-loading worker; parallelism comes from the workers.
 OpenEXR.set_global_thread_count(0)
@@ -61,7 +59,7 @@ class Header:
         return extent(self.window)
 
 
-def _contents(path: Path) -> Contents:
+def contents_of(path: Path) -> Contents:
     """What the header of an EXR file says. Raises FileNotFoundError, OSError or InputError."""
     try:
         return read_contents(path)
@@ -71,18 +69,18 @@ def _contents(path: Path) -> Contents:
         raise InputError(f"{path}: not a readable EXR file ({error}); render or copy it again") from error
 
 
-def _open(path: Path) -> tuple[Contents, OpenEXR.File]:
+def decode(path: Path) -> tuple[Contents, OpenEXR.File]:
     """The header of an EXR file, and the file with all its parts, decoded. Raises OSError or InputError.
 
     Before anything is decoded, the header must not ask for more memory than a file of this size can need.
     """
-    contents = _contents(path)
+    contents = contents_of(path)
     needed, size = sum(part.bytes for part in contents.parts), path.stat().st_size
     if needed > max(LEAST_BOUND, MOST_EXPANSION * size):
         found = f"its header asks for {needed / 1e9:.3g} GB of pixels, the file has {size} bytes"
         raise InputError(f"{path}: the pixels cannot be decoded ({found}); render or copy it again")
     try:
-        file = _decode_foreign(path, contents) if contents.foreign else _decode(path)
+        file = _read_foreign(path, contents) if contents.foreign else _read(path)
         parts = len(file.parts)
     except (OSError, MemoryError):
         raise
@@ -93,12 +91,12 @@ def _open(path: Path) -> tuple[Contents, OpenEXR.File]:
     return contents, file
 
 
-def _decode(path: Path) -> OpenEXR.File:
+def _read(path: Path) -> OpenEXR.File:
     """OpenEXR's reading of a file. As bytes, a path may have any name that the system allows."""
     return OpenEXR.File(os.fsencode(path), separate_channels=True)
 
 
-def _decode_foreign(path: Path, contents: Contents) -> OpenEXR.File:
+def _read_foreign(path: Path, contents: Contents) -> OpenEXR.File:
     """OpenEXR's reading of a file with text that is not UTF-8, which it refuses: of a copy without that text.
 
     The text is put back, so that it is in what is written of the file, in UTF-8.
@@ -109,13 +107,13 @@ def _decode_foreign(path: Path, contents: Contents) -> OpenEXR.File:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "frame.exr"
         copy.write_bytes(content)
-        file = _decode(copy)
+        file = _read(copy)
     for part, read in zip(contents.parts, file.parts, strict=False):
         read.header.update(part.texts)
     return file
 
 
-def _channels(contents: Contents, file: OpenEXR.File) -> Iterator[tuple[str, OpenEXR.Channel, Window]]:
+def decoded_channels(contents: Contents, file: OpenEXR.File) -> Iterator[tuple[str, OpenEXR.Channel, Window]]:
     """The decoded channels of all parts, with their full names and data windows."""
     for part, names, decoded in zip(contents.parts, contents.names, file.parts, strict=True):
         full = {channel.name: name for channel, name in zip(part.channels, names, strict=True)}
@@ -142,7 +140,7 @@ def read_header(path: Path) -> Header:
 
     Raises FileNotFoundError, OSError, or InputError if it is not an EXR file.
     """
-    return _header(path, _contents(path))
+    return _header(path, contents_of(path))
 
 
 def read_headers(paths: list[Path]) -> list[Header]:
@@ -188,9 +186,9 @@ def read_pixels(path: Path) -> tuple[Header, dict[str, np.ndarray | None]]:
     Parts with other data windows are aligned with that of the beauty: what they lack of it is 0.
     Raises FileNotFoundError, or InputError if the file is damaged, or a part has no pixel of that window.
     """
-    contents, file = _open(Path(path))
+    contents, file = decode(Path(path))
     header, pixels = _header(Path(path), contents), {}
-    for name, channel, window in _channels(contents, file):
+    for name, channel, window in decoded_channels(contents, file):
         plane = channel.pixels
         whole = plane is not None and plane.shape == extent(window)  # else subsampled: check_pixels says so
         pixels[name] = aligned(header, name, plane, window) if whole and window != header.window else plane
@@ -269,98 +267,3 @@ def load_target(path: Path) -> tuple[np.ndarray, Repairs]:
     """Reads the (3, H, W) linear radiance of a target, from 0 up; Inf is NaN, which is no repair."""
     planes = read_planes(path, ("color",))
     return planes, replace(repair(planes, ("color",), np.nan), invalid=0)
-
-
-def write_exr(path: Path, quantities: dict[str, np.ndarray], like: Header | None = None) -> None:
-    """Writes quantities, each (C, H, W), under the first of their names in QUANTITIES, as half floats, ZIP, atomically.
-
-    Values beyond the range of half floats are clamped to +-65504. Raises OSError if it cannot be written.
-
-    like: a header of this size, whose data and display windows the file gets.
-    """
-    path = Path(path)
-    channels = {}
-    for name, planes in quantities.items():
-        for channel, plane in zip(QUANTITIES[name].stored, planes, strict=True):
-            channels[channel] = np.ascontiguousarray(np.clip(plane, -HALF_MAX, HALF_MAX), np.float16)
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    if like:
-        windows = {"dataWindow": like.window, "displayWindow": like.display or like.window}
-        header |= {name: tuple(np.array(corner, np.int32) for corner in (w[:2], w[2:])) for name, w in windows.items()}
-    _write(OpenEXR.File(header, channels), path)
-
-
-def check_written(path: Path, planes: dict[str, np.ndarray]) -> None:
-    """Reads a file back: raises InputError if it does not hold these (H, W) planes, within what compression loses."""
-    _, pixels = read_pixels(path)
-    for name, plane in planes.items():
-        found = pixels.get(name)
-        if found is None or found.shape != plane.shape:
-            raise InputError(
-                f"{path}: {name} cannot be read back; render the frames as scanline EXR with ZIP compression"
-            )
-        limit = np.finfo(found.dtype).max
-        wanted = np.clip(plane, -limit, limit)
-        if np.abs(found - wanted).mean() > LOSS * np.abs(wanted).mean() + HALF_STEP:
-            raise InputError(f"{path}: {name} reads back changed; render with another compression, such as ZIP")
-
-
-def replace_channels(source: Path, destination: Path, planes: dict[str, np.ndarray]) -> None:
-    """Writes a copy of an EXR file with other pixels in some channels; all else stays, bit by bit.
-
-    planes: (H, W) by channel name, as Header has it. Pixel types stay, and half floats are clamped to +-65504. Parts
-    whose compression would change other channels once more (DWAA, DWAB) are compressed with ZIP. The write
-    is atomic. Raises FileNotFoundError, InputError if the source is damaged, OSError if it cannot be written.
-    """
-    source, destination = Path(source), Path(destination)
-    contents, file = _open(source)
-    reference = contents.parts[contents.beauty].window
-    for name, channel, window in _channels(contents, file):
-        if name in planes:
-            kind = channel.pixels.dtype
-            limit = np.finfo(kind).max
-            changed = channel.pixels.copy()  # keeps what lies outside the beauty's window
-            inside = overlap(window, reference), overlap(reference, window)
-            changed[inside[0]] = np.clip(planes[name][inside[1]], -limit, limit)
-            channel.pixels = changed
-    for part in file.parts:
-        drop_empty_lists(source, part.header)
-        if part.header["compression"] in REPEATED_LOSS:
-            part.header["compression"] = OpenEXR.ZIP_COMPRESSION
-    _write(file, destination)
-
-
-def check_writable(header: Header) -> None:
-    """Raises InputError, naming what is at fault, if replace_channels could not write a copy of the file faithfully.
-
-    OpenEXR's Python module writes neither subsampled channels nor several levels of a picture.
-    """
-    contents = _contents(header.path)
-    for part, names in zip(contents.parts, contents.names, strict=True):
-        if part.levels:
-            raise InputError(f"{header.path}: it is mip-mapped, which cannot be written; render it without levels")
-        for channel, name in zip(part.channels, names, strict=True):
-            if channel.sampling != (1, 1):
-                across, down = channel.sampling
-                raise InputError(
-                    f"{header.path}: {name} has a value for {across}x{down} pixels, which cannot be written; render it "
-                    "at full size, or leave it out"
-                )
-
-
-def drop_empty_lists(path: Path, header: dict) -> None:
-    """Takes attributes that are empty lists out of a part's header, because OpenEXR cannot write them; says so once."""
-    for name in [name for name, value in header.items() if isinstance(value, list | tuple) and not len(value)]:
-        del header[name]
-        report_once(
-            name, f"{path}: its attribute {name} is an empty list, which cannot be written: left out everywhere"
-        )
-
-
-def _write(file: OpenEXR.File, path: Path) -> None:
-    """Writes the file, atomically. Raises OSError if it cannot be written."""
-    with atomic_file(path) as temporary:
-        try:
-            file.write(os.fsencode(temporary))
-        except RuntimeError as error:
-            raise OSError(f"{path}: not written ({error}); free some space, or choose another folder") from error

@@ -34,6 +34,11 @@ def implausible(name: str, planes: np.ndarray) -> str | None:
     return f"its values reach {sizes.max():.4g}, and {what}" if odd > RARE * sizes.size else None
 
 
+def distances(depth: np.ndarray) -> np.ndarray:
+    """Depth as a renderer writes it to this project's, same shape: above 0 whatever its sign, 0 in the background."""
+    return np.where(np.abs(depth) >= BACKGROUND_DEPTH, 0, np.abs(depth))
+
+
 def believed(header: Header, pixels: dict[str, np.ndarray | None], layout: Layout) -> Layout:
     """The layout without what cannot be what it is taken for.
 

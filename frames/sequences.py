@@ -209,13 +209,10 @@ def check_header(header: Header, first: Header, quantities: tuple[str, ...]) -> 
 def keep_long_enough(sequences: list[Sequence], length: int) -> tuple[list[Sequence], list[str]]:
     """The sequences of at least `length` frames, and a note on each shorter one. Raises InputError if none is left."""
     kept = [s for s in sequences if len(s.frames) >= length]
-    notes = [
-        f"{s.label}: skipped, {len(s.frames)} frames are fewer than --sequence_length {length}"
-        for s in sequences
-        if len(s.frames) < length
-    ]
+    short = [s for s in sequences if len(s.frames) < length]
+    notes = [f"{s.label}: skipped, {len(s.frames)} frames are fewer than --sequence_length {length}" for s in short]
     if not kept:
-        longest = max(len(s.frames) for s in sequences)
+        longest = max(len(s.frames) for s in short)
         raise InputError(
             f"no sequence has the {length} frames of --sequence_length; the longest has {longest}: pass "
             f"--sequence_length {longest} or less, or render longer sequences\n  " + "\n  ".join(notes)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from frames.exr import Header, write_exr
+from frames.exr import Header
+from frames.exr_writing import write_exr
 from frames.radiance import exposure_of, tone_map
 from scoring.metrics import WARM_UP, SequenceScore, mean_scores
 from scoring.pictures import letterbox, save_png, side_by_side, to_bytes

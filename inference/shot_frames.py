@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from frames.channels import QUANTITIES, channel_count
-from frames.exr import BACKGROUND_DEPTH, Header, check_pixels, read_pixels
+from frames.exr import Header, check_pixels, read_pixels
 from frames.layers import Channels, Layout
 from frames.normalization import depth_scale, known
+from frames.plausible import distances
 from frames.repairs import repair, report_repairs
 from frames.shots import Shot
 from inference.conventions import MISSING, Convention, Pair, inverted_motion
@@ -62,9 +63,7 @@ def read_surface(header: Header, pixels: dict[str, np.ndarray | None], layout: L
             surface[name] = stacked(header, pixels, layout.surface[name])
         else:
             surface[name] = np.full((QUANTITIES[name].count, height, width), QUANTITIES[name].missing, np.float32)
-    depth = surface["depth"]
-    depth[np.abs(depth) >= BACKGROUND_DEPTH] = 0  # infinity, too
-    surface["depth"] = np.abs(depth)
+    surface["depth"] = distances(surface["depth"])
     return surface
 
 

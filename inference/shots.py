@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from files import InputError
 from frames.channels import MOTION_INPUTS
-from frames.exr import Header, check_writable, check_written, read_headers, read_pixels, replace_channels
+from frames.exr import Header, read_headers, read_pixels
+from frames.exr_writing import check_writable, check_written, replace_channels
 from frames.frame_options import choice_of
 from frames.layers import Choice, Layout, find_layout
 from frames.plausible import believed

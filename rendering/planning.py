@@ -13,7 +13,7 @@ from files import InputError
 from rendering.cameras import Camera, along, around, keeps_clear, read_key_frames
 from rendering.content import content, planning_key
 from rendering.jobs import FileSource, Plan, RoomSource, Settings, Source
-from rendering.paths import plan_path, with_lens
+from rendering.paths import CLEARANCES, plan_path, with_lens
 from rendering.scene import load_scene, scene_size
 from rooms.floor import Room
 from rooms.kinds import build
@@ -24,7 +24,6 @@ HORIZON = 256  # frames of a path through a room; a longer sequence goes back an
 SHOTS = 60  # candidates for the path through a room
 MOVES = ("pan", "dolly", "truck", "orbit", "crane")
 SPEEDS = (-2.7, -0.85)  # logarithm of meters per frame: from 2 mm to 14 cm, up to some ten pixels of 256
-CLEARANCES = ((0.2, 2.5), (0.2, 1.5), (0.1, 0.8), (0.03, 0.1))  # (clearance, sight) of keeps_clear, from best to worst
 
 
 def plan_or_recall(source: Source, frames: int, found: dict | None, settings: Settings) -> Plan:
@@ -93,7 +92,7 @@ def plan_room(source: RoomSource, frames: int) -> list[Camera]:
 
     # the first that keeps clear
     scene, *_ = load_scene(source, PLANNER, None)
-    for clearance, sight in CLEARANCES:
+    for clearance, sight, _ in CLEARANCES:
         for number in range(SHOTS):
             if number == len(shots):
                 shots.append(shot(room, rng, HORIZON))

@@ -15,7 +15,7 @@ import mitsuba as mi
 import numpy as np
 
 from files import InputError, whole_folder
-from frames.exr import write_exr
+from frames.exr_writing import write_exr
 from rendering.animation import Animation
 from rendering.cameras import motion
 from rendering.exposures import (

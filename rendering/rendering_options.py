@@ -12,6 +12,7 @@ from files import InputError
 from rendering.choices import parse_choices
 from rendering.exposures import FILTERS
 from rendering.jobs import UNITS
+from rendering.variants import VARIANTS
 from version import add_version
 
 DESCRIPTION = """Renders sequences into the dataset format, from any Mitsuba 3 scene along a camera path, or from
@@ -123,8 +124,7 @@ def add_camera_options(group) -> None:
 def add_machine_options(group) -> None:
     """Variant, processes, cluster."""
     add = group.add_argument
-    variants = ("auto", "cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")
-    add("--variant", default="auto", choices=variants, help="of Mitsuba; auto: the fastest that works")
+    add("--variant", default="auto", choices=("auto", *VARIANTS), help="of Mitsuba; auto: the fastest that works")
     add("--workers", type=int, help="processes, one core each; default: one per core, or one for a GPU")
     scheduler = "render on this dask.distributed cluster; DATASET must be a shared folder"
     add("--scheduler", metavar="tcp://HOST:PORT", help=scheduler)

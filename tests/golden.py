@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from checkpoints import load_denoiser, write_weights
 from frames.channels import MOTION_INPUTS, channel_count
-from frames.exr import load_noisy, load_target, read_exr, write_exr
+from frames.exr import load_noisy, load_target, read_exr
+from frames.exr_writing import write_exr
 from frames.radiance import encode_radiance, exposure_of, window_exposure
 from frames.sequences import find_test_sequences
 from losses import LOSSES, as_pictures

@@ -18,7 +18,8 @@ from benchmarks.cycles.jobs import HALVES, half_path, noisy_path
 from benchmarks.reporting import report
 from files import InputError
 from frames.channels import find_channels
-from frames.exr import load_target, read_exr, read_pixels, replace_channels, write_exr
+from frames.exr import load_target, read_exr, read_pixels
+from frames.exr_writing import replace_channels, write_exr
 from frames.radiance import exposure_of, tone_map
 from networks.warping import warp
 from scoring.metrics import psnr

@@ -26,7 +26,8 @@ from checking import check_path, checking_options
 from checkpoints import load_denoiser
 from files import InputError
 from frames.channels import MOTION_INPUTS, is_radiance
-from frames.exr import check_writable, check_written, read_exr, read_header, read_pixels, replace_channels
+from frames.exr import read_exr, read_header, read_pixels
+from frames.exr_writing import check_writable, check_written, replace_channels
 from frames.frame_options import choice_of
 from frames.layers import DEFAULT, Choice, find_layout
 from frames.plausible import believed

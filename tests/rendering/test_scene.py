@@ -4,7 +4,7 @@ import numpy as np
 from small_scene import mi
 from support import REAL_DATASET, needs_real_dataset, run_script
 
-from frames.exr import write_exr
+from frames.exr_writing import write_exr
 from rendering import scene as scene_module
 from rendering import variants
 from rendering.cameras import Camera, along, read_key_frames

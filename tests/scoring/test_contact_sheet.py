@@ -8,7 +8,7 @@ import torch
 from support import make_scene, run_script
 from torchvision.io import read_image
 
-from frames.exr import write_exr
+from frames.exr_writing import write_exr
 from scoring import contact_sheet
 
 

@@ -18,7 +18,8 @@ import export
 from benchmarks.methods import network
 from checkpoints import load_checkpoint, load_denoiser
 from files import InputError
-from frames.exr import load_target, read_header, replace_channels
+from frames.exr import load_target, read_header
+from frames.exr_writing import replace_channels
 from inference.datasets import run
 from inference.reconstruction_options import build_parser
 from rendering.rendering_options import parse
