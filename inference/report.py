@@ -2,7 +2,8 @@
 
 A browser runs scripts beside a page that was opened from disk, but lets it read no other files. So every picture is a
 script of its own: base64 of the deflated half floats of its linear radiance, for the page to expose. The page itself is
-report_page/, copied as it is; names and numbers reach it by data/report.js only.
+report_page/, copied as it is; names and numbers reach it by data/report.js only. uPlot draws the plots, and
+img-comparison-slider the sliders, both vendored, so that the page works offline; the rest exposes and zooms pictures.
 Shapes: every image is (3, H, W), linear radiance unless named srgb.
 """
 

@@ -1,4 +1,8 @@
-"""The command line of train.py: a table of its options. Imports no PyTorch, so that --help answers at once."""
+"""The command line of train.py: a table of its options. Imports no PyTorch, so that --help answers at once.
+
+A table on top of argparse, since an option also says what becomes of it when a run resumes, and whether Lightning's
+Trainer takes it. LightningCLI would import PyTorch for --help.
+"""
 
 import argparse
 import os
