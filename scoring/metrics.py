@@ -88,7 +88,7 @@ class Compared(NamedTuple):
 
     valid: (H, W) booleans, at least one True.
     change: the difference of the sRGB images' changes since the last frame; None if there is none to compare with.
-    change_valid: (H, W) booleans, at least one True; None with `change`.
+    change_valid: (H, W) booleans, where `change` counts; at least one True if there is a change.
     """
 
     image: torch.Tensor
@@ -104,6 +104,7 @@ class Metric(NamedTuple):
     """A metric.
 
     title: with its unit.
+    description: one line, for the report.
     function: gives the value for a frame, None where there is none; None for FLIP, which only the report computes,
         since it takes long.
     higher: whether higher is better.
@@ -113,6 +114,7 @@ class Metric(NamedTuple):
     """
 
     title: str
+    description: str
     function: Callable[[Compared], float | None] | None
     higher: bool
     digits: int = 3
@@ -125,17 +127,27 @@ def psnr_of(c: Compared) -> float:
     return psnr(mean_over(c.valid, (c.image_srgb - c.target_srgb).square_()))
 
 
+def ssim_of(c: Compared) -> float | None:
+    """SSIM of the sRGB image."""
+    return ssim(c.image_srgb, c.target_srgb, c.valid)
+
+
+def relmse_of(c: Compared) -> float:
+    """Relative squared error of linear radiance."""
+    return relmse(c.image, c.target, c.valid)
+
+
 def temporal_psnr_of(c: Compared) -> float | None:
     """PSNR of the change since the last frame, against the target's change."""
     return None if c.change is None else psnr(mean_over(c.change_valid, c.change.square()))
 
 
 METRICS = {
-    "psnr": Metric("PSNR (dB)", psnr_of, higher=True, digits=2, training=True),
-    "ssim": Metric("SSIM", lambda c: ssim(c.image_srgb, c.target_srgb, c.valid), higher=True, training=True),
-    "flip": Metric("FLIP", None, higher=False),
-    "relmse": Metric("relMSE", lambda c: relmse(c.image, c.target, c.valid), higher=False, logarithmic=True),
-    "tpsnr": Metric("temporal PSNR (dB)", temporal_psnr_of, higher=True, digits=2),
+    "psnr": Metric("PSNR (dB)", "squared error of sRGB", psnr_of, higher=True, digits=2, training=True),
+    "ssim": Metric("SSIM", "structural similarity of sRGB", ssim_of, higher=True, training=True),
+    "flip": Metric("FLIP", "visible difference of sRGB", None, higher=False),
+    "relmse": Metric("relMSE", "relative squared error of radiance", relmse_of, higher=False, logarithmic=True),
+    "tpsnr": Metric("temporal PSNR (dB)", "squared error of changes of sRGB", temporal_psnr_of, higher=True, digits=2),
 }
 NAMES = tuple(name for name, metric in METRICS.items() if metric.function)  # of those for every frame
 

@@ -20,8 +20,8 @@ function fillTable(summary) {
   const names = measured();
   const head = element("tr", {}, element("th", { textContent: "scene" }), element("th"));
   for (const name of names) {
-    const { title, higher } = METRICS[name];
-    head.append(element("th", { textContent: `${title} ${higher ? "↑" : "↓"}`, title: higher ? "higher is better" : "lower is better" }));
+    const { title, description, higher } = METRICS[name];
+    head.append(element("th", { textContent: `${title} ${higher ? "↑" : "↓"}`, title: `${description}; ${higher ? "higher" : "lower"} is better` }));
   }
   const rows = [...scenes.map((scene) => [scene.name, summary.scenes[scene.name]]), ["mean", summary.mean]];
   const bodies = rows.filter(([, methods]) => methods).map(([scene, methods]) => tableBody(scene, methods, names));

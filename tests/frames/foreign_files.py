@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import OpenEXR
-from support import write_channels
+from support import ROOT, write_channels
 
+from checkpoints import load_denoiser
+from frames.exr import read_exr
+from frames.shots import find_shots
+from inference.reconstruction_options import build_parser
+from inference.shots import denoise_shots
+
+WEIGHTS = ROOT / "weights" / "fast.safetensors"
 H, W = 64, 96
 ZIP = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
 
@@ -116,3 +123,13 @@ def write_raw(path: Path, planes: dict[str, tuple[np.ndarray, int]], mip_mapped:
         place += len(line)
     path.write_bytes(data + b"".join(lines))
     return path
+
+
+def denoise(folder, output, *more):
+    """Runs test.py's work in this process; returns its frames' colors, (T, 3, H, W)."""
+    options = build_parser().parse_args([str(WEIGHTS), str(folder), "--output_dir", str(output), *map(str, more)])
+    denoise_shots(load_denoiser(WEIGHTS), options)
+    if options.dry_run:
+        return None
+    (shot, *_), _ = find_shots(output)
+    return np.stack([read_exr(file, ("color",))["color"] for file in shot.files])

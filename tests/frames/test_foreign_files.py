@@ -1,6 +1,6 @@
 """Pins what becomes of frames as other programs write them: right pictures, or a message that says what to do.
 
-Roles of channels do not depend on the order of parts or on case; check.py and test.py judge every folder alike.
+Roles of channels do not depend on the order of parts or on case.
 """
 
 from itertools import permutations
@@ -9,9 +9,10 @@ import numpy as np
 import OpenEXR
 import pytest
 from foreign_files import (
+    WEIGHTS,
     H,
     W,
-    add_attribute,
+    denoise,
     layer,
     parts_of,
     quantities,
@@ -20,22 +21,15 @@ from foreign_files import (
     write_raw,
     write_shot,
 )
-from support import ROOT, make_scene, run_script, write_channels
+from support import make_scene, run_script, write_channels
 
-from checking import check_path, checking_options
-from checkpoints import load_denoiser
 from files import InputError
 from frames.channels import MOTION_INPUTS, is_radiance
-from frames.exr import read_exr, read_header, read_pixels
+from frames.exr import read_header, read_pixels
 from frames.exr_writing import check_writable, check_written, replace_channels
-from frames.frame_options import choice_of
 from frames.layers import DEFAULT, Choice, find_layout
 from frames.plausible import believed
 from frames.shots import find_shots, holds_shots
-from inference.reconstruction_options import build_parser
-from inference.shots import denoise_shots
-
-WEIGHTS = ROOT / "weights" / "fast.safetensors"
 
 
 def planes_of(path, choice=DEFAULT) -> dict[str, np.ndarray]:
@@ -44,16 +38,6 @@ def planes_of(path, choice=DEFAULT) -> dict[str, np.ndarray]:
     _, pixels = read_pixels(path)
     channels = {"color": layout.colors[0].source, **layout.surface}
     return {name: np.stack([pixels[c] for c in own]) for name, own in channels.items()}
-
-
-def denoise(folder, output, *more):
-    """Runs test.py's work in this process; returns its frames' colors, (T, 3, H, W)."""
-    options = build_parser().parse_args([str(WEIGHTS), str(folder), "--output_dir", str(output), *map(str, more)])
-    denoise_shots(load_denoiser(WEIGHTS), options)
-    if options.dry_run:
-        return None
-    (shot, *_), _ = find_shots(output)
-    return np.stack([read_exr(file, ("color",))["color"] for file in shot.files])
 
 
 # roles of channels
@@ -244,24 +228,6 @@ def test_what_cannot_be_written_is_refused_before_the_first_frame(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kind", ["stringvector", "floatvector"])
-def test_every_header_that_is_read_is_written(kind, tmp_path, capsys):
-    path = write_channels(tmp_path / "a_1.exr", usual(0), owner="me", comments="x")
-    add_attribute(path, f"empty {kind}", kind, b"")
-    new = np.full((H, W), 2.0, np.float32)
-    replace_channels(path, tmp_path / "b_1.exr", {"R": new})
-    check_written(tmp_path / "b_1.exr", {"R": new, "G": read_exr(path, ("color",))["color"][1]})
-    assert f"its attribute empty {kind} is an empty list" in capsys.readouterr().err
-
-
-def test_a_file_that_does_not_hold_what_was_written_is_named(tmp_path):
-    path = write_channels(tmp_path / "a_1.exr", usual(0))
-    with pytest.raises(InputError, match=r"a_1.exr: R reads back changed"):
-        check_written(path, {"R": np.full((H, W), 3.0, np.float32)})
-    with pytest.raises(InputError, match=r"a_1.exr: key.R cannot be read back"):
-        check_written(path, {"key.R": np.zeros((H, W), np.float32)})
-
-
 def test_an_output_path_that_is_a_file_is_named_first(tmp_path):
     (tmp_path / "file").touch()
     done = run_script("test.py", "none.ckpt", tmp_path, "--output_dir", tmp_path / "file" / "below", check=False)
@@ -294,71 +260,3 @@ def test_the_windows_of_a_dataset_stay(tmp_path):
     run_script("test.py", WEIGHTS, scene, "--output_dir", tmp_path / "out", "--write", "exr")
     found = read_header(tmp_path / "out" / "A" / "frame-0001.exr")
     assert found.window == (-4, -2, 27, 21) and found.display == (0, 0, 23, 19)
-
-
-# one judgement
-
-
-def folders(root):
-    """Folders of all sorts, by name, and the options for each."""
-    position = np.stack([np.mgrid[:H, :W][1] - W / 2.0] * 3).astype(np.float32)
-    without = {n: p for n, p in usual(0).items() if not n.startswith("normal")}
-    yield write_shot(root / "whole", usual, frames=(1,)), ()
-    yield write_shot(root / "position", lambda _: without | layer("nn", 9 * position, "XYZ"), frames=(1,)), ()
-    yield write_shot(root / "no normal", lambda _: without, frames=(1,)), ()
-    two = usual(0) | layer("coat.normal", quantities(0)["normal"])
-    yield write_shot(root / "two normals", lambda _: two, frames=(1,)), ()
-    yield write_shot(root / "chosen", lambda _: two, frames=(1,)), ("--use", "normal=normal")
-    yield write_shot(root / "no layer", usual, frames=(1,)), ("--layer", "key")
-    yield write_parts(root / "parts" / "a_1.exr", parts_of(0)).parent, ()
-    flat = {name: (plane, 1) for name, plane in usual(0).items()}
-    yield write_raw(root / "mapped" / "a_1.exr", flat, mip_mapped=True).parent, ()
-    yield (
-        write_shot(root / "inf", lambda _: usual(0) | {"depth.Z": np.full((H, W), -np.inf, np.float32)}, frames=(1,)),
-        (),
-    )
-
-
-def test_check_and_test_agree(tmp_path):
-    judged = {}
-    for folder, more in folders(tmp_path):
-        options = checking_options.build_parser().parse_args([str(folder), *more])
-        assert choice_of(options).use == dict(options.use)
-        fit = check_path.check(options).errors == 0
-        try:
-            denoise(folder, tmp_path / "out", "--dry_run", *more)
-            runs = True
-        except InputError:
-            runs = False
-        assert fit == runs, folder.name
-        judged[folder.name] = fit
-    assert set(judged.values()) == {True, False}
-
-
-def shaded(number, seed=None, albedo=True, samples=2.0):
-    """A frame of smooth surfaces with noise of this seed, none for None; without albedo, a texture of the light."""
-    found = usual(number) | dict.fromkeys(("albedo.R", "albedo.G", "albedo.B"), np.full((H, W), 0.5, np.float32))
-    rng = np.random.default_rng(seed)
-    light = np.ones((H, W)) if seed is None else rng.gamma(samples, 1 / samples, (H, W))
-    light = light * (1 if albedo else 0.2 + np.random.default_rng(99).random((H, W)))
-    found |= dict.fromkeys("RGB", (0.4 * light).astype(np.float32))
-    return {name: plane for name, plane in found.items() if albedo or not name.startswith("albedo")}
-
-
-NOISE = {
-    "repeated": lambda number: shaded(number, 0),
-    "independent": lambda number: shaded(number, number),
-    "held": lambda number: shaded(0, 0),
-    "clean": lambda number: shaded(number),
-    "texture at rest": lambda number: shaded(0, number, albedo=False, samples=50) | {"motion.X": np.zeros((H, W), "f")},
-}
-
-
-@pytest.mark.parametrize("kind", NOISE)
-def test_noise_that_repeats_is_named_and_nothing_else(kind, tmp_path, capsys):
-    """Noise that stands still on the screen while the camera pans."""
-    folder = write_shot(tmp_path / "in", NOISE[kind])
-    denoise(folder, tmp_path / "out", "--dry_run")
-    assert ("noise of successive frames is alike" in capsys.readouterr().err) == (kind == "repeated")
-    report = check_path.check(checking_options.build_parser().parse_args([str(folder)]))
-    assert ("pattern" in {problem.kind for problem in report.problems}) == (kind == "repeated")
