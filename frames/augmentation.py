@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frames.channels import QUANTITIES, first_channel
+from frames.channels import MAX_WEIGHT, QUANTITIES, first_channel
 
 if TYPE_CHECKING:  # the options of train.py come from this module, and --help should not wait for PyTorch
     import torch
@@ -24,7 +24,6 @@ EXPOSURE = 8.0  # all color channels are scaled by at most this, at least by its
 AVERAGE_PROBABILITY = 0.25
 DROP_PROBABILITY = 0.12
 HISTORY_PROBABILITY = 0.3
-MOST_HISTORY = 32  # samples per pixel that a window may start with
 MODULATION = 2.0  # the largest factor on a color channel; the smallest is its inverse
 
 
@@ -80,7 +79,7 @@ def draw_history(rng: np.random.Generator, augment: tuple[str, ...], order: list
     if "history" not in augment or rng.random() >= HISTORY_PROBABILITY or order[0] > order[-1]:
         return 0, 0.0, 0.0
     count = int(rng.integers(1, 8))
-    return count, float(rng.uniform(count, MOST_HISTORY)), float(rng.random())
+    return count, float(rng.uniform(count, MAX_WEIGHT)), float(rng.random())
 
 
 def change_motion(motion: np.ndarray, order: list[int]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from files import InputError
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # in camelCase, snake_case and the like
+MAX_WEIGHT = 32.0  # of the history: older samples fade beyond this effective sample count
 HALF_MAX = 65504.0  # the largest half float, of which the cache of decoded frames is made
 
 

@@ -15,12 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from files import InputError
-from frames.channels import QUANTITIES
 from networks.motion import LARGEST_DIFFERENCE, features_of
-from networks.warping import invert_motion, pixel_grid
+from networks.warping import MISSING, invert_motion, pixel_grid
 
 WORDS = {"leads": ("previous", "next"), "x": ("right", "left"), "y": ("down", "up"), "unit": ("pixels", "fractions")}
-MISSING = QUANTITIES["motion"].missing
 POINTS = 65_536  # pixels of a frame that are compared, about
 COMPARED = 0.75
 STILL = 0.05  # pixels; shorter motion tells nothing

@@ -13,7 +13,7 @@ import torch
 
 from frames.channels import channels_of
 from networks.features import clamp_to_limits
-from networks.history import depth_edges
+from networks.history import BLACK, depth_edges
 
 RADIUS = 3  # pixels to each side, which the model is fitted to
 SPREAD = 1.7  # pixels; standard deviation of their weights
@@ -23,7 +23,6 @@ DOUBT = 0.02  # weight of silhouettes, so that something too thin to have an ins
 RIDGE = 1e-5  # of the squares of guides, so that there always is a solution
 ERROR = 0.5  # of the network, relative to the brightness: with a misfit as large, both count the same
 SMALLEST_RANGE = 1e-3  # of depth around a silhouette, relative to the largest
-BLACK = 1e-6  # radiance, below which nothing is changed: factors on it could overflow
 MOST = 2**13  # pixels at a time, for memory
 
 

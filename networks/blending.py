@@ -2,8 +2,9 @@
 
 import torch
 
+from networks.history import BLACK
+
 MIX_BIAS = 2.0  # before training: 0.88 from divided radiance
-BLACK = 1e-6  # normalized radiance; below, a change is added instead of scaled
 GAIN_LIMIT = 1.5  # logarithm of the largest factor on a filtered pixel
 
 

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import torch
 
-from frames.channels import HALF_MAX
+from frames.channels import HALF_MAX, MAX_WEIGHT
 from networks.cpu import by_rows, in_rows, mean_around, pooled, warp_pixels
 from networks.warping import local_maximum, pixel_grid, pixels_around, warp
 
-MAX_WEIGHT = 32.0  # older samples fade beyond this effective sample count
 DEPTH_TOLERANCE = 0.1  # relative to the larger depth
 EDGE_DEPTH_TOLERANCE = 0.02  # the same, from a depth edge to where there is none
 DEPTH_EDGE = 0.02  # relative difference of a pixel's depth from the mean of 3x3 pixels

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from frames.channels import MOTION_INPUTS, channels_of
 from frames.radiance import encode_radiance, luminance
+from networks.features import MIN_ALBEDO
 from networks.motion import LEVELS, estimate_motion, features_of
 from networks.warping import motion_is_known, warp
 
@@ -82,7 +83,7 @@ def is_flat(surface: torch.Tensor) -> torch.Tensor:
 def roughness(frame: torch.Tensor) -> torch.Tensor:
     """How a (1, 12, H, W) frame's encoded radiance differs from the mean of its neighbors, relative: (1, 1, H, W)."""
     color, albedo = (frame[0, channels_of(MOTION_INPUTS, name)] for name in ("color", "albedo"))
-    divided = color / albedo.clamp(min=0.01) if (albedo > 0).any() else color
+    divided = color / albedo.clamp(min=MIN_ALBEDO) if (albedo > 0).any() else color
     encoded = encode_radiance(luminance(divided).clamp(min=0))[None, None]
     around = F.avg_pool2d(encoded, 3, 1, 1, count_include_pad=False)
     return (encoded - around) / around.clamp(min=1e-4)

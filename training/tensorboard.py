@@ -15,10 +15,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from files import atomic_file
+from frames.channels import MAX_WEIGHT
 from frames.radiance import exposure_of, tone_map
 from losses import TERM_NAMES
 from networks.filtering import FilteringDenoiser
-from networks.history import MAX_WEIGHT
 from networks.inspection import inspect
 from scoring.metrics import METRICS
 from scoring.pictures import side_by_side, to_bytes

@@ -9,7 +9,6 @@ from frames.augmentation import (
     AUGMENTATIONS,
     DIRECT_AUGMENTATIONS,
     EXPOSURE,
-    MOST_HISTORY,
     augment_batch,
     change_motion,
     draw_average,
@@ -19,7 +18,7 @@ from frames.augmentation import (
     flip_and_turn,
     flip_and_turn_vectors,
 )
-from frames.channels import ALBEDO_INPUTS, MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES
+from frames.channels import ALBEDO_INPUTS, MAX_WEIGHT, MOTION_INPUTS, PLAIN_INPUTS, QUANTITIES
 
 
 def slow_augment(noisy, target, drawn):
@@ -118,7 +117,7 @@ def test_histories_are_drawn_now_and_then_but_not_for_windows_in_reverse():
     drawn = [draw_history(rng, AUGMENTATIONS, [0, 1, 2]) for _ in range(300)]
     found = [(count, samples) for count, samples, _ in drawn if count]
     assert 60 < len(found) < 120 and {count for count, _ in found} == set(range(1, 8))
-    assert all(count <= samples <= MOST_HISTORY for count, samples in found)
+    assert all(count <= samples <= MAX_WEIGHT for count, samples in found)
     assert not any(draw_history(rng, AUGMENTATIONS, [2, 1, 0])[0] for _ in range(100))
     assert not any(draw_history(rng, (), [0, 1, 2])[0] for _ in range(100))
 

@@ -1,4 +1,4 @@
-"""Pins test.py's output folder: videos of scenes with two sizes, and results of this run told from those of others."""
+"""Pins test.py's output folder: videos of scenes with two sizes, and results of this run apart from those of others."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Pins rims: mixed by coverage, nothing else changes, thin things stay, colors add up, bad values do no harm."""
+"""Pins silhouettes: mixed by coverage, nothing else changes, thin things stay, colors add up, bad values do no harm."""
 
 import pytest
 import torch
@@ -38,15 +38,15 @@ def blurred(image):
 
 
 @pytest.mark.parametrize("make", [scene, before_a_wall])
-def test_rims_are_mixed_by_how_much_is_covered(make):
+def test_edges_are_mixed_by_how_much_is_covered(make):
     frame, exact = make(coverage())
     image = blurred(exact)
     found = resolve_silhouettes(frame, image, MOTION_INPUTS)
-    rims = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
-    assert 60 < rims.sum() < 400
-    before, after = ((x - exact)[:, rims].abs() for x in (image, found))
+    edges = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    assert 60 < edges.sum() < 400
+    before, after = ((x - exact)[:, edges].abs() for x in (image, found))
     assert after.mean() < 0.15 * before.mean() and after.max() < 0.5 * before.max()
-    assert torch.equal(found[:, ~rims], image[:, ~rims])
+    assert torch.equal(found[:, ~edges], image[:, ~edges])
 
 
 def test_without_albedo_normals_do():
@@ -68,13 +68,13 @@ def test_depth_tells_parallel_surfaces_apart():
     assert after < 0.3 * before
 
 
-def test_a_lamp_does_not_shine_on_rims_that_share_nothing_with_it():
+def test_a_lamp_does_not_shine_on_edges_that_share_nothing_with_it():
     frame, exact = before_a_wall(coverage())
     image = exact.clone()
     image[:, 24, 4] = 1000.0  # on the wall, nothing but its brightness tells
-    rims = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
+    edges = find_silhouettes(frame[DEPTH : DEPTH + 1], frame[NORMAL : NORMAL + 3])
     found = resolve_silhouettes(frame, image, MOTION_INPUTS)
-    assert rims[20:29, 5:9].any() and torch.allclose(found, image, rtol=0.05)
+    assert edges[20:29, 5:9].any() and torch.allclose(found, image, rtol=0.05)
 
 
 @pytest.mark.parametrize("make", [scene, before_a_wall])

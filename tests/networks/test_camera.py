@@ -1,4 +1,4 @@
-"""Pins the fit of a camera's motion: exact projections, robust least squares, rims, and what moves by itself."""
+"""Pins the fit of a camera's motion: exact projections, robust least squares, silhouettes, and what moves by itself."""
 
 import torch
 

@@ -128,7 +128,7 @@ def test_what_an_object_uncovers_has_no_history():
 
 
 def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
-    """A pixel at the lamp's rim has a depth near the wall's; once the lamp has left, the wall takes nothing of it."""
+    """A pixel at the lamp's edge has a depth near the wall's; once the lamp has left, the wall takes nothing of it."""
     history = torch.zeros(1, sum(PARTS), 8, 20)
     history[:, SURFACE] = wall_and_box(8)
     history[:, SURFACE.start, :, 12] = 4.6  # 13 percent of it are the lamp
@@ -138,7 +138,7 @@ def test_what_shows_a_little_of_a_lamp_leaves_nothing_on_the_wall_behind_it():
     assert (validity[..., 12] == 0).all() and (found[:, :10, :, 12] == 0).all()
     assert (validity[..., 13:] == 1).all(), "beside it, and the wall alone"
     again = history[:, SURFACE].clone()
-    assert (moved(history, motion, again)[1] == 1).all(), "what stands still keeps its rims"
+    assert (moved(history, motion, again)[1] == 1).all(), "what stands still keeps its edges"
 
 
 def test_what_shows_a_little_of_a_lamp_on_the_wall_leaves_nothing_beside_it():
@@ -171,7 +171,7 @@ def test_a_reflection_does_not_glow_where_the_albedo_falls_to_nothing():
     history[:, SURFACE.start], history[:, -3:] = 5.0, albedo
     motion = torch.zeros(1, 2, 4, 9)
     motion[:, 0] = 0.5
-    far = 9 * albedo  # by which a rim of it might be divided, see albedo_divisor
+    far = 9 * albedo  # by which an edge of it might be divided, see albedo_divisor
     for divisor in (albedo, far, albedo / 9):
         found, validity = reproject(history, motion, history[:, SURFACE], divisor)
         glow = (found[:, PREVIOUS] * divisor / 0.6)[:, :, validity[0, 0] > 0]
