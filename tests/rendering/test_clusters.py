@@ -45,7 +45,7 @@ def cluster(tmp_path):
 
 def test_a_cluster_that_loses_a_worker_makes_the_same_files(scene, tmp_path, cluster, no_child_processes):
     address, workers = cluster
-    more = ("--frames", "8", "--target_spp", "64")
+    more = ("--frames", "8", "--target_spp", "256")
     render(scene, tmp_path / "one", *more)
     process = start(command(scene, tmp_path / "many", *more, "--scheduler", address))
     wait_for(f"train/{NAME}/.frame-*-{workers[0].pid}", tmp_path / "many", process)
