@@ -21,8 +21,9 @@ def heed_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> None:
-    """Waits until a file of this pattern exists; fails if the process ends first."""
-    while not list(folder.glob(pattern)):
+def wait_for(pattern: str, folder: Path, process: subprocess.Popen) -> Path:
+    """Waits until a file of this pattern exists, and returns it; fails if the process ends first."""
+    while not (found := list(folder.glob(pattern))):
         assert process.poll() is None, process.stdout.read().decode()
         time.sleep(0.02)
+    return found[0]
